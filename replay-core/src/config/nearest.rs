@@ -1,0 +1,49 @@
+//! "Did you mean": the valid word nearest to a mistyped one.
+
+/// Below this Jaro-Winkler similarity a suggestion would look like a guess.
+const LEAST_SIMILARITY: f64 = 0.8;
+
+/// The candidate most similar to `word`, if any is similar enough.
+///
+/// Case and the difference between `-`, `_` and a space are ignored: they are the commonest slips. Of equally near
+/// candidates the first one wins.
+pub(super) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let word = folded(word);
+    let mut best = None;
+    let mut best_similarity = LEAST_SIMILARITY;
+    for candidate in candidates {
+        let similarity = strsim::jaro_winkler(&word, &folded(candidate));
+        if similarity > best_similarity {
+            best_similarity = similarity;
+            best = Some(candidate);
+        }
+    }
+    best
+}
+
+fn folded(word: &str) -> String {
+    word.to_lowercase().replace(['-', ' '], "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn slips_are_recognised() {
+        let keys = ["strategy", "layers", "positions", "learning_rate"];
+        assert_eq!(nearest("stategy", keys), Some("strategy"));
+        assert_eq!(nearest("Learning-Rate", keys), Some("learning_rate"));
+        assert_eq!(nearest("layer", keys), Some("layers"));
+    }
+
+    #[test]
+    fn unrelated_words_get_no_suggestion() {
+        assert_eq!(nearest("lr", ["learning_rate", "top_tokens"]), None);
+        assert_eq!(nearest("", ["layers"]), None);
+        assert_eq!(nearest("colour", ["strategy", "layers"]), None);
+    }
+}

@@ -1,0 +1,158 @@
+//! Reading the core's own tables, key by key, before presets and defaults come in.
+
+use std::ops::Range;
+
+use super::Pair;
+use super::keys;
+use super::layers::Layers;
+use super::names::{Alignment, Keep, OnError, Positions, Preset, Strategy};
+use super::rank::Below;
+use super::reader::{Session, Slot, TableReader};
+
+/// The table `[replay]` as it stands in the file.
+#[derive(Debug)]
+pub(super) struct RawReplay {
+    /// Where something missing from the table is reported.
+    pub(super) at: Range<usize>,
+    pub(super) present: bool,
+    pub(super) enabled: Slot<bool>,
+    pub(super) preset: Slot<Preset>,
+    pub(super) strategy: Slot<Strategy>,
+    pub(super) layers: Slot<Layers>,
+    pub(super) positions: Slot<Positions>,
+    pub(super) alignment: Slot<Alignment>,
+    pub(super) on_error: Slot<OnError>,
+    pub(super) blend: Slot<f64>,
+    pub(super) measure_kl: Slot<bool>,
+    pub(super) lens_memory: Slot<u64>,
+    pub(super) rank: RawRank,
+    pub(super) learned: RawLearned,
+    pub(super) max_bytes: Slot<u64>,
+}
+
+/// The table `[replay.rank]` as it stands in the file.
+#[derive(Debug)]
+pub(super) struct RawRank {
+    /// Where something missing from the table is reported.
+    pub(super) at: Range<usize>,
+    pub(super) present: bool,
+    pub(super) fraction_of_max: Slot<f64>,
+    pub(super) below: Slot<Below>,
+    pub(super) quantile: Slot<f64>,
+    pub(super) top: Slot<i64>,
+    pub(super) keep: Slot<Keep>,
+    pub(super) base_below_rlvr: Slot<bool>,
+}
+
+/// The table `[replay.learned]` as it stands in the file.
+#[derive(Debug)]
+pub(super) struct RawLearned {
+    pub(super) iterations: Slot<i64>,
+    pub(super) learning_rate: Slot<f64>,
+    pub(super) top_tokens: Slot<i64>,
+    pub(super) normalize: Slot<bool>,
+}
+
+impl RawReplay {
+    /// Treats keys that were probably meant by a misspelt or misplaced one as given with a wrong value, so that nothing
+    /// is concluded from their absence.
+    pub(super) fn refuse_suspected(&mut self, session: &Session) {
+        let rank = &mut self.rank;
+        refuse(&mut self.preset, "replay.preset", session);
+        refuse(&mut self.strategy, "replay.strategy", session);
+        refuse(&mut self.layers, "replay.layers", session);
+        refuse(&mut self.positions, "replay.positions", session);
+        refuse(
+            &mut rank.fraction_of_max,
+            "replay.rank.fraction_of_max",
+            session,
+        );
+        refuse(&mut rank.below, "replay.rank.below", session);
+        refuse(&mut rank.quantile, "replay.rank.quantile", session);
+        refuse(&mut rank.top, "replay.rank.top", session);
+        refuse(&mut rank.keep, "replay.rank.keep", session);
+        refuse(
+            &mut rank.base_below_rlvr,
+            "replay.rank.base_below_rlvr",
+            session,
+        );
+    }
+}
+
+impl RawRank {
+    /// Whether there is no rule, not even a refused one.
+    pub(super) fn gives_no_rule(&self) -> bool {
+        self.fraction_of_max.is_absent()
+            && self.below.is_absent()
+            && self.quantile.is_absent()
+            && self.top.is_absent()
+    }
+}
+
+fn refuse<T>(slot: &mut Slot<T>, path: &str, session: &Session) {
+    if slot.is_absent() && session.is_suspected(path) {
+        *slot = Slot::Refused;
+    }
+}
+
+/// The adapter's name; absent or refused, it has been reported.
+pub(super) fn adapter(top: &mut TableReader<'_>) -> Slot<String> {
+    let adapter = top.key(&keys::ADAPTER).required_slot();
+    match adapter.value().map(String::as_str) {
+        // The adapter's table could not be told from the core's.
+        Some("adapter" | "pair" | "replay") => {
+            top.report("adapter", "the name of an engine adapter", None);
+            Slot::Refused
+        }
+        _ => adapter,
+    }
+}
+
+pub(super) fn pair(table: &mut TableReader<'_>) -> Pair {
+    Pair {
+        rlvr: table.key(&keys::RLVR).required(),
+        base: table.key(&keys::BASE).required(),
+    }
+}
+
+pub(super) fn replay(table: &mut TableReader<'_>) -> RawReplay {
+    RawReplay {
+        at: table.at(),
+        present: table.is_present(),
+        enabled: table.key(&keys::ENABLED).slot(),
+        preset: table.key(&keys::PRESET).slot(),
+        strategy: table.key(&keys::STRATEGY).slot(),
+        layers: table.key(&keys::LAYERS).slot(),
+        positions: table.key(&keys::POSITIONS).slot(),
+        alignment: table.key(&keys::ALIGNMENT).slot(),
+        on_error: table.key(&keys::ON_ERROR).slot(),
+        blend: table.key(&keys::BLEND).slot(),
+        measure_kl: table.key(&keys::MEASURE_KL).slot(),
+        lens_memory: table.key(&keys::LENS_MEMORY).slot(),
+        rank: table.table_or_empty("rank", rank),
+        learned: table.table_or_empty("learned", learned),
+        max_bytes: table.table_or_empty("cache", |cache| cache.key(&keys::MAX_BYTES).slot()),
+    }
+}
+
+fn rank(table: &mut TableReader<'_>) -> RawRank {
+    RawRank {
+        at: table.at(),
+        present: table.is_present(),
+        fraction_of_max: table.key(&keys::FRACTION_OF_MAX).slot(),
+        below: table.key(&keys::BELOW).slot(),
+        quantile: table.key(&keys::QUANTILE).slot(),
+        top: table.key(&keys::TOP).slot(),
+        keep: table.key(&keys::KEEP).slot(),
+        base_below_rlvr: table.key(&keys::BASE_BELOW_RLVR).slot(),
+    }
+}
+
+fn learned(table: &mut TableReader<'_>) -> RawLearned {
+    RawLearned {
+        iterations: table.key(&keys::ITERATIONS).slot(),
+        learning_rate: table.key(&keys::LEARNING_RATE).slot(),
+        top_tokens: table.key(&keys::TOP_TOKENS).slot(),
+        normalize: table.key(&keys::NORMALIZE).slot(),
+    }
+}

@@ -1,0 +1,127 @@
+//! Amounts of memory: `"512MiB"` or a plain number of bytes.
+
+use serde_json::json;
+use toml::de::DeValue;
+
+use super::super::nearest::nearest;
+use super::{Mismatch, Shape, Value};
+
+/// The units. Decimal and binary ones are told apart, as the standards do: `1KiB` is 1024 bytes, `1kB` 1000.
+const UNITS: [(&str, u64); 9] = [
+    ("B", 1),
+    ("kB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+/// An amount of memory in bytes, not below a minimum.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes {
+    /// The least amount.
+    pub least: u64,
+}
+
+impl Shape for Bytes {
+    type Value = u64;
+
+    fn read(&self, value: &Value<'_>) -> Result<u64, Vec<Mismatch>> {
+        let mismatch = Mismatch::of(self, value);
+        let amount = match value.get_ref() {
+            DeValue::Integer(digits) => {
+                u64::from_str_radix(digits.as_str(), digits.radix()).map_err(|_| None)
+            }
+            DeValue::String(text) => parse(text),
+            _ => Err(None),
+        };
+        match amount {
+            // TOML and JSON integers end at i64::MAX; so does every memory.
+            Ok(bytes) if bytes >= self.least && i64::try_from(bytes).is_ok() => Ok(bytes),
+            Ok(_) | Err(None) => Err(vec![mismatch]),
+            Err(Some(hint)) => Err(vec![mismatch.hint(hint)]),
+        }
+    }
+
+    fn placeholder(&self) -> u64 {
+        self.least
+    }
+
+    fn expected(&self) -> String {
+        let anything = "a size such as \"512MiB\", or a number of bytes";
+        match self.least {
+            0 => anything.to_owned(),
+            least => format!("{anything}, at least {least}"),
+        }
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        let units = UNITS.map(|(unit, _)| unit).join("|");
+        json!({ "anyOf": [
+            { "type": "integer", "minimum": self.least },
+            { "type": "string", "pattern": format!("^[0-9]+ ?({units})$") },
+        ] })
+    }
+}
+
+/// `Err` carries a hint, if there is one.
+fn parse(text: &str) -> Result<u64, Option<String>> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (count, unit) = text.split_at(digits);
+    if count.is_empty() {
+        return Err(None);
+    }
+    let unit = unit.strip_prefix(' ').unwrap_or(unit);
+    if let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) {
+        return count
+            .parse::<u64>()
+            .ok()
+            .and_then(|count| count.checked_mul(*factor))
+            .ok_or_else(|| Some("the size does not fit into 63 bits".to_owned()));
+    }
+    if unit.is_empty() {
+        return Err(Some(format!(
+            "add a unit such as `MiB`, or write the bytes without quotes: `{count}`"
+        )));
+    }
+    // "512M" is short for two different amounts; the binary one is what memory is sold in.
+    let spelled_out = match unit.to_ascii_lowercase().as_str() {
+        "k" => Some("KiB"),
+        "m" => Some("MiB"),
+        "g" => Some("GiB"),
+        "t" => Some("TiB"),
+        lower => UNITS
+            .iter()
+            .map(|(name, _)| *name)
+            .find(|name| name.eq_ignore_ascii_case(lower))
+            .or_else(|| nearest(unit, UNITS.map(|(name, _)| name))),
+    };
+    Err(spelled_out.map(|unit| format!("did you mean \"{count}{unit}\"?")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn units_are_exact() {
+        assert_eq!(parse("512MiB"), Ok(512 << 20));
+        assert_eq!(parse("1 kB"), Ok(1000));
+        assert_eq!(parse("0B"), Ok(0));
+    }
+
+    #[test]
+    fn slips_get_a_hint() {
+        let hint = |text| parse(text).unwrap_err().unwrap_or_default();
+        assert_eq!(hint("512M"), "did you mean \"512MiB\"?");
+        assert_eq!(hint("512mib"), "did you mean \"512MiB\"?");
+        assert!(hint("512").contains("without quotes"));
+        assert!(hint("99999999999999TiB").contains("63 bits"));
+        assert_eq!(parse("MiB"), Err(None));
+        assert_eq!(parse("-1MiB"), Err(None));
+        assert_eq!(parse("٣MiB"), Err(None));
+    }
+}

@@ -1,0 +1,49 @@
+//! Entropy thresholds: one for all policy layers, or one for each.
+
+use std::ops::Bound;
+
+use serde_json::json;
+use toml::de::DeValue;
+
+use super::super::rank::Below;
+use super::{List, Mismatch, Number, Shape, Value};
+
+const NATS: Number = Number {
+    what: "a number of nats",
+    low: Bound::Included(0.0),
+    high: Bound::Unbounded,
+};
+
+/// A number of nats, or a list of them. That the list is as long as the policy layers is checked later, when both are
+/// known.
+#[derive(Debug, Clone, Copy)]
+pub struct Thresholds;
+
+impl Shape for Thresholds {
+    type Value = Below;
+
+    fn read(&self, value: &Value<'_>) -> Result<Below, Vec<Mismatch>> {
+        match value.get_ref() {
+            DeValue::Array(items) if !items.is_empty() => {
+                List(NATS).read(value).map(Below::PerLayer)
+            }
+            DeValue::Integer(_) | DeValue::Float(_) => NATS.read(value).map(Below::All),
+            _ => Err(vec![Mismatch::of(self, value)]),
+        }
+    }
+
+    fn placeholder(&self) -> Below {
+        Below::All(0.0)
+    }
+
+    fn expected(&self) -> String {
+        format!(
+            "{}, or a list with one such number per policy layer",
+            NATS.expected()
+        )
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        json!({ "anyOf": [NATS.schema(), List(NATS).schema()] })
+    }
+}

@@ -1,0 +1,182 @@
+//! Settings that are right one by one and impossible together.
+
+use super::problems;
+
+#[test]
+fn two_rules() {
+    assert_eq!(
+        problems(
+            "[replay]\npreset = \"paper-math\"\n[replay.rank]\ntop = 3\nfraction_of_max = 0.4\nquantile = 0.5"
+        ),
+        [
+            "9:1: replay.rank.fraction_of_max: expected one rule in `[replay.rank]`, \
+             found `fraction_of_max` next to `top`; keep either `top` or `fraction_of_max`",
+            "10:1: replay.rank.quantile: expected one rule in `[replay.rank]`, \
+             found `quantile` next to `top`; keep either `top` or `quantile`",
+        ]
+    );
+}
+
+#[test]
+fn blend_with_learned() {
+    assert_eq!(
+        problems("[replay]\npreset = \"paper-math\"\nblend = 1.0"),
+        [
+            "7:1: replay.blend: expected `blend` with strategy \"substitute\" only, found strategy \"learned\"; \
+             remove `blend`: `learned` sets its strength with `learning_rate` in `[replay.learned]`"
+        ]
+    );
+}
+
+#[test]
+fn learned_settings_with_substitute() {
+    assert_eq!(
+        problems(
+            "[replay]\nstrategy = \"substitute\"\nlayers = 1\nrank.top = 1\n[replay.learned]\niterations = 25\nnormalize = true"
+        ),
+        [
+            "10:1: replay.learned.iterations: expected keys of `[replay.learned]` with strategy \"learned\" only, \
+             found strategy \"substitute\"; remove the table `[replay.learned]`, or use strategy \"learned\"",
+            "11:1: replay.learned.normalize: expected keys of `[replay.learned]` with strategy \"learned\" only, \
+             found strategy \"substitute\"; remove the table `[replay.learned]`, or use strategy \"learned\"",
+        ]
+    );
+}
+
+#[test]
+fn thresholds_that_do_not_match_the_layers() {
+    assert_eq!(
+        problems(
+            "[replay]\nstrategy = \"substitute\"\nlayers = [0, 4, 9]\n[replay.rank]\nbelow = [1, 2]"
+        ),
+        [
+            "9:1: replay.rank.below: expected one threshold per policy layer, which are 3, \
+             found a list of 2; a single number holds for every layer"
+        ]
+    );
+    assert_eq!(
+        problems("[replay]\npreset = \"paper-math\"\n[replay.rank]\nbelow = [1, 2]"),
+        [
+            "8:1: replay.rank.below: expected one threshold per policy layer, which are 16, \
+             found a list of 2; a single number holds for every layer"
+        ]
+    );
+}
+
+#[test]
+fn layers_that_do_not_match_the_thresholds_of_the_preset() {
+    assert_eq!(
+        problems("[replay]\npreset = \"paper-video\"\nlayers = 5"),
+        [
+            "7:1: replay.layers: expected 7 policy layers, as preset \"paper-video\" has 7 thresholds, \
+             found 5; or give `[replay.rank]` a rule of its own"
+        ]
+    );
+}
+
+#[test]
+fn all_positions_with_learned() {
+    assert_eq!(
+        problems("[replay]\npreset = \"paper-math\"\npositions = \"all\""),
+        [
+            "7:1: replay.positions: expected `positions = \"visual\"` with strategy \"learned\", which corrects \
+             visual tokens, found `positions = \"all\"`; remove `positions`, or use strategy \"substitute\""
+        ]
+    );
+    assert_eq!(
+        problems("[replay]\npreset = \"paper-agent\"\nstrategy = \"learned\""),
+        [
+            "7:1: replay.strategy: expected `positions = \"visual\"` with strategy \"learned\", which corrects \
+             visual tokens, found `positions = \"all\"`; the preset ranks all positions: add \
+             `positions = \"visual\"`"
+        ]
+    );
+}
+
+#[test]
+fn base_below_rlvr_with_the_high_end() {
+    assert_eq!(
+        problems(
+            "[replay]\npreset = \"paper-math\"\n[replay.rank]\nbase_below_rlvr = true\nkeep = \"high\""
+        ),
+        [
+            "8:1: replay.rank.base_below_rlvr: expected `base_below_rlvr` with `keep = \"low\"` only, \
+             found `keep = \"high\"`; remove one of the two: rows the base is unsure about are seldom those it \
+             is surer about than RLVR"
+        ]
+    );
+    assert_eq!(
+        problems("[replay]\npreset = \"paper-video\"\n[replay.rank]\nkeep = \"high\""),
+        [
+            "8:1: replay.rank.keep: expected `keep = \"low\"`, as the preset sets `base_below_rlvr = true`, \
+             found `keep = \"high\"`; add `base_below_rlvr = false`"
+        ]
+    );
+}
+
+#[test]
+fn nothing_is_concluded_from_values_that_were_refused() {
+    assert_eq!(
+        problems(
+            "[replay]\npreset = \"paper-video\"\nstrategy = \"larned\"\nlayers = -3\nblend = 0.5\npositions = \"all\""
+        ),
+        [
+            "7:12: replay.strategy: expected \"substitute\" or \"learned\", found string \"larned\"; \
+             did you mean \"learned\"?",
+            "8:10: replay.layers: expected a number of layers from 1 to 4096, or a non-empty ascending list of \
+             layer numbers such as [0, 1, 5], found integer -3",
+        ]
+    );
+    assert_eq!(
+        problems("[replay]\nstrategy = 1\nlayers = 2\n[replay.rank]\ntop = 0").len(),
+        2
+    );
+}
+
+#[test]
+fn nothing_is_concluded_from_keys_that_were_misspelt() {
+    let only = |body: &str, hint: &str| {
+        let found = problems(body);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].ends_with(hint), "{found:?}");
+    };
+    only(
+        "[replay]\npreset = \"paper-agent\"\nstrategy = \"learned\"\npositon = \"visual\"",
+        "did you mean `positions`?",
+    );
+    only(
+        "[replay]\npreset = \"paper-agent\"\nlayers = 5\n[replay.rank]\nquantil = 0.5",
+        "did you mean `quantile`?",
+    );
+    only(
+        "[replay]\npreset = \"paper-agent\"\nlayers = 5\n[replay.rank]\nquantile = 5",
+        "found integer 5",
+    );
+    only(
+        "[replay]\npreset = \"paper-agent\"\nbase_below_rlvr = false\n[replay.rank]\nkeep = \"high\"",
+        "`base_below_rlvr` belongs in the table `[replay.rank]`",
+    );
+}
+
+#[test]
+fn problems_of_every_kind_are_reported_together_in_the_order_of_the_file() {
+    let found = problems(
+        "[replay]\npreset = \"paper-math\"\nlayers = 0\nblend = 0.5\npositons = \"all\"\n\
+         [replay.rank]\nquantile = 2\ntop = 1\n[replay.cache]\nmax_bytes = \"1 gib\"\n[extra]\n",
+    );
+    let places: Vec<String> = found
+        .iter()
+        .map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "7:10 replay.layers",
+            "8:1 replay.blend",
+            "9:1 replay.positons",
+            "11:12 replay.rank.quantile",
+            "14:13 replay.cache.max_bytes",
+            "15:2 extra",
+        ]
+    );
+}

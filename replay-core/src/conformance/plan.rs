@@ -1,0 +1,69 @@
+//! What a subject does with the backend of one prompt. Data, not a closure: engines run prompts on threads of their own.
+use crate::rank::{LayerSelection, Selection};
+use crate::substitute::Edits;
+use crate::{Activations, PromptMap, Replayer, ReplayBackend, Report, Result, Role};
+
+/// One step of a plan.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Capture these residuals.
+    Capture(Role, Vec<usize>),
+    /// Replace these rows of `residual[layer]` by those of a clean pass of this model.
+    Edit {
+        /// Whose rows.
+        role: Role,
+        /// Which residual.
+        layer: usize,
+        /// Positions.
+        rows: Vec<usize>,
+    },
+    /// Replay as configured.
+    Replay(Replayer),
+}
+
+/// Steps in order; none leaves the prompt alone.
+#[derive(Debug, Clone, Default)]
+pub struct Plan(pub Vec<Step>);
+
+/// What the steps saw.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// The prompt's labels (`None` if there was no step).
+    pub prompt: Option<PromptMap>,
+    /// One per capture, in order.
+    pub captures: Vec<Activations>,
+    /// Of the last replay.
+    pub report: Option<Report>,
+}
+
+impl Plan {
+    /// Runs the steps. A subject calls this before the real prefill of the prompt.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub async fn run(&self, backend: &mut dyn ReplayBackend) -> Result<Observed> {
+        let mut observed = Observed { prompt: Some(backend.prompt().clone()), ..Observed::default() };
+        for step in &self.0 {
+            match step {
+                Step::Capture(role, layers) => observed.captures.push(backend.capture(*role, layers).await?),
+                Step::Edit { role, layer, rows } => {
+                    let activations = backend.capture(*role, &[*layer]).await?;
+                    // Aligned: policy layer k edits residual k+1.
+                    let selected = LayerSelection {
+                        layer: layer - 1,
+                        rows: rows.clone(),
+                        ranked: rows.len(),
+                        not_finite: 0,
+                        entropy: None,
+                    };
+                    let selection = Selection { layers: vec![selected] };
+                    let edits = Edits::new(&selection, &activations, crate::config::Alignment::Aligned, 1.0)?;
+                    backend.substitute(edits).await?;
+                    observed.captures.push(activations);
+                }
+                Step::Replay(replayer) => observed.report = Some(replayer.replay(backend).await?),
+            }
+        }
+        Ok(observed)
+    }
+}

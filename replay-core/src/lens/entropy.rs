@@ -1,0 +1,49 @@
+//! Entropy of rows of logits.
+use candle_core::{D, Tensor};
+use rayon::prelude::*;
+
+/// Shannon entropy in nats of each row of `[rows, vocabulary]` f32 logits. NaN where a row is not finite.
+///
+/// `H = ln S - (sum e^(x-m) (x-m)) / S` with `m` the largest logit and `S = sum e^(x-m)`: exact for one-hot and uniform rows, and
+/// finite for logits of any size.
+pub(super) fn rows(logits: &Tensor) -> candle_core::Result<Vec<f32>> {
+    if logits.device().is_cpu() {
+        let vocabulary = logits.dim(1)?;
+        let flat = logits.flatten_all()?.to_vec1::<f32>()?;
+        return Ok(flat.par_chunks(vocabulary).map(one).collect());
+    }
+    let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
+    let exp = shifted.exp()?;
+    let sum = exp.sum(D::Minus1)?;
+    let weighted = (exp * shifted)?.sum(D::Minus1)?;
+    (sum.log()? - (weighted / sum)?)?.to_vec1()
+}
+
+fn one(logits: &[f32]) -> f32 {
+    let max = super::kl::max(logits);
+    if !max.is_finite() {
+        return f32::NAN;
+    }
+    // Independent lanes let the loop vectorise; they also keep the sums accurate for large vocabularies.
+    const LANES: usize = 8;
+    let (mut sum, mut weighted) = ([0f32; LANES], [0f32; LANES]);
+    let chunks = logits.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    let mut add = |lane: usize, logit: f32| {
+        let shifted = logit - max;
+        let exp = super::exp::exp(shifted);
+        sum[lane] += exp;
+        // 0 * -inf would be NaN: an excluded entry has no probability and no entropy.
+        weighted[lane] += if exp > 0.0 { exp * shifted } else { 0.0 };
+    };
+    for chunk in chunks {
+        for (lane, &logit) in chunk.iter().enumerate() {
+            add(lane, logit);
+        }
+    }
+    for (lane, &logit) in rest.iter().enumerate() {
+        add(lane, logit);
+    }
+    let (sum, weighted): (f32, f32) = (sum.iter().sum(), weighted.iter().sum());
+    sum.ln() - weighted / sum
+}

@@ -1,0 +1,102 @@
+//! The logit lens: what a model would predict from a residual stream half-way up.
+//!
+//! `softmax(head(norm(residual)))` with the model's own final norm and head (paper, section 3; published code, the entropy pass of the
+//! base model). The logits of all rows at once would be the largest tensor of a request, so rows go through in blocks.
+mod entropy;
+mod exp;
+mod kl;
+
+use candle_core::{DType, Tensor};
+
+use crate::Result;
+
+/// One model's final norm and head (with whatever scaling or soft cap its architecture puts there), in the engine's own precision.
+pub trait LogitLens: Send + Sync {
+    /// Rows of the head.
+    fn vocabulary(&self) -> usize;
+
+    /// # Shapes
+    /// `residual`: `[rows, hidden]` of any decoder layer; returns `[rows, vocabulary]`, not normalised.
+    ///
+    /// # Errors
+    /// Those of the engine's own layers.
+    fn logits(&self, residual: &Tensor) -> candle_core::Result<Tensor>;
+}
+
+/// A lens whose logits never take more than `memory` bytes at a time (or one row, if that is more).
+#[derive(Clone, Copy)]
+pub struct StreamedLens<'a> {
+    lens: &'a dyn LogitLens,
+    memory: u64,
+}
+
+impl std::fmt::Debug for StreamedLens<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamedLens").field("memory", &self.memory).finish_non_exhaustive()
+    }
+}
+
+impl<'a> StreamedLens<'a> {
+    /// A lens that streams in blocks of `memory` bytes.
+    pub fn new(lens: &'a dyn LogitLens, memory: u64) -> Self {
+        Self { lens, memory }
+    }
+
+    /// Rows per block: logits exist twice, as the head gives them and in f32 as they are read.
+    pub fn block_rows(&self) -> usize {
+        let row = 2 * size_of::<f32>() as u64 * self.lens.vocabulary().max(1) as u64;
+        usize::try_from((self.memory / row).max(1)).unwrap_or(usize::MAX)
+    }
+
+    /// Shannon entropy of the given rows, in nats over the whole vocabulary, accumulated in f32. A row that is not finite is NaN.
+    ///
+    /// # Shapes
+    /// `residual`: `[all rows, hidden]`; `rows`: positions in it; returns one value for each.
+    ///
+    /// # Errors
+    /// Those of the engine's own layers.
+    pub fn entropy(&self, residual: &Tensor, rows: &[usize]) -> Result<Vec<f32>> {
+        let mut out = Vec::with_capacity(rows.len());
+        for block in rows.chunks(self.block_rows()) {
+            out.extend(entropy::rows(&self.block(residual, block)?)?);
+        }
+        Ok(out)
+    }
+
+    /// KL(self || other) of row pairs, in nats over the whole vocabulary.
+    ///
+    /// # Shapes
+    /// `mine`, `theirs`: `[rows, hidden]`; returns one value for each row.
+    ///
+    /// # Errors
+    /// Those of the engine's own layers.
+    pub fn divergence(&self, mine: &Tensor, other: &StreamedLens<'_>, theirs: &Tensor) -> Result<Vec<f32>> {
+        let rows: Vec<usize> = (0..mine.dim(0)?).collect();
+        let mut out = Vec::with_capacity(rows.len());
+        for block in rows.chunks((self.block_rows() / 2).max(1)) {
+            out.extend(kl::rows(&self.block(mine, block)?, &other.block(theirs, block)?)?);
+        }
+        Ok(out)
+    }
+
+    /// `[block, vocabulary]`, f32.
+    fn block(&self, residual: &Tensor, rows: &[usize]) -> Result<Tensor> {
+        Ok(self.lens.logits(&select_rows(residual, rows)?)?.to_dtype(DType::F32)?)
+    }
+}
+
+/// Rows of a `[rows, hidden]` tensor, in the order given; a run of neighbours is a view, not a copy.
+pub(crate) fn select_rows(tensor: &Tensor, rows: &[usize]) -> candle_core::Result<Tensor> {
+    match rows {
+        [first, .., last] if last - first + 1 == rows.len() && rows.is_sorted() => {
+            tensor.narrow(0, *first, rows.len())
+        }
+        _ => {
+            let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+            tensor.index_select(&Tensor::new(rows, tensor.device())?, 0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use candle_core::{Device, Tensor};
+
+use super::*;
+
+/// The residual is the logits.
+struct Identity {
+    vocabulary: usize,
+    largest_block: AtomicUsize,
+}
+
+impl Identity {
+    fn new(vocabulary: usize) -> Self {
+        Self { vocabulary, largest_block: AtomicUsize::new(0) }
+    }
+}
+
+impl LogitLens for Identity {
+    fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    fn logits(&self, residual: &Tensor) -> candle_core::Result<Tensor> {
+        self.largest_block.fetch_max(residual.dim(0)?, Ordering::Relaxed);
+        Ok(residual.clone())
+    }
+}
+
+fn entropies(rows: &[&[f32]]) -> Vec<f32> {
+    let lens = Identity::new(rows[0].len());
+    let flat: Vec<f32> = rows.concat();
+    let logits = Tensor::from_vec(flat, (rows.len(), rows[0].len()), &Device::Cpu).unwrap();
+    let all: Vec<usize> = (0..rows.len()).collect();
+    StreamedLens::new(&lens, 1 << 20).entropy(&logits, &all).unwrap()
+}
+
+#[test]
+fn one_hot_is_zero_uniform_is_ln_v_and_large_logits_stay_finite() {
+    let mut one_hot = [f32::NEG_INFINITY; 10];
+    one_hot[3] = 0.0;
+    let mut peaked = [0.0; 10];
+    peaked[0] = 1e4;
+    let got = entropies(&[&one_hot, &[2.5; 10], &peaked, &[-1e4; 10]]);
+    assert_eq!(got[0], 0.0);
+    assert!((got[1] - 10f32.ln()).abs() < 1e-6);
+    assert_eq!(got[2], 0.0);
+    assert!((got[3] - 10f32.ln()).abs() < 1e-6);
+}
+
+#[test]
+fn a_row_that_is_not_finite_is_nan_and_leaves_the_others_alone() {
+    let got = entropies(&[&[0.0, f32::NAN], &[0.0, 0.0], &[f32::INFINITY, 0.0], &[f32::NEG_INFINITY; 2]]);
+    assert!(got[0].is_nan() && got[2].is_nan() && got[3].is_nan());
+    assert!((got[1] - 2f32.ln()).abs() < 1e-6);
+}
+
+#[test]
+fn blocks_never_exceed_the_memory_and_do_not_change_the_values() {
+    let (rows, vocabulary) = (37, 500);
+    let logits = Tensor::randn(0f32, 3.0, (rows, vocabulary), &Device::Cpu).unwrap();
+    let all: Vec<usize> = (0..rows).collect();
+    let whole = StreamedLens::new(&Identity::new(vocabulary), u64::MAX).entropy(&logits, &all).unwrap();
+    for memory in [0, 4000, 4000 * 5, 4000 * 36] {
+        let lens = Identity::new(vocabulary);
+        let streamed = StreamedLens::new(&lens, memory);
+        assert_eq!(streamed.entropy(&logits, &all).unwrap(), whole);
+        let largest = lens.largest_block.load(Ordering::Relaxed) as u64;
+        assert!(largest == 1 || largest * 4000 <= memory, "{largest} rows in {memory} bytes");
+    }
+}
+
+#[test]
+fn only_the_rows_asked_for_are_read() {
+    let logits = Tensor::new(&[[0f32, 0.0], [f32::NAN, 0.0], [50.0, 0.0]], &Device::Cpu).unwrap();
+    let lens = Identity::new(2);
+    let got = StreamedLens::new(&lens, 1 << 20).entropy(&logits, &[2, 0]).unwrap();
+    assert!(got[0] < 1e-6 && (got[1] - 2f32.ln()).abs() < 1e-6);
+}
+
+#[test]
+fn divergence_is_zero_for_equal_rows_and_known_for_two_coins() {
+    let lens = Identity::new(2);
+    let lens = StreamedLens::new(&lens, 1 << 20);
+    let p = Tensor::new(&[[0.25f32.ln(), 0.75f32.ln()], [1.0, 1.0]], &Device::Cpu).unwrap();
+    let q = Tensor::new(&[[0f32, 0.0], [9.0, 9.0]], &Device::Cpu).unwrap();
+    let got = lens.divergence(&p, &lens, &q).unwrap();
+    let expected = 0.25 * (0.25f32 / 0.5).ln() + 0.75 * (0.75f32 / 0.5).ln();
+    assert!((got[0] - expected).abs() < 1e-6 && got[1].abs() < 1e-6, "{got:?}");
+}

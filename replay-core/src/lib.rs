@@ -1,0 +1,38 @@
+//! Activation Replay without an engine (arXiv 2511.19972).
+//!
+//! RLVR post-training disturbs the activations of a prompt, most where the base model is certain (low logit-lens entropy). Replay
+//! captures the base model's activations, ranks them by entropy and brings the low-entropy ones back into the RLVR model.
+//!
+//! * [`config`]: the TOML file, its presets, its errors with line and column;
+//! * [`ReplayBackend`]: what an engine implements for one prompt: capture, lens, substitute;
+//! * [`Replayer`]: runs the steps of a configuration over a backend and returns a [`Report`];
+//! * [`rank`], [`lens`], [`substitute`]: the steps themselves, each usable alone;
+//! * [`registry`]: adapters by name; [`conformance`]: the checks that every adapter runs.
+//!
+//! Words: `residual[j]` is the residual stream entering decoder layer `j`, of shape `[rows, hidden]`; a row is one prompt position
+//! of one sequence; entropies and log-probabilities are in nats.
+mod activations;
+mod backend;
+pub mod config;
+pub mod conformance;
+mod error;
+pub mod lens;
+mod pair;
+pub mod rank;
+pub mod registry;
+mod replayer;
+mod report;
+mod rows;
+pub mod substitute;
+mod trace;
+
+pub use activations::{Activations, Role};
+pub use backend::ReplayBackend;
+pub use candle_core;
+pub use config::Config;
+pub use error::{Error, Result};
+pub use pair::{ModelInfo, PairInfo};
+pub use replayer::Replayer;
+pub use report::{EntropySpread, KlMean, LayerReport, Milliseconds, Report, Status};
+pub use rows::{Grid, Image, PromptMap, RowLabel, VisualLabel};
+pub use trace::Trace;

@@ -1,0 +1,113 @@
+//! What replay did to one prompt.
+use serde::Serialize;
+
+use crate::config::{Alignment, Strategy};
+
+/// How replay ended for one prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The base's activations went into the prefill.
+    Replayed,
+    /// The policy selected no row: the prefill is the engine's own.
+    NothingSelected,
+    /// The prefill is the engine's own, for this reason.
+    Passthrough(String),
+}
+
+/// Lowest, mean and highest entropy of the ranked rows of one layer, in nats.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct EntropySpread {
+    /// Lowest.
+    pub min: f32,
+    /// Mean.
+    pub mean: f32,
+    /// Highest.
+    pub max: f32,
+}
+
+impl EntropySpread {
+    pub(crate) fn of(values: &[f32]) -> Option<Self> {
+        let sum: f64 = values.iter().copied().map(f64::from).sum();
+        (!values.is_empty()).then(|| Self {
+            min: values.iter().copied().fold(f32::INFINITY, f32::min),
+            mean: (sum / values.len() as f64) as f32,
+            max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+        })
+    }
+}
+
+/// Mean KL(base || RLVR) over the selected rows of one layer, in nats over the whole vocabulary, each model read with its own lens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct KlMean {
+    /// Between clean passes of both models.
+    pub before: f32,
+    /// With the edit of this layer in the RLVR model.
+    pub after: f32,
+}
+
+/// What happened at one policy layer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerReport {
+    /// The policy layer.
+    pub layer: usize,
+    /// The residual that was edited.
+    pub edited_residual: usize,
+    /// Candidate rows with a finite entropy.
+    pub ranked: usize,
+    /// Candidate rows left out because their entropy is not finite.
+    pub not_finite: usize,
+    /// Rows selected.
+    pub selected: usize,
+    /// Base entropies of the ranked rows; `None` if there are none.
+    pub entropy: Option<EntropySpread>,
+    /// With `measure_kl`, where rows were selected.
+    pub kl: Option<KlMean>,
+}
+
+/// Wall-clock milliseconds of each step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Milliseconds {
+    /// The pass through the base.
+    pub capture_base: f64,
+    /// The clean pass through the RLVR model, where the rule needs one.
+    pub capture_rlvr: f64,
+    /// Lens and ranking.
+    pub rank: f64,
+    /// Building the edits.
+    pub substitute: f64,
+    /// Measuring divergences.
+    pub measure_kl: f64,
+}
+
+/// What replay did to one prompt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// How it ended.
+    pub status: Status,
+    /// The strategy of the configuration.
+    pub strategy: Strategy,
+    /// The alignment of the configuration.
+    pub alignment: Alignment,
+    /// Fingerprint of the effective configuration: equal means equal results.
+    pub fingerprint: String,
+    /// Rows of the prompt.
+    pub rows: usize,
+    /// Visual rows among them.
+    pub visual_rows: usize,
+    /// Images of the prompt.
+    pub images: usize,
+    /// One entry per policy layer; empty if replay did not get that far.
+    pub layers: Vec<LayerReport>,
+    /// Prefills and sequences after the first that used what was decided for the first.
+    pub cache_hits: usize,
+    /// Wall-clock times.
+    pub milliseconds: Milliseconds,
+}
+
+impl Report {
+    /// Rows selected over all policy layers.
+    pub fn selected(&self) -> usize {
+        self.layers.iter().map(|layer| layer.selected).sum()
+    }
+}

@@ -1,0 +1,177 @@
+//! Labelled prompt rows. Labels travel with the rows; nothing is attributed by counting.
+use serde::Serialize;
+
+use crate::config::Positions;
+use crate::{Error, Result};
+
+/// Visual tokens of one image or clip: frames, and rows and columns of tokens (after the vision tower has merged its patches).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Grid {
+    /// Frames; 1 for an image.
+    pub frames: usize,
+    /// Token rows of a frame.
+    pub rows: usize,
+    /// Token columns of a frame.
+    pub columns: usize,
+}
+
+impl Grid {
+    /// Visual tokens in all.
+    pub fn tokens(&self) -> usize {
+        self.frames * self.rows * self.columns
+    }
+}
+
+/// One image (or clip) of the prompt, in prompt order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// Its visual tokens.
+    pub grid: Grid,
+}
+
+/// Which piece of which image a visual row stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct VisualLabel {
+    /// Index of the image in the prompt.
+    pub image: usize,
+    /// Frame of a clip; 0 for an image.
+    pub frame: usize,
+    /// Token row in the frame.
+    pub row: usize,
+    /// Token column in the frame.
+    pub column: usize,
+}
+
+/// One prompt position of one sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RowLabel {
+    /// The engine's id of the sequence.
+    pub sequence: usize,
+    /// Position in the prompt, from 0.
+    pub position: usize,
+    /// Token id.
+    pub token: u32,
+    /// What a visual row stands for; `None` for text.
+    pub visual: Option<VisualLabel>,
+}
+
+/// The rows of one prompt, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PromptMap {
+    rows: Vec<RowLabel>,
+    images: Vec<Image>,
+}
+
+impl PromptMap {
+    /// Labels the prompt of one sequence: the placeholder tokens, in order, are the visual tokens of `images`, in order.
+    ///
+    /// # Errors
+    /// If there are more or fewer placeholders than visual tokens, as when a user typed a placeholder as text.
+    pub fn new(
+        sequence: usize,
+        tokens: &[u32],
+        is_placeholder: impl Fn(u32) -> bool,
+        images: Vec<Image>,
+    ) -> Result<Self> {
+        let expected: usize = images.iter().map(|image| image.grid.tokens()).sum();
+        let mut labels = images.iter().enumerate().flat_map(|(image, Image { grid })| {
+            let grid = *grid;
+            (0..grid.tokens()).map(move |i| VisualLabel {
+                image,
+                frame: i / (grid.rows * grid.columns),
+                row: i / grid.columns % grid.rows,
+                column: i % grid.columns,
+            })
+        });
+        let mut found = 0;
+        let rows: Vec<_> = tokens
+            .iter()
+            .enumerate()
+            .map(|(position, &token)| {
+                // A prompt without images may contain the placeholder as text; then it is text.
+                let visual = (expected > 0 && is_placeholder(token)).then(|| {
+                    found += 1;
+                    labels.next()
+                });
+                RowLabel { sequence, position, token, visual: visual.flatten() }
+            })
+            .collect();
+        drop(labels);
+        if found != expected {
+            return Err(Error::size(format!("placeholder tokens for {} images", images.len()), expected, found));
+        }
+        Ok(Self { rows, images })
+    }
+
+    /// All rows, in prompt order.
+    pub fn rows(&self) -> &[RowLabel] {
+        &self.rows
+    }
+
+    /// The images, in prompt order.
+    pub fn images(&self) -> &[Image] {
+        &self.images
+    }
+
+    /// Rows of the prompt.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// A prompt without rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Positions of the visual rows.
+    pub fn visual_rows(&self) -> Vec<usize> {
+        self.rows.iter().filter(|row| row.visual.is_some()).map(|row| row.position).collect()
+    }
+
+    /// Positions of the rows that a policy ranks.
+    pub fn candidates(&self, positions: Positions) -> Vec<usize> {
+        match positions {
+            Positions::Visual => self.visual_rows(),
+            Positions::All => (0..self.len()).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAD: u32 = 9;
+
+    fn image(frames: usize, rows: usize, columns: usize) -> Image {
+        Image { grid: Grid { frames, rows, columns } }
+    }
+
+    #[test]
+    fn visual_rows_carry_image_frame_row_and_column() {
+        let tokens = [1, PAD, PAD, 2, PAD, PAD, PAD, PAD, PAD, PAD, 3];
+        let map = PromptMap::new(7, &tokens, |t| t == PAD, vec![image(1, 1, 2), image(2, 3, 1)]).unwrap();
+        assert_eq!(map.visual_rows(), [1, 2, 4, 5, 6, 7, 8, 9]);
+        let label = |position: usize| map.rows()[position].visual.unwrap();
+        assert_eq!(label(2), VisualLabel { image: 0, frame: 0, row: 0, column: 1 });
+        assert_eq!(label(4), VisualLabel { image: 1, frame: 0, row: 0, column: 0 });
+        assert_eq!(label(9), VisualLabel { image: 1, frame: 1, row: 2, column: 0 });
+        assert!(map.rows().iter().all(|row| row.sequence == 7));
+        assert_eq!(map.candidates(Positions::All).len(), tokens.len());
+    }
+
+    #[test]
+    fn adjacent_images_are_told_apart() {
+        let map = PromptMap::new(0, &[PAD; 5], |t| t == PAD, vec![image(1, 2, 1), image(1, 1, 3)]).unwrap();
+        let images: Vec<_> = map.rows().iter().map(|row| row.visual.unwrap().image).collect();
+        assert_eq!(images, [0, 0, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_typed_placeholder_is_text_without_images_and_an_error_with_them() {
+        let text = PromptMap::new(0, &[1, PAD, 2], |t| t == PAD, vec![]).unwrap();
+        assert!(text.visual_rows().is_empty());
+        let error = PromptMap::new(0, &[PAD, PAD, 2], |t| t == PAD, vec![image(1, 1, 1)]).unwrap_err();
+        assert_eq!(error.to_string(), "placeholder tokens for 1 images: expected 1, got 2");
+    }
+}

@@ -1,0 +1,168 @@
+//! Step 3: selected rows of the base's residual stream take the place of the RLVR model's in its prefill.
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
+use crate::config::Alignment;
+use crate::lens::select_rows;
+use crate::rank::{Selection, edited_residual};
+use crate::{Activations, Error, Result};
+
+/// The rows of one residual that are replaced.
+#[derive(Debug, Clone)]
+pub struct LayerEdit {
+    /// Positions in the prompt, ascending.
+    pub rows: Vec<usize>,
+    /// The base's rows, `[selected, hidden]`.
+    pub values: Tensor,
+}
+
+/// All edits of one prompt, by the residual they apply to.
+#[derive(Debug, Clone)]
+pub struct Edits {
+    layers: BTreeMap<usize, LayerEdit>,
+    blend: f64,
+}
+
+impl Edits {
+    /// The base's residuals at the selected rows. `blend` 1 replaces, less mixes with the row that the prefill has there.
+    ///
+    /// # Errors
+    /// If a residual was not captured.
+    pub fn new(selection: &Selection, base: &Activations, alignment: Alignment, blend: f64) -> Result<Self> {
+        let mut layers = BTreeMap::new();
+        for layer in selection.layers.iter().filter(|layer| !layer.rows.is_empty()) {
+            let residual = edited_residual(layer.layer, alignment);
+            let values = select_rows(base.residual(residual)?, &layer.rows)?;
+            layers.insert(residual, LayerEdit { rows: layer.rows.clone(), values });
+        }
+        Ok(Self { layers, blend })
+    }
+
+    /// No row at all.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// The edit of `residual[layer]`, if there is one.
+    pub fn layer(&self, layer: usize) -> Option<&LayerEdit> {
+        self.layers.get(&layer)
+    }
+
+    /// Residuals that are edited, ascending.
+    pub fn residuals(&self) -> impl Iterator<Item = usize> + '_ {
+        self.layers.keys().copied()
+    }
+
+    /// `residual[layer]` of this prompt with its rows replaced; `None` if none are. Rows that are not selected come out bit for bit.
+    ///
+    /// # Shapes
+    /// `hidden`: `[rows, hidden]` of the prompt (rows past it, generated ones, may follow); returns the same.
+    ///
+    /// # Errors
+    /// If `hidden` has fewer rows than the prompt, or another width.
+    pub fn apply(&self, layer: usize, hidden: &Tensor) -> Result<Option<Tensor>> {
+        self.layers.get(&layer).map(|edit| edit.apply(hidden, self.blend)).transpose()
+    }
+}
+
+impl LayerEdit {
+    fn apply(&self, hidden: &Tensor, blend: f64) -> Result<Tensor> {
+        let (rows, width) = hidden.dims2()?;
+        let last = self.rows.last().copied().unwrap_or(0);
+        if last >= rows || self.values.dim(1)? != width {
+            return Err(Error::size(
+                "residual to edit",
+                format!("more than {last} rows of width {}", self.values.dim(1)?),
+                format!("{rows} rows of width {width}"),
+            ));
+        }
+        let index: Vec<u32> = self.rows.iter().map(|&row| row as u32).collect();
+        let index = Tensor::new(index, hidden.device())?;
+        let base = self.values.to_device(hidden.device())?.to_dtype(hidden.dtype())?;
+        let values = if blend == 1.0 {
+            base
+        } else {
+            // Written as a step from the row itself, so that equal rows stay equal bit for bit.
+            let own = hidden.index_select(&index, 0)?;
+            (&own + ((base - &own)? * blend)?)?
+        };
+        let index = index.unsqueeze(1)?.broadcast_as(values.shape())?.contiguous()?;
+        Ok(hidden.contiguous()?.scatter(&index, &values.contiguous()?, 0)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, IndexOp};
+
+    use super::*;
+    use crate::Role;
+    use crate::rank::LayerSelection;
+
+    fn random(rows: usize) -> Tensor {
+        Tensor::randn(0f32, 1.0, (rows, 4), &Device::Cpu).unwrap()
+    }
+
+    fn edits(base: &Tensor, rows: Vec<usize>, alignment: Alignment, blend: f64) -> Edits {
+        let mut activations = Activations::new(Role::Base, base.dim(0).unwrap());
+        for layer in 0..4 {
+            activations.insert(layer, base.clone()).unwrap();
+        }
+        let layer = LayerSelection { layer: 2, rows, ranked: 0, not_finite: 0, entropy: None };
+        Edits::new(&Selection { layers: vec![layer] }, &activations, alignment, blend).unwrap()
+    }
+
+    fn bits(tensor: &Tensor) -> Vec<Vec<u32>> {
+        let rows = tensor.to_vec2::<f32>().unwrap();
+        rows.into_iter().map(|row| row.into_iter().map(f32::to_bits).collect()).collect()
+    }
+
+    #[test]
+    fn selected_rows_are_replaced_and_the_others_left_bit_for_bit() {
+        let (base, own) = (random(5), random(5));
+        let edits = edits(&base, vec![1, 4], Alignment::Aligned, 1.0);
+        let got = bits(&edits.apply(3, &own).unwrap().unwrap());
+        let (base, own) = (bits(&base), bits(&own));
+        assert_eq!(got, [&own[0], &base[1], &own[2], &own[3], &base[4]].map(Clone::clone));
+    }
+
+    #[test]
+    fn alignment_decides_which_residual_is_edited() {
+        let base = random(5);
+        let residuals = |alignment| edits(&base, vec![0], alignment, 1.0).residuals().collect::<Vec<_>>();
+        assert_eq!(residuals(Alignment::Aligned), [3]);
+        assert_eq!(residuals(Alignment::Released), [2]);
+        assert!(edits(&base, vec![0], Alignment::Aligned, 1.0).apply(2, &base).unwrap().is_none());
+        assert!(edits(&base, vec![], Alignment::Aligned, 1.0).is_empty());
+    }
+
+    #[test]
+    fn blend_mixes_and_leaves_equal_rows_equal_bit_for_bit() {
+        let (base, own) = (random(3), random(3));
+        let mixed = edits(&base, vec![2], Alignment::Aligned, 0.25).apply(3, &own).unwrap().unwrap();
+        let expected = ((base.i(2).unwrap() * 0.25).unwrap() + (own.i(2).unwrap() * 0.75).unwrap()).unwrap();
+        let difference = (mixed.i(2).unwrap() - expected).unwrap().abs().unwrap().max(0).unwrap();
+        assert!(difference.to_scalar::<f32>().unwrap() < 1e-6);
+        let same = edits(&own, vec![0, 1, 2], Alignment::Aligned, 0.3).apply(3, &own).unwrap().unwrap();
+        assert_eq!(bits(&same), bits(&own));
+    }
+
+    #[test]
+    fn generated_rows_after_the_prompt_are_left_alone() {
+        let (base, longer) = (random(3), random(6));
+        let got = edits(&base, vec![2], Alignment::Aligned, 1.0).apply(3, &longer).unwrap().unwrap();
+        assert_eq!(bits(&got)[3..], bits(&longer)[3..]);
+        assert_eq!(bits(&got)[2], bits(&base)[2]);
+    }
+
+    #[test]
+    fn half_precision_is_kept_and_wrong_sizes_are_errors() {
+        let base = random(3);
+        let edits = edits(&base, vec![2], Alignment::Aligned, 1.0);
+        let half = random(3).to_dtype(DType::BF16).unwrap();
+        assert_eq!(edits.apply(3, &half).unwrap().unwrap().dtype(), DType::BF16);
+        let short = edits.apply(3, &random(2)).unwrap_err();
+        assert_eq!(short.to_string(), "residual to edit: expected more than 2 rows of width 4, got 2 rows of width 4");
+    }
+}

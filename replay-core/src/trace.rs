@@ -1,0 +1,76 @@
+//! Every intermediate of one prompt, for external checks.
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::lens::StreamedLens;
+use crate::{Error, Replayer, ReplayBackend, Result, Role};
+
+/// Named tensors of one prompt.
+///
+/// # Shapes
+/// `token_ids` `[rows]` and `visual_rows` `[visual]`, u32; `residual.base.{j}`, `residual.rlvr.{j}` `[rows, hidden]` and
+/// `entropy.base.{j}`, `entropy.rlvr.{j}` `[rows]`, f32, of clean passes over all rows whatever the policy ranks, for `j` from 0 to the
+/// last residual that is ranked; `mask` `[policy layers, rows]`, u8; whoever runs the real prefill adds `logprobs.plain` and
+/// `logprobs.replayed` `[vocabulary]`, natural logarithms for the first generated token.
+#[derive(Debug, Clone, Default)]
+pub struct Trace {
+    tensors: HashMap<String, Tensor>,
+}
+
+impl Trace {
+    /// Adds a tensor under a name of the format.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
+        self.tensors.insert(name.into(), tensor);
+    }
+
+    /// The tensor of that name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// Writes one safetensors file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        candle_core::safetensors::save(&self.tensors, path).map_err(Error::from)
+    }
+}
+
+impl Replayer {
+    /// Takes clean passes of both models over one prompt and writes down every intermediate; arms nothing.
+    ///
+    /// # Errors
+    /// Those of the backend's steps.
+    pub async fn trace(&self, backend: &mut dyn ReplayBackend) -> Result<Trace> {
+        let prompt = backend.prompt();
+        let rows = prompt.len();
+        let tokens: Vec<u32> = prompt.rows().iter().map(|row| row.token).collect();
+        let visual: Vec<u32> = prompt.visual_rows().iter().map(|&row| row as u32).collect();
+        let candidates = prompt.candidates(self.settings().positions);
+
+        let mut trace = Trace::default();
+        trace.insert("token_ids", Tensor::new(tokens, &Device::Cpu)?);
+        trace.insert("visual_rows", Tensor::new(visual, &Device::Cpu)?);
+        let layers: Vec<usize> = (0..=self.last_residual()).collect();
+        let all: Vec<usize> = (0..rows).collect();
+        let base = backend.capture(Role::Base, &layers).await?;
+        let rlvr = backend.capture(Role::Rlvr, &layers).await?;
+        for (name, activations) in [("base", &base), ("rlvr", &rlvr)] {
+            let lens = backend.lens(activations.role());
+            let lens = StreamedLens::new(&*lens, self.settings().lens_memory);
+            for &layer in &layers {
+                let residual = activations.residual(layer)?;
+                let entropy = Tensor::new(lens.entropy(residual, &all)?, &Device::Cpu)?;
+                let residual = residual.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?;
+                trace.insert(format!("residual.{name}.{layer}"), residual);
+                trace.insert(format!("entropy.{name}.{layer}"), entropy);
+            }
+        }
+        let selection = self.rank(backend, &candidates, &base, Some(&rlvr)).await?;
+        trace.insert("mask", selection.mask(rows)?);
+        Ok(trace)
+    }
+}

@@ -1,0 +1,58 @@
+//! Helpers of the engine fixes.
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+    panic::{catch_unwind, AssertUnwindSafe},
+};
+
+use tokenizers::Tokenizer;
+
+use crate::sequence::Sequence;
+
+/// Scheduler bucket: sequences share a batch only if their media have the same grids. Input processors concatenate the pixels of
+/// a batch (unequal patch counts panic) and drop all images when one row has none; those of the families without grids
+/// assume a batch of one.
+pub(crate) fn media_batch(sequence: &Sequence) -> u64 {
+    let media = sequence.has_images() || sequence.has_audios() || sequence.has_videos();
+    if !media && sequence.mm_features().is_empty() {
+        return 0;
+    }
+    let mut hasher = DefaultHasher::new();
+    let grid = sequence.multimodal.rope_img_grid_thw.as_ref();
+    match grid.and_then(|grid| grid.to_vec2::<u32>().ok()) {
+        Some(grid) => grid.hash(&mut hasher),
+        None => sequence.id().hash(&mut hasher),
+    }
+    hasher.finish() | 1
+}
+
+/// A prompt whose placeholders and images do not match one to one makes the input processor panic or splice wrong rows.
+pub(crate) fn check_placeholders(
+    sequence: &Sequence,
+    special: &[&'static str],
+    tokenizer: Option<&Tokenizer>,
+) -> anyhow::Result<()> {
+    const IMAGE: &str = "<|image_pad|>";
+    let placeholder = tokenizer.and_then(|t| t.token_to_id(IMAGE)).filter(|_| special.contains(&IMAGE));
+    if let (Some(id), false) = (placeholder, sequence.multimodal.has_changed_prompt) {
+        let found = sequence.get_toks().iter().filter(|&&t| t == id).count();
+        let images = sequence.images().map_or(0, <[_]>::len);
+        anyhow::ensure!(
+            found == images,
+            "the prompt holds {found} image placeholders ({IMAGE}) for {images} images"
+        );
+    }
+    Ok(())
+}
+
+/// Image preprocessing panics on some inputs; that may cost the one request, never the engine.
+pub(crate) fn guarded<T>(f: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        let why = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Err(anyhow::anyhow!("the inputs of this request cannot be processed: {why}"))
+    })
+}

@@ -1,0 +1,25 @@
+//! Observe and edit the residual stream of a model's prompt forward.
+//!
+//! Inert unless a hook is attached: one thread-local read per layer, one lock read per prompt step.
+//!
+//! * [`tap`]: the observation point in front of every decoder layer;
+//! * [`attach`]: which pipeline has which hook, and the process-wide observer of engine starts;
+//! * [`prompt`]: what a hook sees of the sequences that are about to be prefilled, and what it may do;
+//! * [`pass`]: side passes, which leave no trace in sequences or caches;
+//! * [`model`]: weights, vocabulary and configuration of a loaded model, and a model loaded with fewer layers.
+mod attach;
+mod model;
+mod pass;
+mod prompt;
+mod tap;
+
+pub use attach::{attach, detach, on_engine_start, Observer};
+pub use model::{with_config_edit, ModelWeights};
+pub use pass::probe;
+pub use prompt::{MediaSpan, PromptCall, PromptHook, PromptRow, Request};
+pub use tap::{Flow, LayerTap, Site};
+
+pub(crate) use attach::engine_start;
+pub(crate) use model::edited_config;
+pub(crate) use pass::prepare;
+pub(crate) use tap::{in_side_pass, tap, with_tap};

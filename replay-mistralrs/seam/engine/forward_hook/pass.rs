@@ -1,0 +1,198 @@
+//! Side passes: a prompt through a model, clean, leaving no trace in sequences or caches.
+use std::{
+    panic::{catch_unwind, AssertUnwindSafe},
+    sync::Arc,
+};
+
+use candle_core::{Error, Result, Tensor};
+use tokio::sync::{mpsc, Mutex};
+
+use super::{
+    attach::hook_of,
+    prompt::{Io, PromptCall},
+    tap::{side_pass, LayerTap},
+};
+use crate::{
+    kv_cache::EitherCache,
+    pipeline::{InputProcessorOutput, Pipeline},
+    sampler::Sampler,
+    sequence::{MultimodalData, SeqStepType, Sequence, SequenceGroup, SequenceRecognizer},
+};
+
+/// Lets the hook of this pipeline, if there is one, look at the prompts that are about to run.
+pub(crate) fn prepare<P: Pipeline + ?Sized>(
+    pipeline: &mut P,
+    sequences: &mut [&mut Sequence],
+    is_prompt: bool,
+) -> Option<Arc<dyn LayerTap>> {
+    if !is_prompt {
+        return None;
+    }
+    let hook = hook_of(&pipeline.get_metadata())?;
+    // A prefix hit of the default scheduler shows only the suffix of the prompt, without its images: it cannot be run again.
+    if sequences.iter().any(|s| s.token_offset() != 0) {
+        return None;
+    }
+    let io = Io {
+        processor: pipeline.get_processor(),
+        tokenizer: pipeline.tokenizer(),
+        config: pipeline.get_input_processor_config(),
+    };
+    let mut own = |s: &mut Sequence, tap: Arc<dyn LayerTap>| pass(pipeline, &io, s, tap);
+    let mut call = PromptCall { sequences, io: &io, own: &mut own };
+    match catch_unwind(AssertUnwindSafe(|| hook.before_prompt(&mut call))) {
+        Ok(Ok(tap)) => tap,
+        Ok(Err(e)) => {
+            tracing::warn!("forward hook failed, the prompt runs without it: {e}");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("forward hook panicked, the prompt runs without it");
+            None
+        }
+    }
+}
+
+pub(super) fn pass<P: Pipeline + ?Sized>(
+    pipeline: &mut P,
+    io: &Io,
+    sequence: &mut Sequence,
+    tap: Arc<dyn LayerTap>,
+) -> Result<()> {
+    let parked = park(sequence);
+    let metadata = pipeline.get_metadata();
+    let inputs = catch_unwind(AssertUnwindSafe(|| {
+        io.processor.inputs_processor().process_inputs(
+            io.tokenizer.clone(),
+            &mut [&mut *sequence],
+            true,
+            metadata.is_xlora,
+            &pipeline.device(),
+            metadata.no_kv_cache,
+            None,
+            false,
+            metadata.sliding_window,
+            io.config.clone(),
+            None,
+            pipeline.device_mapper(),
+        )
+    }));
+    unpark(sequence, parked);
+    let inputs = inputs.map_err(|_| Error::Msg("the inputs processor panicked".into()))?;
+    let InputProcessorOutput { inputs, .. } = inputs.map_err(Error::msg)?;
+    let undo = isolate(pipeline)?;
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        side_pass(tap, || pipeline.forward_inputs(inputs, false))
+    }));
+    undo();
+    done.unwrap_or_else(|_| Err(Error::Msg("the model panicked in a side pass".into())))
+}
+
+/// A text-only prompt of these tokens through a model that no engine runs yet: for checks at start-up.
+pub fn probe(pipeline: &mut dyn Pipeline, tokens: Vec<u32>, tap: Arc<dyn LayerTap>) -> Result<()> {
+    let (responder, _) = mpsc::channel(1);
+    let sampler = Sampler::new(None, 0, None, None, None, None, None, -1, 1.0, 0.0, vec![]);
+    let group = Arc::new(Mutex::new(SequenceGroup::new(1, false, true, None)));
+    let mut sequence = Sequence::new_waiting(
+        tokens,
+        String::new(),
+        0,
+        0,
+        pipeline.get_metadata().num_hidden_layers,
+        responder,
+        sampler.map_err(Error::msg)?,
+        vec![],
+        vec![],
+        None,
+        false,
+        false,
+        group,
+        0,
+        0,
+        SequenceRecognizer::None,
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+        SeqStepType::PromptAndDecode,
+        None,
+        None,
+        None,
+        false,
+        vec![],
+    );
+    let io = Io {
+        processor: pipeline.get_processor(),
+        tokenizer: pipeline.tokenizer(),
+        config: pipeline.get_input_processor_config(),
+    };
+    pass(pipeline, &io, &mut sequence, tap)
+}
+
+/// Swaps in the media as they were before the first prompt step: images present, nothing cached. Some input processors take the
+/// images out of the sequence on their second call, and the real forward needs them.
+fn park(sequence: &mut Sequence) -> (MultimodalData, usize) {
+    let m = &sequence.multimodal;
+    let mut scratch =
+        MultimodalData::new(m.clone_images(), m.clone_audios(), m.clone_videos(), None, None, None);
+    scratch.has_changed_prompt = m.has_changed_prompt;
+    scratch.cached_pixel_values = m.cached_pixel_values.clone();
+    scratch.cached_img_thw = m.cached_img_thw.clone();
+    scratch.cached_vid_thw = m.cached_vid_thw.clone();
+    scratch.rope_img_grid_thw = m.rope_img_grid_thw.clone();
+    scratch.rope_vid_grid_thw = m.rope_vid_grid_thw.clone();
+    scratch.set_mm_features(m.mm_features().to_vec());
+    let cached = sequence.prefix_cache_len();
+    sequence.set_prefix_cache_len(0);
+    (std::mem::replace(&mut sequence.multimodal, scratch), cached)
+}
+
+fn unpark(sequence: &mut Sequence, (media, cached): (MultimodalData, usize)) {
+    sequence.multimodal = media;
+    sequence.set_prefix_cache_len(cached);
+}
+
+/// Empties the model's cache for a pass over one sequence and returns the undo. Every `reset` of a cache drops or replaces its
+/// storage, so a shallow clone stays intact.
+fn isolate<P: Pipeline + ?Sized>(pipeline: &P) -> Result<Box<dyn FnOnce()>> {
+    Ok(match pipeline.cache().clone() {
+        EitherCache::Normal(cache) => {
+            let kept = lock(&cache)?.clone();
+            lock(&cache)?.0.iter_mut().for_each(|layer| layer.reset());
+            Box::new(move || {
+                if let Ok(mut cache) = cache.lock() {
+                    *cache = kept;
+                }
+            })
+        }
+        EitherCache::Full(cache) => {
+            let kept = cache.lock().clone();
+            cache.lock().iter_mut().for_each(|layer| *layer = None);
+            Box::new(move || *cache.lock() = kept)
+        }
+        EitherCache::Hybrid(cache) => {
+            let mut hybrid = lock(&cache)?;
+            let kept = hybrid.clone();
+            hybrid.reset();
+            // No `?` between the reset and the undo.
+            let device = hybrid.caches.iter().find_map(|c| c.as_recurrent_pool().map(|r| r.device().clone()));
+            if let (Some(slot), Some(device)) = (hybrid.allocate_seq(), device) {
+                hybrid.set_state_indices(Tensor::from_vec(vec![slot as u32], (1,), &device).ok());
+            }
+            drop(hybrid);
+            Box::new(move || {
+                if let Ok(mut cache) = cache.lock() {
+                    *cache = kept;
+                }
+            })
+        }
+    })
+}
+
+fn lock<T>(cache: &std::sync::Mutex<T>) -> Result<std::sync::MutexGuard<'_, T>> {
+    cache.lock().map_err(|_| Error::Msg("the model's cache is poisoned by an earlier panic".into()))
+}

@@ -1,0 +1,8 @@
+//! The tool on a tiny crate of its own making: what it writes, what it leaves alone, and what it says when something is wrong.
+
+mod child;
+mod edits;
+mod place;
+mod source;
+mod support;
+mod this_repository;

@@ -1,0 +1,46 @@
+//! Why replay could not be attached.
+use replay_core::config::ConfigError;
+
+use crate::pair::Mismatch;
+
+/// Why replay could not be attached to a pipeline.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The configuration asks for something these models do not have, or its file is wrong.
+    #[error(transparent)]
+    File(#[from] ConfigError),
+    /// A model could not be found or loaded.
+    #[error("the {role} model {id:?} could not be loaded: {why}")]
+    Load {
+        /// Which model.
+        role: replay_core::Role,
+        /// As the configuration names it.
+        id: String,
+        /// What the engine said, and what to do.
+        why: String,
+    },
+    /// The architecture has no profile.
+    #[error("replay has no profile for architecture {architecture}; it has: {}", known.join(", "))]
+    NoProfile {
+        /// The architecture in `config.json`.
+        architecture: String,
+        /// The architectures there are.
+        known: Vec<&'static str>,
+    },
+    /// The two models do not belong together.
+    #[error("the models are not a pair:{}", list(.0))]
+    NotAPair(Vec<Mismatch>),
+    /// A model's `config.json` lacks something.
+    #[error("{0}")]
+    Config(String),
+    /// The pipeline is of a kind that cannot be replayed.
+    #[error("{0}")]
+    Pipeline(String),
+    /// The taps do not see what they should, or the policy does not fit the models.
+    #[error(transparent)]
+    Replay(#[from] replay_core::Error),
+}
+
+fn list(mismatches: &[Mismatch]) -> String {
+    mismatches.iter().map(|mismatch| format!("\n  {mismatch}")).collect()
+}

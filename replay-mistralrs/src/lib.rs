@@ -1,0 +1,51 @@
+//! Activation Replay in mistral.rs.
+//!
+//! * [`attach`]: gives a loaded pipeline replay, with one call;
+//! * [`install`]: the same for every pipeline of the served model that is loaded afterwards, by any route;
+//! * [`Session`]: loads a pair and answers prompts; what the `replay` binary and the examples use;
+//! * [`Directive`]: what one request asks of replay (off, a trace, its report), without any change to the engine's request types.
+//!
+//! ```no_run
+//! # async fn f(pipeline: std::sync::Arc<tokio::sync::Mutex<dyn mistralrs_core::Pipeline + Send + Sync>>) -> anyhow::Result<()> {
+//! let config = replay_core::Config::from_file("replay.toml")?;
+//! let replay = replay_mistralrs::attach(&pipeline, &config)?; // before MistralRsBuilder::new(pipeline, ..)
+//! println!("replaying {}", replay.pair().rlvr.id);
+//! # Ok(()) }
+//! ```
+mod attach;
+mod backend;
+mod decisions;
+mod directive;
+mod edit;
+mod error;
+pub mod families;
+mod hook;
+mod lens;
+mod load;
+mod pair;
+mod self_test;
+mod session;
+mod source;
+mod table;
+mod tap;
+
+pub use attach::{Attached, attach, install, uninstall};
+pub use directive::{Directive, Mode, RequestReport};
+pub use error::AttachError;
+pub use pair::Mismatch;
+pub use session::{Answer, AskError, Prompt, Sampling, Session};
+pub use table::{DevicePlace, EngineTable, Placement, table_keys};
+
+use replay_core::registry::{Adapter, inventory};
+
+/// The value of the key `adapter`.
+pub const ADAPTER: &str = "mistralrs";
+
+inventory::submit! {
+    Adapter {
+        name: ADAPTER,
+        engine: "mistral.rs 0.8.1",
+        architectures: families::architectures,
+        check_table: |config| EngineTable::read(config).map(|_| ()),
+    }
+}

@@ -1,0 +1,144 @@
+//! The adapter's own table, `[mistralrs]`.
+use candle_core::{DType, Device};
+use mistralrs_core::{IsqType, ModelDType, parse_isq_value};
+use replay_core::Role;
+use replay_core::config::reader::TableReader;
+use replay_core::config::{Config, ConfigError};
+
+/// Where and how one model is loaded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placement {
+    /// Precision; `None` chooses f32 on a CPU, and what the engine chooses elsewhere.
+    pub dtype: Option<DType>,
+    /// Device.
+    pub device: DevicePlace,
+    /// Quantisation at load time, by the engine's name for it.
+    pub isq: Option<String>,
+}
+
+/// A device by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DevicePlace {
+    /// The first CUDA or Metal device this program was built for, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A CUDA device.
+    Cuda(usize),
+    /// A Metal device.
+    Metal(usize),
+}
+
+/// The adapter's own table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EngineTable {
+    /// The base model.
+    pub base: Placement,
+    /// The RLVR model, when this program loads it.
+    pub rlvr: Placement,
+    /// Sequences that run at once, when this program starts the engine.
+    pub max_seqs: usize,
+}
+
+/// Keys of `[mistralrs]`, with what they mean; `[mistralrs.base]` and `[mistralrs.rlvr]` take the first three for one model.
+pub fn table_keys() -> [(&'static str, &'static str); 4] {
+    [
+        ("dtype", "\"auto\" (f32 on a CPU, else the engine's choice), \"f32\", \"bf16\" or \"f16\""),
+        ("device", "\"auto\", \"cpu\", \"cuda:N\" or \"metal:N\""),
+        ("isq", "quantise while loading, by the engine's names (\"q4k\", \"q8_0\", ...); \"none\" by default"),
+        ("max_seqs", "sequences that run at once, 1 to 1024; 16 by default"),
+    ]
+}
+
+const DTYPES: [(&str, Option<DType>); 4] =
+    [("auto", None), ("f32", Some(DType::F32)), ("bf16", Some(DType::BF16)), ("f16", Some(DType::F16))];
+
+impl EngineTable {
+    /// Reads the table of a configuration.
+    ///
+    /// # Errors
+    /// Every wrong key and value of the table.
+    pub fn read(config: &Config) -> Result<Self, ConfigError> {
+        config.read_adapter_table(Self::from_table)
+    }
+
+    /// Reads the table together with the rest of the file, so that all problems are reported at once.
+    pub fn from_table(table: &mut TableReader<'_>) -> Self {
+        let auto = Placement { dtype: None, device: DevicePlace::Auto, isq: None };
+        let shared = placement(table, &auto);
+        let max_seqs = table.integer("max_seqs", 1..=1024).or(16) as usize;
+        let base = table.table_or_empty("base", |table| placement(table, &shared));
+        let rlvr = table.table_or_empty("rlvr", |table| placement(table, &shared));
+        Self { base, rlvr, max_seqs }
+    }
+
+    /// The placement of one model.
+    pub fn of(&self, role: Role) -> &Placement {
+        match role {
+            Role::Base => &self.base,
+            Role::Rlvr => &self.rlvr,
+        }
+    }
+}
+
+fn placement(table: &mut TableReader<'_>, default: &Placement) -> Placement {
+    let dtype = table.choice("dtype", &DTYPES).or(default.dtype);
+    let device = table.string("device").optional();
+    let device = device.map_or(Some(default.device), |name| DevicePlace::parse(&name)).unwrap_or_else(|| {
+        table.report("device", "\"auto\", \"cpu\", \"cuda\", \"cuda:N\", \"metal\" or \"metal:N\"", None);
+        default.device
+    });
+    let isq = table.string("isq").optional();
+    let isq = match isq {
+        None => default.isq.clone(),
+        Some(name) if name == "none" => None,
+        Some(name) if parse_isq_value(&name, None).is_ok() => Some(name),
+        Some(_) => {
+            table.report("isq", "\"none\" or a quantisation of the engine such as \"q4k\" or \"q8_0\"", None);
+            None
+        }
+    };
+    Placement { dtype, device, isq }
+}
+
+impl DevicePlace {
+    fn parse(name: &str) -> Option<Self> {
+        let (kind, ordinal) = name.split_once(':').unwrap_or((name, "0"));
+        let ordinal = ordinal.parse().ok()?;
+        match kind {
+            "auto" if !name.contains(':') => Some(Self::Auto),
+            "cpu" if !name.contains(':') => Some(Self::Cpu),
+            "cuda" => Some(Self::Cuda(ordinal)),
+            "metal" => Some(Self::Metal(ordinal)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn open(self) -> candle_core::Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(ordinal) => Device::new_cuda(ordinal),
+            Self::Metal(ordinal) => Device::new_metal(ordinal),
+            Self::Auto if cfg!(feature = "cuda") => Device::cuda_if_available(0),
+            Self::Auto if cfg!(feature = "metal") => Device::new_metal(0),
+            Self::Auto => Ok(Device::Cpu),
+        }
+    }
+}
+
+impl Placement {
+    pub(crate) fn model_dtype(&self, device: &Device) -> ModelDType {
+        match self.dtype {
+            Some(DType::F32) => ModelDType::F32,
+            Some(DType::BF16) => ModelDType::BF16,
+            Some(DType::F16) => ModelDType::F16,
+            // The engine would choose bf16, which a CPU emulates: slower, and with two digits less.
+            _ if device.is_cpu() => ModelDType::F32,
+            _ => ModelDType::Auto,
+        }
+    }
+
+    pub(crate) fn isq(&self, device: &Device) -> Result<Option<IsqType>, String> {
+        self.isq.as_deref().map(|name| parse_isq_value(name, Some(device))).transpose()
+    }
+}
