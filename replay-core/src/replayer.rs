@@ -21,17 +21,13 @@ impl Replayer {
     /// Binds settings to models of `decoder_layers` layers.
     ///
     /// # Errors
-    /// If the policy needs a layer's output that no tap sees (there is none after the last layer), or a strategy that is not there.
+    /// If the models have too few layers for the policy, or the strategy is not there.
     pub fn new(replay: &Replay, decoder_layers: usize) -> Result<Self> {
         let replay = replay.clone();
         let layers = replay
             .layers
             .policy_layers(decoder_layers)
             .map_err(|e| Error::Unavailable(e.to_string()))?;
-        if let Some(&layer) = layers.iter().find(|&&layer| ranked_residual(layer) >= decoder_layers) {
-            let (needed, last) = (ranked_residual(layer), decoder_layers - 1);
-            return Err(Error::NoSuchLayer { role: Role::Rlvr, layer, needed, last });
-        }
         if replay.strategy == Strategy::Learned {
             return Err(Error::Unavailable(
                 "strategy \"learned\" needs a differentiable prefix of the served model, which is not available yet; \
@@ -52,7 +48,7 @@ impl Replayer {
         &self.layers
     }
 
-    /// The last residual that any step needs: neither model has to run, or be loaded, past the layer in front of it.
+    /// The last residual that any step needs: neither model has to run, or be loaded, past as many decoder layers.
     pub fn last_residual(&self) -> usize {
         self.layers.last().map_or(0, |&layer| ranked_residual(layer))
     }
@@ -206,7 +202,7 @@ impl Replayer {
     /// # Errors
     /// If the base was loaded with too few layers.
     pub fn check_depth(&self, pair: &PairInfo) -> Result<()> {
-        let (needed, last) = (self.last_residual(), pair.base.loaded_layers.saturating_sub(1));
+        let (needed, last) = (self.last_residual(), pair.base.loaded_layers);
         match self.layers.last() {
             Some(&layer) if needed > last => Err(Error::NoSuchLayer { role: Role::Base, layer, needed, last }),
             _ => Ok(()),

@@ -36,7 +36,7 @@ impl ModelSource {
         if let Some(directory) = &self.directory {
             return Some(directory.clone());
         }
-        let cache = mistralrs_core::hf_hub_cache_dir().join(format!("models--{}", self.id.replace('/', "--")));
+        let cache = mistralrs_core::hf_hub_cache_dir()?.join(format!("models--{}", self.id.replace('/', "--")));
         let commit = std::fs::read_to_string(cache.join("refs/main")).ok()?;
         Some(cache.join("snapshots").join(commit.trim()))
     }

@@ -20,14 +20,14 @@ pub(super) async fn check(check: Check, subject: &mut dyn Subject) -> Outcome {
 /// Replaces every row of every residual that a tap sees.
 fn everything(subject: &dyn Subject) -> Result<Replayer> {
     let layers = subject.decoder_layers();
-    let mut replay = Replay::new(Strategy::Substitute, Layers::First(layers - 1), Rule::FractionOfMax(1.0));
+    let mut replay = Replay::new(Strategy::Substitute, Layers::First(layers), Rule::FractionOfMax(1.0));
     replay.positions = Positions::All;
     Replayer::new(&replay, layers)
 }
 
 /// What [`everything`] captures, without the edits.
 fn same_captures(subject: &dyn Subject) -> Plan {
-    Plan(vec![Step::Capture(Role::Base, (1..subject.decoder_layers()).collect())])
+    Plan(vec![Step::Capture(Role::Base, (1..=subject.decoder_layers()).collect())])
 }
 
 async fn one(subject: &mut dyn Subject, prompt: usize, plan: Plan) -> Result<Prefill> {
@@ -100,7 +100,7 @@ async fn off(subject: &mut dyn Subject) -> Outcome {
 }
 
 async fn capture(subject: &mut dyn Subject) -> Outcome {
-    let layers: Vec<usize> = (0..subject.decoder_layers()).collect();
+    let layers: Vec<usize> = (0..=subject.decoder_layers()).collect();
     let plain = one(subject, 0, Plan::default()).await?;
     for role in [Role::Base, Role::Rlvr] {
         let captured = one(subject, 0, Plan(vec![Step::Capture(role, layers.clone())])).await?;
@@ -112,7 +112,7 @@ async fn capture(subject: &mut dyn Subject) -> Outcome {
 }
 
 async fn early_exit(subject: &mut dyn Subject) -> Outcome {
-    let all: Vec<usize> = (0..subject.decoder_layers()).collect();
+    let all: Vec<usize> = (0..=subject.decoder_layers()).collect();
     for role in [Role::Base, Role::Rlvr] {
         let full = one(subject, 0, Plan(vec![Step::Capture(role, all.clone())])).await?;
         let stopped = Plan(vec![Step::Capture(role, vec![1]), Step::Capture(role, all.clone())]);
@@ -129,7 +129,7 @@ async fn early_exit(subject: &mut dyn Subject) -> Outcome {
 }
 
 async fn edits(subject: &mut dyn Subject) -> Outcome {
-    for layer in 1..subject.decoder_layers() {
+    for layer in 1..=subject.decoder_layers() {
         let plain = one(subject, 0, Plan(vec![Step::Capture(Role::Rlvr, vec![layer])])).await?;
         let visual = plain.observed.prompt.as_ref().map(crate::PromptMap::visual_rows).unwrap_or_default();
         // Not all rows, or a shift by one row could go unseen.
@@ -151,7 +151,7 @@ async fn edits(subject: &mut dyn Subject) -> Outcome {
 }
 
 async fn twins(subject: &mut dyn Subject) -> Outcome {
-    let all: Vec<usize> = (0..subject.decoder_layers()).collect();
+    let all: Vec<usize> = (0..=subject.decoder_layers()).collect();
     let both = Plan(vec![Step::Capture(Role::Base, all.clone()), Step::Capture(Role::Rlvr, all.clone())]);
     let both = one(subject, 0, both).await?;
     let [base, rlvr] = &both.observed.captures[..] else { return Ok(Err("a capture is missing".into())) };

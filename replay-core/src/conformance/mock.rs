@@ -187,7 +187,7 @@ impl Mock {
         if perturbed {
             stream[0][0] += 0.01;
         }
-        for layer in 0..LAYERS {
+        for layer in 0..=LAYERS {
             let edited = if self.has(Fault::EditsOneLayerLate) { layer.checked_sub(1) } else { Some(layer) };
             if let (Some(edits), Some(edited)) = (edits, edited) {
                 if let Some(rows) = edits.apply(edited, &tensor(&stream)?)? {
@@ -200,7 +200,9 @@ impl Mock {
                     }
                 }
             }
-            stream = self.rlvr.layer(layer, &stream);
+            if layer < LAYERS {
+                stream = self.rlvr.layer(layer, &stream);
+            }
         }
         let last = tensor(&stream[stream.len() - 1..].to_vec())?;
         let logits = self.rlvr.logits(&last)?.flatten_all()?.to_vec1::<f32>()?;
@@ -294,7 +296,7 @@ impl ReplayBackend for Backend<'_> {
             stream = model.layer(layer, &stream);
         }
         self.passes += 1;
-        self.stopped = last + 1 < LAYERS;
+        self.stopped = last < LAYERS;
         Ok(activations)
     }
 

@@ -23,7 +23,7 @@ pub trait Subject {
     /// If the engine or a plan fails.
     async fn prefill(&mut self, batch: Vec<(usize, Plan)>) -> Result<Vec<Prefill>>;
 
-    /// Decoder layers of the models; their taps see `residual[0]` to `residual[layers - 1]`.
+    /// Decoder layers of the models; their taps see `residual[0]` to `residual[layers]`.
     fn decoder_layers(&self) -> usize;
 
     /// How far the log-probabilities of a batch may be from those of a solo run (matrix kernels sum in another order).

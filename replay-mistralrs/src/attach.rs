@@ -1,0 +1,235 @@
+//! Gives pipelines replay.
+use std::sync::{Arc, Mutex};
+
+use mistralrs_core::forward_hook::{self, Observer};
+use mistralrs_core::{Pipeline, Response};
+use replay_core::config::{Config, Replay};
+use replay_core::{ModelInfo, PairInfo, Replayer, Role};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::backend::Bound;
+use crate::directive::{Directive, RequestReport};
+use crate::error::AttachError;
+use crate::families::Family;
+use crate::hook::Hook;
+use crate::lens::EngineLens;
+use crate::load::{Loaded, load};
+use crate::pair::{self, ModelFiles};
+use crate::self_test::self_test;
+use crate::source::ModelSource;
+use crate::table::EngineTable;
+
+/// A replayed pipeline.
+#[derive(Clone)]
+pub struct Attached {
+    hook: Arc<Hook>,
+}
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attached").field("pair", self.pair()).finish_non_exhaustive()
+    }
+}
+
+impl Attached {
+    /// The two models.
+    pub fn pair(&self) -> &PairInfo {
+        &self.hook.bound.pair
+    }
+
+    /// The policy, bound to these models.
+    pub fn replayer(&self) -> &Replayer {
+        &self.hook.bound.replayer
+    }
+
+    /// Says what the request that answers on this channel asks for; call it before sending the request. The report arrives with
+    /// the request's prefill (never, if it is not prefilled).
+    pub fn direct(
+        &self,
+        channel: &mpsc::Sender<Response>,
+        directive: Directive,
+    ) -> oneshot::Receiver<RequestReport> {
+        self.hook.directives.add(channel, directive)
+    }
+
+    /// Requests whose edits are held: those that run, and at most a few that have just ended.
+    pub fn held(&self) -> usize {
+        self.hook.decisions.len()
+    }
+}
+
+/// Gives a loaded pipeline replay: loads the base (only the decoder layers that the policy needs), checks that the two models are a
+/// pair, tests the taps, and hooks the pipeline. `None` if the configuration says `enabled = false`.
+///
+/// Call it before the pipeline's engine starts. Prefix caching is off for a replayed pipeline.
+///
+/// # Errors
+/// Everything that keeps the two models from being replayed.
+pub fn attach(pipeline: &Loaded, config: &Config) -> Result<Option<Attached>, AttachError> {
+    if !config.replay.enabled {
+        return Ok(None);
+    }
+    attach_loaded(&Base::load(config)?, pipeline).map(Some)
+}
+
+pub(crate) fn attach_loaded(base: &Base, pipeline: &Loaded) -> Result<Attached, AttachError> {
+    let busy = |_| AttachError::Pipeline("the pipeline is in use; attach replay before its engine starts".into());
+    let mut pipeline = pipeline.try_lock().map_err(busy)?;
+    let attached = base.bind(&mut *pipeline)?;
+    forward_hook::attach(&*pipeline, attached.hook.clone());
+    Ok(attached)
+}
+
+/// Gives replay to every pipeline of the RLVR model whose engine starts afterwards, by whichever route it is loaded (also after a
+/// reload). The base is loaded now. Other pipelines are left alone; a second call takes the place of the first.
+///
+/// # Errors
+/// Those of loading the base. What keeps a pipeline from being replayed is an error of its engine's start.
+pub fn install(config: &Config) -> Result<(), AttachError> {
+    if !config.replay.enabled {
+        uninstall();
+        return Ok(());
+    }
+    let base = Base::load(config)?;
+    let observer: Arc<Observer> = Arc::new(move |pipeline: &mut dyn Pipeline| {
+        if !base.rlvr.is_named(&pipeline.name()) {
+            return Ok(None);
+        }
+        let attached = base.bind(pipeline).map_err(|e| e.to_string())?;
+        tracing::info!("activation replay is on for {}", pipeline.name());
+        Ok(Some(attached.hook))
+    });
+    forward_hook::on_engine_start(Some(observer));
+    Ok(())
+}
+
+/// Ends what [`install`] began, for pipelines whose engine starts afterwards.
+pub fn uninstall() {
+    forward_hook::on_engine_start(None);
+}
+
+/// A loaded base model, and what its pipeline has to be.
+pub(crate) struct Base {
+    replay: Replay,
+    rlvr: ModelSource,
+    files: ModelFiles,
+    family: &'static Family,
+    layers: usize,
+    loaded: Arc<Mutex<Loaded>>,
+    lens: Arc<EngineLens>,
+    info: ModelInfo,
+}
+
+impl Base {
+    pub(crate) fn load(config: &Config) -> Result<Self, AttachError> {
+        let table = EngineTable::read(config)?;
+        let find = |role, name: &str| {
+            ModelSource::find(name, config.source_path.as_deref())
+                .map_err(|why| AttachError::Load { role, id: name.into(), why })
+        };
+        let (source, rlvr) = (find(Role::Base, &config.pair.base)?, find(Role::Rlvr, &config.pair.rlvr)?);
+        if source.is_local() && rlvr.is_local() {
+            // Before minutes of loading.
+            let (base, rlvr) = (ModelFiles::read(Role::Base, &source)?, ModelFiles::read(Role::Rlvr, &rlvr)?);
+            let family = pair::check(&base, &rlvr)?;
+            fits(config, family.size(&rlvr.config, "num_hidden_layers")?)?;
+        }
+
+        let needed = config.replay.layers.highest().map_or(1, |highest| highest + 1);
+        let loaded = load(Role::Base, &source, table.of(Role::Base), move |text| truncate(&text, needed))?;
+        let files = ModelFiles::read(Role::Base, &source)?;
+        let family = Family::of(&files.config)?;
+        let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
+        let layers = loaded_layers(family, &files.config, decoder_layers, needed);
+        let hidden = family.size(&files.config, "hidden_size")?;
+        let mut pipeline = loaded.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
+        let (lens, dtype) = lens(&mut *pipeline, family, &files.config, Role::Base)?;
+        self_test(&mut *pipeline, Role::Base, layers, hidden)?;
+        drop(pipeline);
+        let info = ModelInfo {
+            id: config.pair.base.clone(),
+            architecture: family.architecture.into(),
+            decoder_layers,
+            loaded_layers: layers,
+            hidden,
+            vocabulary: lens.vocabulary_rows(),
+            dtype,
+        };
+        let (replay, loaded) = (config.replay.clone(), Arc::new(Mutex::new(loaded)));
+        Ok(Self { replay, rlvr, files, family, layers, loaded, lens: Arc::new(lens), info })
+    }
+
+    /// Checks that this pipeline and the base are a pair, and prepares the hook.
+    fn bind(&self, pipeline: &mut dyn Pipeline) -> Result<Attached, AttachError> {
+        let files = ModelFiles::read(Role::Rlvr, &self.rlvr)?;
+        let family = pair::check(&self.files, &files)?;
+        let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
+        let hidden = family.size(&files.config, "hidden_size")?;
+        let replayer = Replayer::new(&self.replay, decoder_layers)?;
+        let (lens, dtype) = lens(pipeline, self.family, &files.config, Role::Rlvr)?;
+        self_test(pipeline, Role::Rlvr, decoder_layers, hidden)?;
+        let rlvr = ModelInfo {
+            id: pipeline.name(),
+            architecture: family.architecture.into(),
+            decoder_layers,
+            loaded_layers: decoder_layers,
+            hidden,
+            vocabulary: lens.vocabulary_rows(),
+            dtype,
+        };
+        let pair = PairInfo { base: ModelInfo { loaded_layers: self.layers, ..self.info.clone() }, rlvr };
+        replayer.check_depth(&pair)?;
+        let bound = Bound {
+            replayer,
+            pair,
+            base: self.loaded.clone(),
+            base_lens: self.lens.clone(),
+            rlvr_lens: Arc::new(lens),
+            placeholders: family.placeholder_ids(&files.config),
+            merge: family.merge(&files.config),
+        };
+        Ok(Attached { hook: Arc::new(Hook::new(bound)) })
+    }
+}
+
+/// The policy must fit the models; said with the line of the file.
+fn fits(config: &Config, decoder_layers: usize) -> Result<(), AttachError> {
+    match Replayer::new(&config.replay, decoder_layers) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let key = match config.replay.layers.policy_layers(decoder_layers) {
+                Err(_) => "replay.layers",
+                Ok(_) => "replay.strategy",
+            };
+            Err(config.refuse(key, &error.to_string(), None).into())
+        }
+    }
+}
+
+fn loaded_layers(family: &Family, config: &Value, decoder_layers: usize, needed: usize) -> usize {
+    needed.max((family.least_layers)(config)).min(decoder_layers)
+}
+
+/// The base's `config.json` with as many decoder layers as the policy needs; as it is for a family that has no profile, which is
+/// refused afterwards.
+fn truncate(text: &str, needed: usize) -> Result<String, String> {
+    let config: Value = serde_json::from_str(text).map_err(|e| format!("config.json: {e}"))?;
+    let Ok(family) = Family::of(&config) else { return Ok(text.into()) };
+    let decoder_layers = family.size(&config, "num_hidden_layers").map_err(|e| e.to_string())?;
+    family.truncated(text, loaded_layers(family, &config, decoder_layers, needed))
+}
+
+fn lens(
+    pipeline: &mut dyn Pipeline,
+    family: &Family,
+    config: &Value,
+    role: Role,
+) -> Result<(EngineLens, String), AttachError> {
+    let Some(weights) = pipeline.model_weights() else {
+        return Err(AttachError::Pipeline(format!("{} is a kind of pipeline that cannot be replayed", pipeline.name())));
+    };
+    let dtype = pipeline.get_metadata().activation_dtype;
+    let lens = EngineLens::new(family, config, &weights, dtype, role)?;
+    Ok((lens, format!("{dtype:?}")))
+}

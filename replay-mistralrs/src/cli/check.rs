@@ -1,0 +1,35 @@
+//! `replay check`
+use replay_core::config::Layers;
+
+use super::args::ConfigFile;
+use super::{open, show};
+
+pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
+    let config = open::config(&args.config)?;
+    let session = open::session(&config).await?;
+    let Some(replay) = session.replay() else {
+        println!("{}: replay.enabled is false; the RLVR model loads, and nothing is replayed", args.config.display());
+        return Ok(());
+    };
+    println!("{}", show::pair(replay.pair()));
+    let pair = replay.pair();
+    println!(
+        "taps: {} of {} in the base, {} of {} in the RLVR model; a second pass gives the same residuals",
+        pair.base.loaded_layers + 1,
+        pair.base.loaded_layers + 1,
+        pair.rlvr.loaded_layers + 1,
+        pair.rlvr.loaded_layers + 1
+    );
+    let settings = replay.replayer().settings();
+    let layers = match &settings.layers {
+        Layers::First(count) => format!("the first {count}"),
+        Layers::List(list) => format!("{list:?}"),
+    };
+    println!("policy layers: {layers}");
+    for (key, value) in settings.describe() {
+        println!("  {key} = {value}");
+    }
+    println!("fingerprint {}", settings.fingerprint());
+    println!("{}: the models are a pair", args.config.display());
+    Ok(())
+}

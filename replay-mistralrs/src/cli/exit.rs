@@ -1,0 +1,71 @@
+//! Errors to exit codes.
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource};
+use replay_core::config::ConfigError;
+use replay_core::registry::RegistryError;
+use replay_mistralrs::{AskError, AttachError};
+
+const CONFIGURATION: u8 = 2;
+const NOT_A_PAIR: u8 = 3;
+const ENGINE: u8 = 4;
+const INPUT: u8 = 5;
+
+/// The user's input cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct InputError(pub(crate) String);
+
+pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let file = error.downcast_ref::<ConfigError>().or_else(|| match error.downcast_ref() {
+        Some(AttachError::File(file)) => Some(file),
+        _ => None,
+    });
+    match file {
+        Some(file) => show(file),
+        None => eprintln!("error: {error:#}"),
+    }
+    ExitCode::from(code(&error))
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if error.is::<ConfigError>() || error.is::<RegistryError>() {
+        return CONFIGURATION;
+    }
+    if error.is::<InputError>() {
+        return INPUT;
+    }
+    match error.downcast_ref::<AttachError>() {
+        Some(AttachError::File(_)) => return CONFIGURATION,
+        Some(AttachError::Replay(replay_core::Error::NoSuchLayer { .. } | replay_core::Error::Unavailable(_))) => {
+            return CONFIGURATION;
+        }
+        Some(AttachError::NotAPair(_) | AttachError::NoProfile { .. }) => return NOT_A_PAIR,
+        _ => {}
+    }
+    match error.downcast_ref::<AskError>() {
+        Some(AskError::Input(_)) => INPUT,
+        _ => ENGINE,
+    }
+}
+
+/// One line per problem; on a terminal, the lines of the file as well.
+fn show(error: &ConfigError) {
+    eprintln!("{error}");
+    if !std::io::stderr().is_terminal() || error.source.is_empty() {
+        return;
+    }
+    let label = |problem: &replay_core::config::Problem| {
+        LabeledSpan::at(problem.span.clone(), format!("expected {}", problem.expected))
+    };
+    let mut diagnostic = MietteDiagnostic::new("the configuration is wrong");
+    diagnostic.labels = Some(error.problems.iter().map(label).collect());
+    let source = NamedSource::new(&error.file, error.source.clone()).with_language("TOML");
+    let report = miette::Report::new(diagnostic).with_source_code(source);
+    let mut text = String::new();
+    if GraphicalReportHandler::new().render_report(&mut text, &*report).is_ok() {
+        eprintln!("{text}");
+    }
+}

@@ -1,0 +1,35 @@
+//! The `replay` binary.
+mod adapters;
+mod args;
+mod check;
+mod exit;
+mod images;
+mod open;
+mod presets;
+mod run;
+mod show;
+mod trace;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+fn main() -> std::process::ExitCode {
+    let args = Args::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| "error,replay_mistralrs=warn,replay_core=warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    exit::report(answer(args))
+}
+
+fn answer(args: Args) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match args.command {
+        Command::Check { config } => runtime.block_on(check::check(&config)),
+        Command::Run(args) => runtime.block_on(run::run(args)),
+        Command::Trace(args) => runtime.block_on(trace::trace(args)),
+        Command::Adapters => adapters::adapters(),
+        Command::Presets => presets::presets(),
+        Command::Schema => presets::schema(),
+    }
+}

@@ -1,0 +1,66 @@
+//! `replay run`
+use replay_mistralrs::{Answer, Directive, Mode, Sampling};
+use serde_json::json;
+
+use super::args::RunArgs;
+use super::{open, show};
+
+pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let config = open::config(&args.config.config)?;
+    let prompt = open::prompt(args.prompt)?;
+    let session = open::session(&config).await?;
+    let sampling = Sampling {
+        max_tokens: args.max_tokens as usize,
+        temperature: args.temperature,
+        samples: args.samples as usize,
+    };
+    let mode = if args.off { Mode::Off } else { Mode::On };
+    let progress = open::spinner("answering".into());
+    let answer = session.ask(prompt, sampling, Directive { mode, trace: false }).await;
+    progress.finish_and_clear();
+    let answer = answer?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&object(&answer))?);
+    } else {
+        print(&answer);
+    }
+    Ok(())
+}
+
+fn object(answer: &Answer) -> serde_json::Value {
+    let mut object = json!({
+        "text": answer.texts.first(),
+        "finish_reason": answer.finish_reasons.first(),
+        "usage": answer.usage,
+        "time_to_first_token_ms": answer.time_to_first_token_ms,
+        "replay": answer.replay,
+    });
+    if answer.texts.len() > 1 {
+        let sample = |(text, finish_reason)| json!({ "text": text, "finish_reason": finish_reason });
+        object["samples"] = answer.texts.iter().zip(&answer.finish_reasons).map(sample).collect();
+    }
+    object
+}
+
+fn print(answer: &Answer) {
+    for (index, text) in answer.texts.iter().enumerate() {
+        if answer.texts.len() > 1 {
+            println!("--- sample {} of {}", index + 1, answer.texts.len());
+        }
+        println!("{text}");
+    }
+    println!();
+    match &answer.replay {
+        None => println!("not replayed: replay.enabled is false"),
+        Some(report) => {
+            println!("{}", show::status(report));
+            if !report.layers.is_empty() {
+                println!("{}", show::layers(report));
+            }
+        }
+    }
+    println!(
+        "{} prompt tokens, {} generated, first token after {:.0} ms",
+        answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.time_to_first_token_ms
+    );
+}

@@ -1,0 +1,84 @@
+//! Tables for the terminal.
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+use replay_core::{PairInfo, Report, Status};
+
+pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(header);
+    table
+}
+
+pub(crate) fn numbers_right(table: &mut Table, from: usize) {
+    for column in table.column_iter_mut().skip(from) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+pub(crate) fn pair(pair: &PairInfo) -> Table {
+    let mut table =
+        table(["model", "id", "architecture", "layers loaded", "hidden", "vocabulary", "precision"]);
+    for (name, model) in [("base", &pair.base), ("RLVR", &pair.rlvr)] {
+        table.add_row([
+            name.to_string(),
+            model.id.clone(),
+            model.architecture.clone(),
+            format!("{} of {}", model.loaded_layers, model.decoder_layers),
+            model.hidden.to_string(),
+            model.vocabulary.to_string(),
+            model.dtype.clone(),
+        ]);
+    }
+    numbers_right(&mut table, 3);
+    table
+}
+
+/// What was captured, ranked and substituted, per policy layer.
+pub(crate) fn layers(report: &Report) -> Table {
+    let mut table = table([
+        "layer",
+        "edited residual",
+        "ranked rows",
+        "selected",
+        "entropy min",
+        "mean",
+        "max",
+        "KL before",
+        "after",
+    ]);
+    for layer in &report.layers {
+        let entropy = |pick: fn(&replay_core::EntropySpread) -> f32| {
+            layer.entropy.as_ref().map_or("-".into(), |spread| format!("{:.4}", pick(spread)))
+        };
+        let kl = |pick: fn(&replay_core::KlMean) -> f32| {
+            layer.kl.as_ref().map_or("-".into(), |kl| format!("{:.5}", pick(kl)))
+        };
+        table.add_row([
+            layer.layer.to_string(),
+            layer.edited_residual.to_string(),
+            layer.ranked.to_string(),
+            layer.selected.to_string(),
+            entropy(|s| s.min),
+            entropy(|s| s.mean),
+            entropy(|s| s.max),
+            kl(|k| k.before),
+            kl(|k| k.after),
+        ]);
+    }
+    numbers_right(&mut table, 0);
+    table
+}
+
+pub(crate) fn status(report: &Report) -> String {
+    match &report.status {
+        Status::Replayed => format!(
+            "replayed: {} rows over {} policy layers, of {} visual rows in a prompt of {}",
+            report.selected(),
+            report.layers.len(),
+            report.visual_rows,
+            report.rows
+        ),
+        Status::NothingSelected => "nothing selected: the rule keeps no row, the answer is the engine's own".into(),
+        Status::Passthrough(why) => format!("not replayed: {why}"),
+    }
+}

@@ -1,0 +1,35 @@
+//! `replay trace`
+use anyhow::Context;
+use replay_core::Trace;
+use replay_mistralrs::{Directive, Mode, Sampling};
+
+use super::args::TraceArgs;
+use super::exit::InputError;
+use super::{open, show};
+
+pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
+    let config = open::config(&args.config.config)?;
+    if args.prompt.image.is_empty() {
+        return Err(InputError("a trace needs a prompt with at least one --image".into()).into());
+    }
+    let prompt = open::prompt(args.prompt)?;
+    let session = open::session(&config).await?;
+    if session.replay().is_none() {
+        return Err(config.refuse("replay.enabled", "true, to trace a replay", None).into());
+    }
+    let first = Sampling { max_tokens: 1, ..Sampling::default() };
+    let off = Directive { mode: Mode::Off, trace: true };
+    let plain = session.ask(prompt.clone(), first, off).await?;
+    let replayed = session.ask(prompt, first, Directive::default()).await?;
+    let mut trace: Trace = plain.trace.context("the engine answered without a trace")?;
+    for (name, logits) in [("plain", plain.first_token), ("replayed", replayed.first_token)] {
+        trace.insert(format!("logprobs.{name}"), logits.context("the engine answered without logits")?);
+    }
+    trace.write(&args.out).map_err(|e| InputError(format!("{}: {e}", args.out.display())))?;
+    if let Some(report) = &replayed.replay {
+        println!("{}", show::status(report));
+        println!("{}", show::layers(report));
+    }
+    println!("wrote {}", args.out.display());
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Decides, before each real prefill, what is replayed in each sequence of the batch.
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use mistralrs_core::forward_hook::{LayerTap, PromptCall, PromptHook, PromptRow};
+use replay_core::config::OnError;
+use replay_core::{Error, Report, Status};
+
+use crate::backend::{Bound, EnginePrompt};
+use crate::decisions::{Decision, Decisions};
+use crate::directive::{Directive, Directives, Mode, RequestReport};
+use crate::edit::EditTap;
+
+/// The hook of one pipeline.
+pub(crate) struct Hook {
+    pub(crate) bound: Bound,
+    pub(crate) directives: Directives,
+    pub(crate) decisions: Decisions,
+}
+
+impl Hook {
+    pub(crate) fn new(bound: Bound) -> Self {
+        Self { bound, directives: Directives::default(), decisions: Decisions::default() }
+    }
+
+    fn decide(&self, call: &mut PromptCall<'_, '_, '_>, index: usize, row: &PromptRow) -> Decision {
+        let (directive, recipient) = self.directives.take(&call.responder(index));
+        // One sequence's trouble must not reach the others of its batch.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.replay(call, index, row, directive)))
+            .unwrap_or_else(|_| Err(Error::engine("replay panicked")));
+        let (decision, report) = match outcome {
+            Ok((decision, report)) => (decision, report),
+            Err(_) if call.cancelled(index) => {
+                (Decision::Leave, self.passthrough("the client went away"))
+            }
+            Err(error) => self.refuse(&error),
+        };
+        if let Some(recipient) = recipient {
+            let _ = recipient.send(report);
+        }
+        decision
+    }
+
+    fn replay(
+        &self,
+        call: &mut PromptCall<'_, '_, '_>,
+        index: usize,
+        row: &PromptRow,
+        directive: Directive,
+    ) -> replay_core::Result<(Decision, RequestReport)> {
+        if row.images == 0 && row.image_grid_thw.is_none() {
+            return Ok((Decision::Leave, self.passthrough("the prompt has no image")));
+        }
+        let off = directive.mode == Mode::Off;
+        if off && !directive.trace {
+            return Ok((Decision::Leave, self.passthrough("off for this request")));
+        }
+        let map = self.bound.map(row)?;
+        let mut prompt = EnginePrompt { bound: &self.bound, call, row: index, map, edits: None };
+        // No future here ever waits: the engine's thread is ours until the real prefill.
+        let trace = match directive.trace {
+            true => Some(pollster::block_on(self.bound.replayer.trace(&mut prompt))?),
+            false => None,
+        };
+        let report = match off {
+            true => self.bound.replayer.passthrough("off for this request"),
+            false => pollster::block_on(self.bound.replayer.replay(&mut prompt))?,
+        };
+        let decision = match prompt.edits {
+            Some(edits) if report.status == Status::Replayed => Decision::Edit(Arc::new(edits)),
+            _ => Decision::Leave,
+        };
+        Ok((decision, RequestReport { report, trace }))
+    }
+
+    fn refuse(&self, error: &Error) -> (Decision, RequestReport) {
+        let why = format!("activation replay failed: {error}");
+        tracing::warn!("{why}");
+        let decision = match self.bound.replayer.settings().on_error {
+            OnError::Fail => Decision::Fail(why.clone()),
+            OnError::Passthrough => Decision::Leave,
+        };
+        (decision, self.passthrough(why))
+    }
+
+    fn passthrough(&self, why: impl Into<String>) -> RequestReport {
+        let report: Report = self.bound.replayer.passthrough(why);
+        RequestReport { report, trace: None }
+    }
+}
+
+impl PromptHook for Hook {
+    fn before_prompt(
+        &self,
+        call: &mut PromptCall<'_, '_, '_>,
+    ) -> candle_core::Result<Option<Arc<dyn LayerTap>>> {
+        let rows = call.rows();
+        let mut edits = Vec::with_capacity(rows.len());
+        for (index, row) in rows.iter().enumerate() {
+            let known = self.decisions.get(&row.request);
+            let decision = known.unwrap_or_else(|| {
+                let decision = self.decide(call, index, row);
+                self.decisions.insert(row.request.clone(), decision.clone());
+                decision
+            });
+            edits.push(match decision {
+                Decision::Edit(edits) => Some(edits),
+                Decision::Leave => None,
+                Decision::Fail(why) => {
+                    call.fail(index, &why);
+                    None
+                }
+            });
+        }
+        Ok(EditTap::new(edits).map(|tap| Arc::new(tap) as Arc<dyn LayerTap>))
+    }
+}

@@ -1,0 +1,76 @@
+//! Loads a model through the engine's own loader.
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use mistralrs_core::forward_hook::with_config_edit;
+use mistralrs_core::{
+    DeviceMapSetting, MultimodalLoaderBuilder, MultimodalSpecificConfig, Pipeline, TokenSource,
+};
+use replay_core::Role;
+use tokio::sync::Mutex;
+
+use crate::error::AttachError;
+use crate::source::ModelSource;
+use crate::table::Placement;
+
+/// A loaded model that no engine runs yet.
+pub(crate) type Loaded = Arc<Mutex<dyn Pipeline + Send + Sync>>;
+
+/// Loads a model with the `config.json` that `edit` makes of its own (fewer layers: weights are read on request).
+///
+/// # Errors
+/// Whatever the engine says of missing, corrupt or unfitting files, and that the hub cannot be reached.
+pub(crate) fn load(
+    role: Role,
+    source: &ModelSource,
+    placement: &Placement,
+    edit: impl FnMut(String) -> Result<String, String> + 'static,
+) -> Result<Loaded, AttachError> {
+    let fail = |why: String| AttachError::Load { role, id: source.id.clone(), why };
+    let device = placement.device.open().map_err(|e| fail(format!("its device: {e}")))?;
+    let isq = placement.isq(&device).map_err(&fail)?;
+    let dtype = placement.model_dtype(&device);
+    let builder = MultimodalLoaderBuilder::new(
+        MultimodalSpecificConfig::default(),
+        None,
+        None,
+        Some(source.id.clone()),
+        None,
+    );
+    let loader = builder.build(None);
+    // The loader panics on some corrupt files and on an unreachable hub.
+    let loaded = quietly(|| {
+        with_config_edit(edit, || {
+            loader.load_model_from_hf(
+                None,
+                TokenSource::CacheToken,
+                &dtype,
+                &device,
+                true,
+                DeviceMapSetting::dummy(),
+                isq,
+                None,
+            )
+        })
+    });
+    let offline = |why: String| match source.is_local() {
+        true => why,
+        false => format!(
+            "it is not a directory here, and the hub did not give it: {why}\n\
+             Without a network, put the model's files into a directory and name that directory."
+        ),
+    };
+    match loaded {
+        Ok(Ok(pipeline)) => Ok(pipeline),
+        Ok(Err(e)) => Err(fail(offline(format!("{e:#}")))),
+        Err(why) => Err(fail(offline(why))),
+    }
+}
+
+/// Runs `f` and turns a panic into its message, without the default printout.
+fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the engine panicked").to_string()
+    })
+}

@@ -1,0 +1,48 @@
+//! Do the taps see the model? Asked once, at start-up: a hook that never fires is an error, not a no-op.
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
+use mistralrs_core::Pipeline;
+use mistralrs_core::forward_hook::probe;
+use replay_core::{Activations, Error, Result, Role};
+
+use crate::tap::CaptureTap;
+
+/// A short text prompt; these ids exist in every vocabulary.
+const TOKENS: [u32; 6] = [0, 1, 2, 3, 2, 1];
+
+/// Runs a few tokens through the model and checks that there is one tap per layer and one after the last, that residuals have the
+/// model's width, and that a pass stopped early leaves no trace.
+pub(crate) fn self_test(pipeline: &mut dyn Pipeline, role: Role, layers: usize, hidden: usize) -> Result<()> {
+    let mut pass = |layers: &[usize]| -> Result<Activations> {
+        let tap = Arc::new(CaptureTap::new(layers, TOKENS.len()));
+        let ran = probe(pipeline, TOKENS.to_vec(), tap.clone());
+        // Taps that are missing explain an error better than the error does, and the other way round.
+        match (tap.finish(role), ran) {
+            (Ok(activations), Ok(())) => Ok(activations),
+            (Err(missing), Ok(())) => Err(missing),
+            (_, Err(e)) => Err(Error::engine(format!("the {role} model fails on a short text prompt: {e}"))),
+        }
+    };
+    let all: Vec<usize> = (0..=layers).collect();
+    let full = pass(&all)?;
+    pass(&[0])?;
+    let again = pass(&all)?;
+    for &layer in &all {
+        let (first, second) = (full.residual(layer)?, again.residual(layer)?);
+        if first.dim(1)? != hidden {
+            return Err(Error::engine(format!(
+                "residual[{layer}] of the {role} model has width {}, its configuration says {hidden}",
+                first.dim(1)?
+            )));
+        }
+        if values(first)? != values(second)? {
+            return Err(Error::engine(format!("residual[{layer}] of the {role} model changes from pass to pass")));
+        }
+    }
+    Ok(())
+}
+
+fn values(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
+    tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+}

@@ -1,0 +1,265 @@
+//! A loaded pair that answers prompts.
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use candle_core::{DType, Device, Tensor};
+use either::Either;
+use image::DynamicImage;
+use indexmap::IndexMap;
+use mistralrs_core::{
+    DefaultSchedulerMethod, MessageContent, MistralRs, MistralRsBuilder, ModelCategory, NormalRequest, Request,
+    RequestMessage, Response, SamplingParams, SchedulerConfig, Usage,
+};
+use replay_core::config::Config;
+use replay_core::{Report, Role, Trace};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::attach::{Attached, Base, attach_loaded};
+use crate::directive::Directive;
+use crate::error::AttachError;
+use crate::load::load;
+use crate::source::ModelSource;
+use crate::table::EngineTable;
+
+/// A loaded pair behind a running engine.
+pub struct Session {
+    engine: Arc<MistralRs>,
+    category: ModelCategory,
+    replay: Option<Attached>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("replay", &self.replay).finish_non_exhaustive()
+    }
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Prompt {
+    /// System message.
+    pub system: Option<String>,
+    /// Images, in front of the text.
+    pub images: Vec<DynamicImage>,
+    /// The user's text.
+    pub text: String,
+}
+
+/// How the answer is generated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// Most tokens to generate.
+    pub max_tokens: usize,
+    /// `None` or 0: greedy.
+    pub temperature: Option<f64>,
+    /// Independent answers to the one prompt.
+    pub samples: usize,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { max_tokens: 256, temperature: None, samples: 1 }
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// One text per sample.
+    pub texts: Vec<String>,
+    /// Why each sample ended.
+    pub finish_reasons: Vec<String>,
+    /// Natural log-probability of each token of each sample.
+    pub log_probs: Vec<Vec<f32>>,
+    /// Tokens of prompt and answers.
+    pub usage: Usage,
+    /// From sending the request to the logits of the first token.
+    pub time_to_first_token_ms: f64,
+    /// `[vocabulary]`, natural log-probabilities of the first token.
+    pub first_token: Option<Tensor>,
+    /// What replay did; `None` if it is disabled.
+    pub replay: Option<Report>,
+    /// With [`Directive::trace`].
+    pub trace: Option<Trace>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The request cannot be answered as it is.
+    #[error("{0}")]
+    Input(String),
+    /// The engine failed it.
+    #[error("{0}")]
+    Engine(String),
+    /// The engine is gone.
+    #[error("the engine has stopped")]
+    Gone,
+}
+
+impl Session {
+    /// Loads base and RLVR model as the configuration says, attaches replay and starts an engine.
+    ///
+    /// # Errors
+    /// Everything that keeps the two models from being loaded or replayed.
+    pub async fn open(config: &Config) -> Result<Self, AttachError> {
+        let table = EngineTable::read(config)?;
+        let source = ModelSource::find(&config.pair.rlvr, config.source_path.as_deref())
+            .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;
+        // The base first: an engine that sizes its cache by free memory would leave no room for it.
+        let base = if config.replay.enabled { Some(Base::load(config)?) } else { None };
+        let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), Ok)?;
+        let replay = base.map(|base| attach_loaded(&base, &pipeline)).transpose()?;
+        let category = pipeline.lock().await.category();
+        let most = table.max_seqs.try_into().unwrap_or(std::num::NonZeroUsize::MIN);
+        let method = DefaultSchedulerMethod::Fixed(most);
+        let scheduler = SchedulerConfig::DefaultScheduler { method };
+        let engine = MistralRsBuilder::new(pipeline, scheduler, false, None).build().await;
+        Ok(Self { engine, category, replay })
+    }
+
+    /// Replay of the loaded pair; `None` if it is disabled.
+    pub fn replay(&self) -> Option<&Attached> {
+        self.replay.as_ref()
+    }
+
+    /// The running engine.
+    pub fn engine(&self) -> &Arc<MistralRs> {
+        &self.engine
+    }
+
+    /// Answers one prompt.
+    ///
+    /// # Errors
+    /// If the request cannot be answered, or fails.
+    pub async fn ask(&self, prompt: Prompt, sampling: Sampling, directive: Directive) -> Result<Answer, AskError> {
+        let (channel, mut responses) = mpsc::channel(16);
+        let first = Arc::new(FirstToken::default());
+        let request = self.request(prompt, sampling, channel.clone(), &first);
+        let report = self.replay.as_ref().map(|replay| replay.direct(&channel, directive));
+        drop(channel);
+        let started = Instant::now();
+        let sender = self.engine.get_sender(None).map_err(|_| AskError::Gone)?;
+        sender.send(request).await.map_err(|_| AskError::Gone)?;
+        let done = match responses.recv().await.ok_or(AskError::Gone)? {
+            Response::Done(done) => done,
+            Response::ValidationError(e) => return Err(AskError::Input(e.to_string())),
+            Response::InternalError(e) => return Err(AskError::Engine(e.to_string())),
+            Response::ModelError(why, _) => return Err(AskError::Engine(why)),
+            _ => return Err(AskError::Engine("an answer of another kind".into())),
+        };
+        let (at, logits) = first.take().unzip();
+        let report = report.and_then(|mut report| report.try_recv().ok());
+        let (replay, trace) = report.map(|r| (r.report, r.trace)).unzip();
+        let mut answer = Answer {
+            texts: Vec::new(),
+            finish_reasons: Vec::new(),
+            log_probs: Vec::new(),
+            usage: done.usage,
+            time_to_first_token_ms: at.map_or(0.0, |at| at.duration_since(started).as_secs_f64() * 1e3),
+            first_token: logits,
+            replay,
+            trace: trace.flatten(),
+        };
+        let mut choices = done.choices;
+        choices.sort_by_key(|choice| choice.index);
+        for choice in choices {
+            answer.texts.push(choice.message.content.unwrap_or_default());
+            answer.finish_reasons.push(choice.finish_reason);
+            let tokens = choice.logprobs.and_then(|l| l.content).unwrap_or_default();
+            answer.log_probs.push(tokens.iter().map(|token| token.logprob).collect());
+        }
+        Ok(answer)
+    }
+
+    fn request(
+        &self,
+        prompt: Prompt,
+        sampling: Sampling,
+        channel: mpsc::Sender<Response>,
+        first: &Arc<FirstToken>,
+    ) -> Request {
+        let mut messages = Vec::new();
+        if let Some(system) = prompt.system {
+            messages.push(message("system", Either::Left(system)));
+        }
+        messages.push(message("user", self.content(prompt.text, prompt.images.len())));
+        let (enable_thinking, reasoning_effort) = (None, None);
+        let messages = match prompt.images.is_empty() {
+            true => RequestMessage::Chat { messages, enable_thinking, reasoning_effort },
+            false => RequestMessage::MultimodalChat {
+                images: prompt.images,
+                audios: Vec::new(),
+                videos: Vec::new(),
+                messages,
+                enable_thinking,
+                reasoning_effort,
+            },
+        };
+        let mut params = SamplingParams::deterministic();
+        params.max_len = Some(sampling.max_tokens);
+        params.n_choices = sampling.samples;
+        if let Some(temperature) = sampling.temperature.filter(|temperature| *temperature > 0.0) {
+            params.temperature = Some(temperature);
+            params.top_k = None;
+        }
+        let mut request =
+            NormalRequest::new_simple(messages, params, channel, self.engine.next_request_id(), None, None);
+        request.return_logprobs = true;
+        let first = first.clone();
+        let look = move |logits: &Tensor, _: &[u32]| {
+            first.see(logits);
+            Ok(logits.clone())
+        };
+        request.logits_processors = Some(vec![Arc::new(look)]);
+        Request::Normal(Box::new(request))
+    }
+
+    /// Where the images stand: as tags in front of the text, or as parts for a chat template that knows them.
+    fn content(&self, text: String, images: usize) -> MessageContent {
+        let ModelCategory::Multimodal { prefixer } = &self.category else { return Either::Left(text) };
+        if images == 0 {
+            return Either::Left(text);
+        }
+        let tagged = prefixer.prefix_image((0..images).collect(), &text);
+        if tagged != text {
+            return Either::Left(tagged);
+        }
+        let part = |kind: &str| IndexMap::from([("type".to_string(), json!(kind))]);
+        let mut parts = vec![part("image"); images];
+        let mut last = part("text");
+        last.insert("text".into(), json!(text));
+        parts.push(last);
+        Either::Right(parts)
+    }
+}
+
+fn message(role: &str, content: MessageContent) -> IndexMap<String, MessageContent> {
+    IndexMap::from([("role".to_string(), Either::Left(role.to_string())), ("content".to_string(), content)])
+}
+
+/// The first logits of a request, and when they came.
+#[derive(Default)]
+struct FirstToken(Mutex<Option<(Instant, Tensor)>>);
+
+impl FirstToken {
+    fn see(&self, logits: &Tensor) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.is_none() {
+            *seen = Some((Instant::now(), logits.clone()));
+        }
+    }
+
+    fn take(&self) -> Option<(Instant, Tensor)> {
+        let (at, logits) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some((at, log_softmax(&logits).ok()?))
+    }
+}
+
+fn log_softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
+    let logits = logits.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+    let max = logits.max(0)?;
+    let shifted = logits.broadcast_sub(&max)?;
+    shifted.broadcast_sub(&shifted.exp()?.sum_all()?.log()?)?.to_dtype(DType::F32)
+}

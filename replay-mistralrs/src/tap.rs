@@ -1,0 +1,68 @@
+//! The tap of a side pass: keeps the residuals asked for and stops after the last one.
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{IndexOp, Result, Tensor};
+use mistralrs_core::forward_hook::{Flow, LayerTap, Site};
+use replay_core::{Activations, Error, Role};
+
+#[derive(Debug, Default)]
+struct Seen {
+    taps: usize,
+    residuals: BTreeMap<usize, Tensor>,
+}
+
+/// Captures `residual[j]` for each `j` of `layers`.
+#[derive(Debug)]
+pub(crate) struct CaptureTap {
+    layers: Vec<usize>,
+    rows: usize,
+    seen: Mutex<Seen>,
+}
+
+impl CaptureTap {
+    pub(crate) fn new(layers: &[usize], rows: usize) -> Self {
+        Self { layers: layers.to_vec(), rows, seen: Mutex::default() }
+    }
+
+    fn last(&self) -> usize {
+        self.layers.iter().copied().max().unwrap_or(0)
+    }
+
+    /// What was captured.
+    ///
+    /// # Errors
+    /// If a tap did not fire: a hook that sees nothing must not pass for one that has nothing to do.
+    pub(crate) fn finish(&self, role: Role) -> replay_core::Result<Activations> {
+        let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        let expected = self.last() + 1;
+        if seen.taps != expected {
+            return Err(Error::Taps { role, expected, saw: seen.taps });
+        }
+        let mut activations = Activations::new(role, self.rows);
+        for (layer, residual) in seen.residuals {
+            activations.insert(layer, residual)?;
+        }
+        Ok(activations)
+    }
+}
+
+impl LayerTap for CaptureTap {
+    /// # Shapes
+    /// `hidden`: `[1, positions, hidden]`; positions after the prompt's rows are generated tokens.
+    fn layer_input(&self, site: Site, hidden: &Tensor) -> Result<Flow> {
+        if site.call != 0 {
+            return Ok(Flow::Continue);
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.taps += 1;
+        if self.layers.contains(&site.layer) {
+            seen.residuals.insert(site.layer, hidden.i(0)?.narrow(0, 0, self.rows)?);
+        }
+        Ok(if site.layer >= self.last() { Flow::Stop } else { Flow::Continue })
+    }
+
+    fn ignored(&self, _: Site, _: &str) {
+        // Only the real forward ignores a tap.
+    }
+}
