@@ -1,15 +1,17 @@
 //! Gives pipelines replay.
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use mistralrs_core::forward_hook::{self, Observer};
 use mistralrs_core::{Pipeline, Response};
 use replay_core::config::{Config, Replay};
+use replay_core::conformance::{Observed, Plan};
 use replay_core::{ModelInfo, PairInfo, Replayer, Role};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::backend::Bound;
-use crate::directive::{Directive, RequestReport};
+use crate::directive::{Directive, Order, RequestReport};
 use crate::error::AttachError;
 use crate::families::Family;
 use crate::hook::Hook;
@@ -50,7 +52,25 @@ impl Attached {
         channel: &mpsc::Sender<Response>,
         directive: Directive,
     ) -> oneshot::Receiver<RequestReport> {
-        self.hook.directives.add(channel, directive)
+        let (sender, receiver) = oneshot::channel();
+        self.hook.orders.add(channel, Order::Replay(directive, Some(sender)));
+        receiver
+    }
+
+    /// For the conformance kit: before the request that answers on this channel is prefilled, runs a plan in place of replay.
+    pub fn plan(
+        &self,
+        channel: &mpsc::Sender<Response>,
+        plan: Plan,
+    ) -> oneshot::Receiver<replay_core::Result<Observed>> {
+        let (sender, receiver) = oneshot::channel();
+        self.hook.orders.add(channel, Order::Plan(plan, sender));
+        receiver
+    }
+
+    /// Most sequences that were prefilled together.
+    pub fn largest_batch(&self) -> usize {
+        self.hook.largest_batch.load(Ordering::Relaxed)
     }
 
     /// Requests whose edits are held: those that run, and at most a few that have just ended.

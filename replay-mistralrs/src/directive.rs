@@ -2,6 +2,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use mistralrs_core::Response;
+use replay_core::conformance::{Observed, Plan};
 use replay_core::{Report, Trace};
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,42 +34,36 @@ pub struct RequestReport {
     pub trace: Option<Trace>,
 }
 
-struct Entry {
-    channel: mpsc::WeakSender<Response>,
-    directive: Directive,
-    report: oneshot::Sender<RequestReport>,
+/// What is done before the prefill of one request, and who hears of it.
+pub(crate) enum Order {
+    Replay(Directive, Option<oneshot::Sender<RequestReport>>),
+    /// A plan of the conformance kit, in place of replay.
+    Plan(Plan, oneshot::Sender<replay_core::Result<Observed>>),
 }
 
-/// Directives of requests that have not been prefilled yet.
-#[derive(Default)]
-pub(crate) struct Directives(Mutex<Vec<Entry>>);
+struct Entry {
+    channel: mpsc::WeakSender<Response>,
+    order: Order,
+}
 
-impl Directives {
-    pub(crate) fn add(
-        &self,
-        channel: &mpsc::Sender<Response>,
-        directive: Directive,
-    ) -> oneshot::Receiver<RequestReport> {
-        let (report, receiver) = oneshot::channel();
+/// Orders of requests that have not been prefilled yet.
+#[derive(Default)]
+pub(crate) struct Orders(Mutex<Vec<Entry>>);
+
+impl Orders {
+    pub(crate) fn add(&self, channel: &mpsc::Sender<Response>, order: Order) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|entry| entry.channel.strong_count() > 0);
-        entries.push(Entry { channel: channel.downgrade(), directive, report });
-        receiver
+        entries.push(Entry { channel: channel.downgrade(), order });
     }
 
-    /// The directive of the request that answers on this channel, and where its report goes.
-    pub(crate) fn take(
-        &self,
-        channel: &mpsc::Sender<Response>,
-    ) -> (Directive, Option<oneshot::Sender<RequestReport>>) {
+    /// The order of the request that answers on this channel.
+    pub(crate) fn take(&self, channel: &mpsc::Sender<Response>) -> Order {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |entry: &Entry| entry.channel.upgrade().is_some_and(|other| other.same_channel(channel));
         match entries.iter().position(same) {
-            Some(index) => {
-                let entry = entries.swap_remove(index);
-                (entry.directive, Some(entry.report))
-            }
-            None => (Directive::default(), None),
+            Some(index) => entries.swap_remove(index).order,
+            None => Order::Replay(Directive::default(), None),
         }
     }
 }
@@ -77,25 +72,32 @@ impl Directives {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_directive_belongs_to_its_channel_and_is_taken_once() {
-        let directives = Directives::default();
-        let (mine, _keep) = mpsc::channel(1);
-        let (other, _keep_other) = mpsc::channel(1);
-        let off = Directive { mode: Mode::Off, trace: true };
-        let _report = directives.add(&mine, off);
-        assert_eq!(directives.take(&other).0, Directive::default());
-        assert_eq!(directives.take(&mine.clone()).0, off);
-        assert_eq!(directives.take(&mine).0, Directive::default());
+    fn directive(order: Order) -> Directive {
+        match order {
+            Order::Replay(directive, _) => directive,
+            Order::Plan(..) => panic!("a plan"),
+        }
     }
 
     #[test]
-    fn directives_of_requests_that_are_gone_are_dropped() {
-        let directives = Directives::default();
+    fn an_order_belongs_to_its_channel_and_is_taken_once() {
+        let orders = Orders::default();
+        let (mine, _keep) = mpsc::channel(1);
+        let (other, _keep_other) = mpsc::channel(1);
+        let off = Directive { mode: Mode::Off, trace: true };
+        orders.add(&mine, Order::Replay(off, None));
+        assert_eq!(directive(orders.take(&other)), Directive::default());
+        assert_eq!(directive(orders.take(&mine.clone())), off);
+        assert_eq!(directive(orders.take(&mine)), Directive::default());
+    }
+
+    #[test]
+    fn orders_of_requests_that_are_gone_are_dropped() {
+        let orders = Orders::default();
         for _ in 0..10 {
             let (channel, _) = mpsc::channel(1);
-            drop(directives.add(&channel, Directive::default()));
+            orders.add(&channel, Order::Replay(Directive::default(), None));
         }
-        assert!(directives.0.lock().unwrap().len() <= 1);
+        assert!(orders.0.lock().unwrap().len() <= 1);
     }
 }

@@ -1,44 +1,76 @@
 //! Decides, before each real prefill, what is replayed in each sequence of the batch.
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mistralrs_core::forward_hook::{LayerTap, PromptCall, PromptHook, PromptRow};
 use replay_core::config::OnError;
+use replay_core::conformance::{Observed, Plan};
 use replay_core::{Error, Report, Status};
 
 use crate::backend::{Bound, EnginePrompt};
 use crate::decisions::{Decision, Decisions};
-use crate::directive::{Directive, Directives, Mode, RequestReport};
+use crate::directive::{Directive, Mode, Order, Orders, RequestReport};
 use crate::edit::EditTap;
 
 /// The hook of one pipeline.
 pub(crate) struct Hook {
     pub(crate) bound: Bound,
-    pub(crate) directives: Directives,
+    pub(crate) orders: Orders,
     pub(crate) decisions: Decisions,
+    /// Most sequences that were prefilled together.
+    pub(crate) largest_batch: AtomicUsize,
 }
 
 impl Hook {
     pub(crate) fn new(bound: Bound) -> Self {
-        Self { bound, directives: Directives::default(), decisions: Decisions::default() }
+        Self { bound, orders: Orders::default(), decisions: Decisions::default(), largest_batch: AtomicUsize::new(0) }
     }
 
     fn decide(&self, call: &mut PromptCall<'_, '_, '_>, index: usize, row: &PromptRow) -> Decision {
-        let (directive, recipient) = self.directives.take(&call.responder(index));
-        // One sequence's trouble must not reach the others of its batch.
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.replay(call, index, row, directive)))
-            .unwrap_or_else(|_| Err(Error::engine("replay panicked")));
-        let (decision, report) = match outcome {
-            Ok((decision, report)) => (decision, report),
-            Err(_) if call.cancelled(index) => {
-                (Decision::Leave, self.passthrough("the client went away"))
+        match self.orders.take(&call.responder(index)) {
+            Order::Plan(plan, recipient) => {
+                let (decision, observed) = match self.plan(call, index, row, &plan) {
+                    Ok((decision, observed)) => (decision, Ok(observed)),
+                    Err(error) => (Decision::Leave, Err(error)),
+                };
+                let _ = recipient.send(observed);
+                decision
             }
-            Err(error) => self.refuse(&error),
-        };
-        if let Some(recipient) = recipient {
-            let _ = recipient.send(report);
+            Order::Replay(directive, recipient) => {
+                // One sequence's trouble must not reach the others of its batch.
+                let outcome = catch_unwind(AssertUnwindSafe(|| self.replay(call, index, row, directive)))
+                    .unwrap_or_else(|_| Err(Error::engine("replay panicked")));
+                let (decision, report) = match outcome {
+                    Ok(decided) => decided,
+                    Err(_) if call.cancelled(index) => {
+                        (Decision::Leave, self.passthrough("the client went away"))
+                    }
+                    Err(error) => self.refuse(&error),
+                };
+                if let Some(recipient) = recipient {
+                    let _ = recipient.send(report);
+                }
+                decision
+            }
         }
-        decision
+    }
+
+    fn plan(
+        &self,
+        call: &mut PromptCall<'_, '_, '_>,
+        index: usize,
+        row: &PromptRow,
+        plan: &Plan,
+    ) -> replay_core::Result<(Decision, Observed)> {
+        if plan.0.is_empty() {
+            return Ok((Decision::Leave, Observed::default()));
+        }
+        let map = self.bound.map(row)?;
+        let mut prompt = EnginePrompt { bound: &self.bound, call, row: index, map, edits: None };
+        let observed = pollster::block_on(plan.run(&mut prompt))?;
+        let decision = prompt.edits.map_or(Decision::Leave, |edits| Decision::Edit(Arc::new(edits)));
+        Ok((decision, observed))
     }
 
     fn replay(
@@ -95,6 +127,7 @@ impl PromptHook for Hook {
         call: &mut PromptCall<'_, '_, '_>,
     ) -> candle_core::Result<Option<Arc<dyn LayerTap>>> {
         let rows = call.rows();
+        self.largest_batch.fetch_max(rows.len(), Ordering::Relaxed);
         let mut edits = Vec::with_capacity(rows.len());
         for (index, row) in rows.iter().enumerate() {
             let known = self.decisions.get(&row.request);

@@ -27,6 +27,7 @@ mod self_test;
 mod session;
 mod source;
 mod table;
+pub mod tables;
 mod tap;
 
 pub use attach::{Attached, attach, install, uninstall};

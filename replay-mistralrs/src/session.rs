@@ -11,6 +11,7 @@ use mistralrs_core::{
     RequestMessage, Response, SamplingParams, SchedulerConfig, Usage,
 };
 use replay_core::config::Config;
+use replay_core::conformance::{Observed, Plan};
 use replay_core::{Report, Role, Trace};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -134,11 +135,37 @@ impl Session {
     /// # Errors
     /// If the request cannot be answered, or fails.
     pub async fn ask(&self, prompt: Prompt, sampling: Sampling, directive: Directive) -> Result<Answer, AskError> {
+        let direct = |channel: &_| self.replay.as_ref().map(|replay| replay.direct(channel, directive));
+        let (mut answer, report) = self.answer(prompt, sampling, direct).await?;
+        if let Some(report) = report.and_then(|mut report| report.try_recv().ok()) {
+            answer.replay = Some(report.report);
+            answer.trace = report.trace;
+        }
+        Ok(answer)
+    }
+
+    /// For the conformance kit: answers one prompt, with a plan in place of replay.
+    ///
+    /// # Errors
+    /// If the request fails, the plan fails, or replay is disabled.
+    pub async fn ask_planned(&self, prompt: Prompt, plan: Plan) -> Result<(Answer, Observed), AskError> {
+        let first = Sampling { max_tokens: 1, ..Sampling::default() };
+        let order = |channel: &_| self.replay.as_ref().map(|replay| replay.plan(channel, plan));
+        let (answer, observed) = self.answer(prompt, first, order).await?;
+        let observed = observed.and_then(|mut observed| observed.try_recv().ok()).ok_or(AskError::Gone)?;
+        Ok((answer, observed.map_err(|e| AskError::Engine(e.to_string()))?))
+    }
+
+    async fn answer<T>(
+        &self,
+        prompt: Prompt,
+        sampling: Sampling,
+        order: impl FnOnce(&mpsc::Sender<Response>) -> T,
+    ) -> Result<(Answer, T), AskError> {
         let (channel, mut responses) = mpsc::channel(16);
         let first = Arc::new(FirstToken::default());
-        let request = self.request(prompt, sampling, channel.clone(), &first);
-        let report = self.replay.as_ref().map(|replay| replay.direct(&channel, directive));
-        drop(channel);
+        let ordered = order(&channel);
+        let request = self.request(prompt, sampling, channel, &first);
         let started = Instant::now();
         let sender = self.engine.get_sender(None).map_err(|_| AskError::Gone)?;
         sender.send(request).await.map_err(|_| AskError::Gone)?;
@@ -150,8 +177,6 @@ impl Session {
             _ => return Err(AskError::Engine("an answer of another kind".into())),
         };
         let (at, logits) = first.take().unzip();
-        let report = report.and_then(|mut report| report.try_recv().ok());
-        let (replay, trace) = report.map(|r| (r.report, r.trace)).unzip();
         let mut answer = Answer {
             texts: Vec::new(),
             finish_reasons: Vec::new(),
@@ -159,8 +184,8 @@ impl Session {
             usage: done.usage,
             time_to_first_token_ms: at.map_or(0.0, |at| at.duration_since(started).as_secs_f64() * 1e3),
             first_token: logits,
-            replay,
-            trace: trace.flatten(),
+            replay: None,
+            trace: None,
         };
         let mut choices = done.choices;
         choices.sort_by_key(|choice| choice.index);
@@ -170,7 +195,7 @@ impl Session {
             let tokens = choice.logprobs.and_then(|l| l.content).unwrap_or_default();
             answer.log_probs.push(tokens.iter().map(|token| token.logprob).collect());
         }
-        Ok(answer)
+        Ok((answer, ordered))
     }
 
     fn request(

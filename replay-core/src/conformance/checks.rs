@@ -129,11 +129,12 @@ async fn early_exit(subject: &mut dyn Subject) -> Outcome {
 }
 
 async fn edits(subject: &mut dyn Subject) -> Outcome {
-    for layer in 1..=subject.decoder_layers() {
-        let plain = one(subject, 0, Plan(vec![Step::Capture(Role::Rlvr, vec![layer])])).await?;
-        let visual = plain.observed.prompt.as_ref().map(crate::PromptMap::visual_rows).unwrap_or_default();
-        // Not all rows, or a shift by one row could go unseen.
-        let rows: Vec<usize> = visual.iter().copied().step_by(2).collect();
+    let layers = subject.decoder_layers();
+    let plain = one(subject, 0, Plan(vec![Step::Capture(Role::Rlvr, vec![layers])])).await?;
+    let visual = plain.observed.prompt.as_ref().map(crate::PromptMap::visual_rows).unwrap_or_default();
+    // Not all rows, or a shift by one row could go unseen.
+    let rows: Vec<usize> = visual.iter().copied().step_by(2).collect();
+    for layer in 1..=layers {
         let own = Plan(vec![Step::Edit { role: Role::Rlvr, layer, rows: rows.clone() }]);
         let own = one(subject, 0, own).await?;
         if let Err(why) =
@@ -141,7 +142,10 @@ async fn edits(subject: &mut dyn Subject) -> Outcome {
         {
             return Ok(Err(why));
         }
-        let base = Plan(vec![Step::Edit { role: Role::Base, layer, rows }]);
+    }
+    // After the last layer, only the last row reaches the first token.
+    for layer in 1..layers {
+        let base = Plan(vec![Step::Edit { role: Role::Base, layer, rows: rows.clone() }]);
         let base = one(subject, 0, base).await?;
         if same_bits("", &plain.log_probs, &base.log_probs).is_ok() {
             return Ok(Err(format!("rows of residual[{layer}] replaced by the base's changed nothing")));

@@ -88,7 +88,7 @@ impl<'a> StreamedLens<'a> {
 /// Rows of a `[rows, hidden]` tensor, in the order given; a run of neighbours is a view, not a copy.
 pub(crate) fn select_rows(tensor: &Tensor, rows: &[usize]) -> candle_core::Result<Tensor> {
     match rows {
-        [first, .., last] if last - first + 1 == rows.len() && rows.is_sorted() => {
+        [first, .., last] if rows.is_sorted() && last - first + 1 == rows.len() => {
             tensor.narrow(0, *first, rows.len())
         }
         _ => {

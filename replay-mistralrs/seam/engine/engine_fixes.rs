@@ -33,14 +33,15 @@ pub(crate) fn check_placeholders(
     tokenizer: Option<&Tokenizer>,
 ) -> anyhow::Result<()> {
     const IMAGE: &str = "<|image_pad|>";
-    let placeholder = tokenizer.and_then(|t| t.token_to_id(IMAGE)).filter(|_| special.contains(&IMAGE));
-    if let (Some(id), false) = (placeholder, sequence.multimodal.has_changed_prompt) {
-        let found = sequence.get_toks().iter().filter(|&&t| t == id).count();
-        let images = sequence.images().map_or(0, <[_]>::len);
-        anyhow::ensure!(
-            found == images,
-            "the prompt holds {found} image placeholders ({IMAGE}) for {images} images"
-        );
+    const START: &str = "<|vision_start|>";
+    if !special.contains(&IMAGE) || sequence.multimodal.has_changed_prompt {
+        return Ok(());
+    }
+    let images = sequence.images().map_or(0, <[_]>::len);
+    for tag in [IMAGE, START] {
+        let Some(id) = tokenizer.and_then(|tokenizer| tokenizer.token_to_id(tag)) else { continue };
+        let found = sequence.get_toks().iter().filter(|&&token| token == id).count();
+        anyhow::ensure!(found == images, "the prompt holds {found} {tag} for {images} images");
     }
     Ok(())
 }

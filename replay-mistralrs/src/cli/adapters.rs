@@ -1,10 +1,10 @@
 //! `replay adapters`
 use replay_core::registry;
 
-use super::show;
+use replay_mistralrs::tables;
 
 pub(crate) fn adapters() -> anyhow::Result<()> {
-    let mut table = show::table(["adapter", "engine", "architecture", "strategies"]);
+    let mut table = tables::table(["adapter", "engine", "architecture", "strategies"]);
     for adapter in registry::adapters()? {
         for architecture in (adapter.architectures)() {
             table.add_row([

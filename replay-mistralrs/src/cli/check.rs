@@ -2,7 +2,9 @@
 use replay_core::config::Layers;
 
 use super::args::ConfigFile;
-use super::{open, show};
+use replay_mistralrs::tables;
+
+use super::open;
 
 pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
     let config = open::config(&args.config)?;
@@ -11,7 +13,7 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
         println!("{}: replay.enabled is false; the RLVR model loads, and nothing is replayed", args.config.display());
         return Ok(());
     };
-    println!("{}", show::pair(replay.pair()));
+    println!("{}", tables::pair(replay.pair()));
     let pair = replay.pair();
     println!(
         "taps: {} of {} in the base, {} of {} in the RLVR model; a second pass gives the same residuals",

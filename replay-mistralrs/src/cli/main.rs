@@ -7,7 +7,7 @@ mod images;
 mod open;
 mod presets;
 mod run;
-mod show;
+
 mod trace;
 
 use clap::Parser;

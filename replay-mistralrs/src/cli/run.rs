@@ -3,7 +3,9 @@ use replay_mistralrs::{Answer, Directive, Mode, Sampling};
 use serde_json::json;
 
 use super::args::RunArgs;
-use super::{open, show};
+use replay_mistralrs::tables;
+
+use super::open;
 
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
@@ -53,9 +55,9 @@ fn print(answer: &Answer) {
     match &answer.replay {
         None => println!("not replayed: replay.enabled is false"),
         Some(report) => {
-            println!("{}", show::status(report));
+            println!("{}", tables::status(report));
             if !report.layers.is_empty() {
-                println!("{}", show::layers(report));
+                println!("{}", tables::layers(report));
             }
         }
     }

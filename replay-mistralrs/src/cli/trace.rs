@@ -5,7 +5,9 @@ use replay_mistralrs::{Directive, Mode, Sampling};
 
 use super::args::TraceArgs;
 use super::exit::InputError;
-use super::{open, show};
+use replay_mistralrs::tables;
+
+use super::open;
 
 pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
@@ -27,8 +29,8 @@ pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
     }
     trace.write(&args.out).map_err(|e| InputError(format!("{}: {e}", args.out.display())))?;
     if let Some(report) = &replayed.replay {
-        println!("{}", show::status(report));
-        println!("{}", show::layers(report));
+        println!("{}", tables::status(report));
+        println!("{}", tables::layers(report));
     }
     println!("wrote {}", args.out.display());
     Ok(())

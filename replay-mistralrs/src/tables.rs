@@ -1,21 +1,24 @@
-//! Tables for the terminal.
+//! Pair and report as tables for a terminal.
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 use replay_core::{PairInfo, Report, Status};
 
-pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
+/// An empty table.
+pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(header);
     table
 }
 
-pub(crate) fn numbers_right(table: &mut Table, from: usize) {
+/// Aligns the columns from `from` on to the right.
+pub fn numbers_right(table: &mut Table, from: usize) {
     for column in table.column_iter_mut().skip(from) {
         column.set_cell_alignment(CellAlignment::Right);
     }
 }
 
-pub(crate) fn pair(pair: &PairInfo) -> Table {
+/// The two models.
+pub fn pair(pair: &PairInfo) -> Table {
     let mut table =
         table(["model", "id", "architecture", "layers loaded", "hidden", "vocabulary", "precision"]);
     for (name, model) in [("base", &pair.base), ("RLVR", &pair.rlvr)] {
@@ -34,7 +37,7 @@ pub(crate) fn pair(pair: &PairInfo) -> Table {
 }
 
 /// What was captured, ranked and substituted, per policy layer.
-pub(crate) fn layers(report: &Report) -> Table {
+pub fn layers(report: &Report) -> Table {
     let mut table = table([
         "layer",
         "edited residual",
@@ -69,7 +72,8 @@ pub(crate) fn layers(report: &Report) -> Table {
     table
 }
 
-pub(crate) fn status(report: &Report) -> String {
+/// How replay ended, in one line.
+pub fn status(report: &Report) -> String {
     match &report.status {
         Status::Replayed => format!(
             "replayed: {} rows over {} policy layers, of {} visual rows in a prompt of {}",

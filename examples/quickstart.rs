@@ -1,0 +1,60 @@
+//! Asks a tiny trained pair how many shapes are in a picture, with replay off and on.
+//!
+//!     cargo seam run --example quickstart
+use std::path::Path;
+
+use anyhow::Context;
+use replay_core::Config;
+use replay_mistralrs::{Directive, Mode, Prompt, Sampling, Session, tables};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let config = Config::from_file(examples.join("configs/quickstart.toml"))?;
+    let session = Session::open(&config).await?;
+    let replay = session.replay().context("replay is disabled in the configuration")?;
+    println!("{}", tables::pair(replay.pair()));
+
+    let images = examples.join("images");
+    let questions = std::fs::read_to_string(images.join("questions.jsonl"))?;
+    let mut right = [0, 0];
+    for (index, line) in questions.lines().enumerate() {
+        let question: serde_json::Value = serde_json::from_str(line)?;
+        let field = |name: &str| question[name].as_str().with_context(|| format!("{name} in {line}"));
+        let (image, text, truth) = (field("image")?, field("prompt")?, field("answer")?);
+        println!("\n{image}: {text} The right answer is {truth}.");
+        for (on, mode) in [Mode::Off, Mode::On].into_iter().enumerate() {
+            let prompt = Prompt {
+                images: vec![image::open(images.join(image))?],
+                text: text.into(),
+                system: None,
+            };
+            let sampling = Sampling { max_tokens: 48, ..Sampling::default() };
+            let answer = session.ask(prompt, sampling, Directive { mode, trace: false }).await?;
+            let number = boxed(&answer.texts[0]).unwrap_or("(none)");
+            right[on] += usize::from(number == truth);
+            let verdict = if number == truth { "right" } else { "wrong" };
+            println!(
+                "  replay {:<3} answers {number} ({verdict}), first token after {:.0} ms: {}",
+                if on == 1 { "on" } else { "off" },
+                answer.time_to_first_token_ms,
+                answer.texts[0].replace('\n', " / ")
+            );
+            if let (1, Some(report)) = (on, &answer.replay) {
+                println!("  {}", tables::status(report));
+                if index == 0 {
+                    println!("{}", tables::layers(report));
+                }
+            }
+        }
+    }
+    let asked = questions.lines().count();
+    println!("\nright answers of {asked}: {} with replay off, {} with replay on", right[0], right[1]);
+    println!("Six questions prove nothing; examples/models/counting/README.md says what was measured on this pair.");
+    Ok(())
+}
+
+/// The answer in `\boxed{..}`.
+fn boxed(text: &str) -> Option<&str> {
+    text.split_once("\\boxed{")?.1.split_once('}').map(|(answer, _)| answer)
+}

@@ -1,0 +1,94 @@
+//! Concurrent requests answer as alone, in the log-probability of every decoded token.
+
+use std::sync::Arc;
+
+use crate::common::{SUBSTITUTE, distance, prompt, runtime, session};
+use replay_core::Status;
+use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling, Session};
+
+/// Matrix kernels sum a batch in another order than one row.
+const TOLERANCE: f32 = 2e-5;
+const ROUNDS: usize = 10;
+
+/// Text only, one image, three images; different lengths, and equal ones that share a batch.
+fn prompts(family: &str) -> Vec<Prompt> {
+    let names: Vec<&str> = match family {
+        "qwen2_5_vl" => vec!["image.png", "image_small.png", "image_wide.png", "image_tall.png"],
+        _ => vec!["image.png", "image_tall.png", "image_wide.png", "image_small.png"],
+    };
+    (0..16)
+        .map(|i| {
+            let images: Vec<&str> = match i {
+                _ if i % 4 == 3 => vec![],
+                _ if i % 5 == 0 => names[..3].to_vec(),
+                _ => vec![names[i % names.len()]],
+            };
+            let text = match i {
+                // Text-only requests of equal length, and image requests of equal length and grid.
+                7 | 11 | 15 => format!("Equal length {i:02}?"),
+                1 | 9 | 13 => format!("Same grid {i:02}?"),
+                _ => format!("Question {} about it?", "x".repeat(i / 2)),
+            };
+            prompt(family, &images, &text)
+        })
+        .collect()
+}
+
+fn sampling(index: usize) -> Sampling {
+    Sampling { max_tokens: 6 + index % 5, ..Sampling::default() }
+}
+
+async fn all_at_once(session: &Arc<Session>, prompts: &[Prompt], directive: Directive) -> Vec<Answer> {
+    let ask = |(index, prompt): (usize, &Prompt)| {
+        let (session, prompt) = (session.clone(), prompt.clone());
+        tokio::spawn(async move { session.ask(prompt, sampling(index), directive).await })
+    };
+    let tasks: Vec<_> = prompts.iter().enumerate().map(ask).collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap().unwrap());
+    }
+    answers
+}
+
+fn equals_solo(family: &str) {
+    runtime().block_on(async {
+        let session = Arc::new(session(family, SUBSTITUTE).await);
+        let prompts = prompts(family);
+        for mode in [Mode::Off, Mode::On] {
+            let directive = Directive { mode, trace: false };
+            let mut alone = Vec::new();
+            for (index, prompt) in prompts.iter().enumerate() {
+                let answer = session.ask(prompt.clone(), sampling(index), directive).await.unwrap();
+                let replayed = answer.replay.as_ref().unwrap().status == Status::Replayed;
+                assert_eq!(replayed, mode == Mode::On && !prompt.images.is_empty(), "{family} {mode:?} {index}");
+                alone.push(answer);
+            }
+            for round in 0..ROUNDS {
+                let together = all_at_once(&session, &prompts, directive).await;
+                for (index, (alone, together)) in alone.iter().zip(&together).enumerate() {
+                    let name = format!("{family} {mode:?} round {round} request {index}");
+                    assert_eq!(alone.texts, together.texts, "{name}");
+                    let off = distance(&alone.log_probs[0], &together.log_probs[0]);
+                    assert!(off <= TOLERANCE, "{name}: {off:e}");
+                }
+            }
+        }
+        assert!(session.replay().unwrap().held() <= 17, "edits are dropped when their requests end");
+    });
+}
+
+#[test]
+fn sixteen_concurrent_requests_equal_their_solo_runs_qwen2_5_vl() {
+    equals_solo("qwen2_5_vl");
+}
+
+#[test]
+fn sixteen_concurrent_requests_equal_their_solo_runs_qwen2_vl() {
+    equals_solo("qwen2_vl");
+}
+
+#[test]
+fn sixteen_concurrent_requests_equal_their_solo_runs_qwen3_vl() {
+    equals_solo("qwen3_vl");
+}

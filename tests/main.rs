@@ -1,0 +1,10 @@
+//! Cross-crate tests in one binary: linking the engine takes longer than running most of them.
+mod attacks;
+mod broken_configurations;
+mod common;
+mod concurrency;
+mod conformance;
+mod decoding;
+mod engine_fixes;
+mod invariants;
+mod parity;
