@@ -33,7 +33,7 @@ const BROKEN: &[(&str, &str, &[&str])] = &[
     ("strategy  = \"substitute\"", "stratgy = \"substitute\"", &[":9:1:", "did you mean `strategy`"]),
     ("strategy  = \"substitute\"", "strategy = \"substitude\"", &[":9:12:", "\"substitute\""]),
     ("strategy  = \"substitute\"\n", "", &["preset", "strategy"]),
-    ("layers    = 4", "layers = 0", &[":10:10:", "at least 1"]),
+    ("layers    = 4", "layers = 0", &[":10:10:", "from 1 to 4096"]),
     ("layers    = 4", "layers = \"all\"", &[":10:10:", "layers"]),
     ("layers    = 4", "layers = [3, 1]", &[":10:", "ascending"]),
     ("layers    = 4\n", "", &["layers"]),

@@ -133,3 +133,22 @@ fn image_sides_half_way_between_two_multiples_are_rounded_to_even() {
         assert_eq!(count(ask(&session, tokens(70, 98), 1).await), reference);
     });
 }
+
+#[test]
+fn prompts_that_share_a_prefix_answer_as_alone() {
+    runtime().block_on(async {
+        let off = format!("enabled = false\n{SUBSTITUTE}");
+        let prompts = || {
+            let text = |text: &str| prompt("qwen3_vl", &[], text);
+            let image = |text: &str| prompt("qwen3_vl", &["image.png"], text);
+            [text("Name three colours."), text("Name three birds."), image("Name three birds."), image("Name three colours.")]
+        };
+        let together = session("qwen3_vl", &off).await;
+        for (index, prompt) in prompts().into_iter().enumerate() {
+            let alone = ask(&session("qwen3_vl", &off).await, prompt.clone(), 8).await;
+            let after = ask(&together, prompt, 8).await;
+            let off = distance(&alone.log_probs[0], &after.log_probs[0]);
+            assert!(off < 1e-5, "prompt {index}: {off:e}");
+        }
+    });
+}

@@ -8,3 +8,4 @@ mod decoding;
 mod engine_fixes;
 mod invariants;
 mod parity;
+mod tidy;

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn generated_rows_after_the_prompt_are_left_alone() {
+    fn a_generated_row_after_the_prompt_is_never_edited() {
         let (base, longer) = (random(3), random(6));
         let got = edits(&base, vec![2], Alignment::Aligned, 1.0).apply(3, &longer).unwrap().unwrap();
         assert_eq!(bits(&got)[3..], bits(&longer)[3..]);

@@ -133,6 +133,7 @@ pub fn uninstall() {
 pub(crate) struct Base {
     replay: Replay,
     rlvr: ModelSource,
+    rlvr_name: String,
     files: ModelFiles,
     family: &'static Family,
     layers: usize,
@@ -177,7 +178,8 @@ impl Base {
             dtype,
         };
         let (replay, loaded) = (config.replay.clone(), Arc::new(Mutex::new(loaded)));
-        Ok(Self { replay, rlvr, files, family, layers, loaded, lens: Arc::new(lens), info })
+        let rlvr_name = config.pair.rlvr.clone();
+        Ok(Self { replay, rlvr, rlvr_name, files, family, layers, loaded, lens: Arc::new(lens), info })
     }
 
     /// Checks that this pipeline and the base are a pair, and prepares the hook.
@@ -190,7 +192,7 @@ impl Base {
         let (lens, dtype) = lens(pipeline, self.family, &files.config, Role::Rlvr)?;
         self_test(pipeline, Role::Rlvr, decoder_layers, hidden)?;
         let rlvr = ModelInfo {
-            id: pipeline.name(),
+            id: self.rlvr_name.clone(),
             architecture: family.architecture.into(),
             decoder_layers,
             loaded_layers: decoder_layers,

@@ -1,12 +1,12 @@
 //! Pair and report as tables for a terminal.
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 use replay_core::{PairInfo, Report, Status};
 
 /// An empty table.
 pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(header);
+    table.load_preset(ASCII_MARKDOWN).set_header(header);
     table
 }
 

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use replay_core::config::Config;
+use replay_core::config::{Config, ConfigError, Problem};
 use replay_core::registry;
 use replay_mistralrs::{EngineTable, Prompt, Session};
 
@@ -12,24 +12,53 @@ use super::images;
 
 /// Reads the file; every problem of it, the adapter's table included, is reported at once.
 pub(crate) fn config(path: &Path) -> anyhow::Result<Config> {
+    let known: Vec<_> = registry::adapters()?.iter().map(|adapter| adapter.name).collect();
+    let mut chosen = String::new();
     let read = Config::from_file_with(path, |adapter, table| {
+        chosen = adapter.into();
         if adapter == replay_mistralrs::ADAPTER {
             EngineTable::from_table(table);
         } else {
             table.accept_all();
         }
     });
-    let (config, ()) = read?;
-    let adapter = match registry::adapter(&config.adapter) {
-        Ok(adapter) => adapter,
-        Err(registry::RegistryError::Unknown { known, .. }) => {
-            let expected = format!("an adapter of this program: {}", known.join(", "));
-            return Err(config.refuse("adapter", &expected, None).into());
+    let unknown = !chosen.is_empty() && !known.contains(&chosen.as_str());
+    match read {
+        Ok((config, ())) if unknown => Err(config.refuse("adapter", &expected(&known), None).into()),
+        Ok((config, ())) => {
+            (registry::adapter(&config.adapter)?.check_table)(&config)?;
+            Ok(config)
         }
-        Err(error) => return Err(error.into()),
-    };
-    (adapter.check_table)(&config)?;
-    Ok(config)
+        Err(mut error) => {
+            if unknown {
+                // The tables of the adapters there are look foreign to one that is not there.
+                error.problems.retain(|problem| !known.contains(&problem.path.as_str()));
+                error.problems.insert(0, unknown_adapter(&error, &chosen, &known));
+            }
+            Err(error.into())
+        }
+    }
+}
+
+fn expected(known: &[&str]) -> String {
+    format!("an adapter of this program: {}", known.join(", "))
+}
+
+fn unknown_adapter(error: &ConfigError, chosen: &str, known: &[&str]) -> Problem {
+    let found = error.source.lines().position(|line| line.trim_start().starts_with("adapter"));
+    let index = found.unwrap_or(0);
+    let start: usize = error.source.split_inclusive('\n').take(index).map(str::len).sum();
+    let line = error.source.lines().nth(index).unwrap_or("");
+    let column = line.find(chosen).map_or(0, |at| line[..at].chars().count().saturating_sub(1));
+    Problem {
+        path: "adapter".into(),
+        line: index + 1,
+        column: column + 1,
+        span: start..start + line.len(),
+        found: format!("string {chosen:?}"),
+        expected: expected(known),
+        hint: None,
+    }
 }
 
 pub(crate) async fn session(config: &Config) -> anyhow::Result<Session> {

@@ -1,0 +1,91 @@
+//! Somebody's own deployment: a small crate outside this workspace, built on the vendored engine; and the engine with the fixes
+//! alone, which must give the same bits as the hooked one with no hook set.
+//!
+//! Each compiles an engine of its own, so `cargo seam test` leaves this file out; `.ci/run` calls it by name.
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// `cargo seam vendor` into a folder that stays, so that a second run compiles nothing.
+fn vendored(name: &str, options: &[&str]) -> (PathBuf, String) {
+    let folder = repository().join("target/deployment").join(name);
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--manifest-path", "replay-mistralrs/seam/Cargo.toml", "--", "vendor", "--into"])
+        .arg(&folder)
+        .args(options)
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (folder, String::from_utf8(output.stdout).unwrap())
+}
+
+/// Builds and runs a crate whose manifest is `dependencies` and the lines that `vendor` printed; returns what it prints.
+fn run(name: &str, patch: &str, dependencies: &str, arguments: &[&str]) -> String {
+    let root = repository();
+    let folder = root.join("target/deployment").join(name).join("app");
+    std::fs::create_dir_all(folder.join("src")).unwrap();
+    let workspace = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let profiles = &workspace[workspace.find("[profile.dev]").unwrap()..workspace.find("[patch.crates-io]").unwrap()];
+    let profiles = profiles.split("[profile.dev.package.replay-core]").next().unwrap();
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n{dependencies}\n{patch}\n{profiles}"
+    );
+    write(&folder.join("Cargo.toml"), &manifest);
+    write(&folder.join("src/main.rs"), include_str!("deployment_app.rs"));
+    // The same versions as the workspace's, so that what is compiled already is used.
+    if !folder.join("Cargo.lock").exists() {
+        std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    }
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--manifest-path"])
+        .arg(folder.join("Cargo.toml"))
+        .arg("--")
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", root.join("target"))
+        .current_dir(&root)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn write(path: &Path, text: &str) {
+    if std::fs::read_to_string(path).ok().as_deref() != Some(text) {
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+const DEPENDENCIES: &str = r#"mistralrs-core = "=0.8.1"
+candle-core = "0.10.2"
+anyhow = "1"
+either = "1"
+image = "0.25"
+tokio = { version = "1", features = ["full"] }
+"#;
+
+#[test]
+fn a_crate_outside_runs_replay_on_the_vendored_engine() {
+    let root = repository();
+    let (_, patch) = vendored("vendored", &[]);
+    let dependencies = format!(
+        "{DEPENDENCIES}replay-core = {{ path = {:?} }}\nreplay-mistralrs = {{ path = {:?} }}\n[features]\ndefault = [\"replay\"]\nreplay = []",
+        root.join("replay-core").display().to_string(),
+        root.join("replay-mistralrs").display().to_string()
+    );
+    let model = root.join("examples/models/counting/rlvr").display().to_string();
+    let image = root.join("examples/images/000.png").display().to_string();
+    let config = root.join("examples/configs/quickstart.toml").display().to_string();
+    let off = run("vendored", &patch, &dependencies, &[&model, &image]);
+    let on = run("vendored", &patch, &dependencies, &[&model, &image, &config]);
+    assert!(off.contains("boxed") && on.contains("boxed"), "{off}\n{on}");
+    assert_ne!(off, on, "replay changes the log-probabilities");
+
+    // And without the hook, the same bits as with the hook linked and none set.
+    let (_, patch) = vendored("fixes-only", &["--fixes-only"]);
+    let fixes_only = run("fixes-only", &patch, &format!("{DEPENDENCIES}\n[features]\nreplay = []"), &[&model, &image]);
+    assert_eq!(fixes_only, off);
+}

@@ -1,0 +1,91 @@
+//! Checks on the repository itself.
+use std::path::{Path, PathBuf};
+
+use crate::common::repository;
+
+fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
+            files(&path, extension, found);
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files(&repository(), "rs", &mut found);
+    assert!(found.len() > 80);
+    found
+}
+
+#[test]
+fn every_invariant_has_a_test_of_its_name() {
+    let page = std::fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
+    let all: String = sources().iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let mut named = 0;
+    for line in page.lines().filter(|line| line.starts_with("**Invariant ")) {
+        let test = line.split('`').nth(1).unwrap_or_else(|| panic!("no test named in: {line}"));
+        assert!(all.contains(&format!("fn {test}(")), "there is no test {test}");
+        named += 1;
+    }
+    assert!(named >= 10, "{named} invariants");
+}
+
+#[test]
+fn the_core_names_no_engine() {
+    let manifest = std::fs::read_to_string(repository().join("replay-core/Cargo.toml")).unwrap();
+    assert!(!manifest.contains("mistralrs"), "the core depends on an engine");
+    let mut core = Vec::new();
+    files(&repository().join("replay-core/src"), "rs", &mut core);
+    for path in core {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("mistralrs_core") && !text.contains("mistralrs_quant"), "{}", path.display());
+    }
+}
+
+#[test]
+fn anchors_stay_short() {
+    // Of the engine, only what finds the place of an edit stands in this repository.
+    for file in ["hook.toml", "fixes.toml"] {
+        let text = std::fs::read_to_string(repository().join("replay-mistralrs/seam/edits").join(file)).unwrap();
+        let anchors: Vec<&str> = text.lines().filter(|line| line.starts_with("anchor = ")).collect();
+        assert!(anchors.len() >= 10, "{file}");
+        for anchor in anchors {
+            assert!(anchor.matches("\\n").count() <= 4 && anchor.len() < 300, "{file}: {anchor}");
+        }
+    }
+}
+
+#[test]
+fn sources_stay_small() {
+    for path in sources() {
+        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 400, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn generated_pages_are_fresh() {
+    let folder = repository().join("examples/configs");
+    let schema = serde_json::to_string_pretty(&replay_core::config::json_schema()).unwrap() + "\n";
+    for (name, wanted) in [("REFERENCE.md", reference()), ("replay.schema.json", schema)] {
+        let path = folder.join(name);
+        if std::env::var_os("UPDATE_PAGES").is_some() {
+            std::fs::write(&path, &wanted).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == wanted, "{name} is stale; run: UPDATE_PAGES=1 cargo seam test generated_pages_are_fresh");
+    }
+}
+
+fn reference() -> String {
+    let mut page = replay_core::config::reference_markdown().trim_end().to_string();
+    page += "\n\n## `[mistralrs]`\n\nThe table of the adapter. `[mistralrs.base]` and `[mistralrs.rlvr]` take `dtype`, `device` and `isq` for one model.\n\n| Key | Meaning |\n|---|---|\n";
+    for (key, meaning) in replay_mistralrs::table_keys() {
+        page += &format!("| `{key}` | {meaning} |\n");
+    }
+    page
+}
