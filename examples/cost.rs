@@ -10,7 +10,8 @@ use replay_mistralrs::{Directive, Mode, Prompt, Sampling, Session};
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let mut next = |name: &str| arguments.next().with_context(|| format!("arguments: CONFIG IMAGE PROMPT ROUNDS; no {name}"));
+    let mut next =
+        |name: &str| arguments.next().with_context(|| format!("arguments: CONFIG IMAGE PROMPT ROUNDS; no {name}"));
     let config = Config::from_file(next("CONFIG")?)?;
     let prompt = Prompt { images: vec![image::open(next("IMAGE")?)?], text: next("PROMPT")?, system: None };
     let rounds: usize = next("ROUNDS")?.parse()?;
@@ -69,6 +70,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// Resident memory and its peak, in KiB, where the system tells.
 fn memory() -> Option<(u64, u64)> {
     let status = std::fs::read_to_string(Path::new("/proc/self/status")).ok()?;
-    let field = |name: &str| status.lines().find(|line| line.starts_with(name))?.split_whitespace().nth(1)?.parse().ok();
+    let field =
+        |name: &str| status.lines().find(|line| line.starts_with(name))?.split_whitespace().nth(1)?.parse().ok();
     Some((field("VmRSS:")?, field("VmHWM:")?))
 }

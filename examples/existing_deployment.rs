@@ -13,6 +13,7 @@ use replay_core::Config;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_env_filter("error,replay_mistralrs=info").with_writer(std::io::stderr).init();
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
 
     // The one addition: every pipeline of `pair.rlvr` whose engine starts from here on is replayed.
@@ -23,8 +24,7 @@ async fn main() -> anyhow::Result<()> {
     let specific = MultimodalSpecificConfig::default();
     let loader = MultimodalLoaderBuilder::new(specific, None, None, Some(model), None).build(None);
     let (dtype, map) = (ModelDType::F32, DeviceMapSetting::dummy());
-    let pipeline =
-        loader.load_model_from_hf(None, TokenSource::None, &dtype, &Device::Cpu, true, map, None, None)?;
+    let pipeline = loader.load_model_from_hf(None, TokenSource::None, &dtype, &Device::Cpu, true, map, None, None)?;
     let method = DefaultSchedulerMethod::Fixed(8.try_into()?);
     let scheduler = SchedulerConfig::DefaultScheduler { method };
     let engine = MistralRsBuilder::new(pipeline, scheduler, false, None).build().await;
@@ -54,5 +54,4 @@ async fn main() -> anyhow::Result<()> {
         Some(Response::InternalError(e) | Response::ValidationError(e)) => anyhow::bail!("{e}"),
         _ => anyhow::bail!("no answer"),
     }
-
 }

@@ -74,7 +74,11 @@ fn equals_solo(family: &str) {
                 }
             }
         }
-        assert!(session.replay().unwrap().held() <= 17, "edits are dropped when their requests end");
+        let replay = session.replay().unwrap();
+        assert!(replay.largest_batch() >= 2, "nothing ran together");
+        // Each request once, and the engine's own request at its start.
+        assert_eq!(replay.prefills(), 2 * (ROUNDS + 1) * prompts.len() + 1, "a sequence was prefilled again");
+        assert!(replay.held() <= 17, "edits are dropped when their requests end");
     });
 }
 

@@ -3,8 +3,8 @@ use crate::common;
 
 use std::path::PathBuf;
 
-use async_trait::async_trait;
 use crate::common::{config, fixture, prompt, runtime, values};
+use async_trait::async_trait;
 use replay_core::conformance::{self, Maker, Plan, Prefill, Subject};
 use replay_core::{Error, Result};
 use replay_mistralrs::{Prompt, Session};

@@ -14,7 +14,11 @@ fn greedy_continuations_equal_hugging_face() {
         for role in ["base", "rlvr"] {
             let model = folder.join("pair").join(role);
             // A model is its own pair here; replay is off.
-            let config = config(&model, &model, "enabled = false\nstrategy = \"substitute\"\nlayers = 1\n[replay.rank]\ntop = 1");
+            let config = config(
+                &model,
+                &model,
+                "enabled = false\nstrategy = \"substitute\"\nlayers = 1\n[replay.rank]\ntop = 1",
+            );
             let session = runtime.block_on(Session::open(&config)).unwrap();
             for case in cases.as_array().unwrap().iter().filter(|case| case["role"] == role) {
                 let name = format!("{family} {role} {}", case["name"]);

@@ -69,7 +69,8 @@ fn off_is_the_engine() {
 fn only_the_layers_needed_are_loaded_and_give_the_same() {
     runtime().block_on(async {
         // Policy layer 5 alone needs all six; its report must show the same entropies for the layers in front as a short base.
-        let replay = |layers: &str| format!("strategy = \"substitute\"\nlayers = {layers}\n[replay.rank]\nquantile = 0.5");
+        let replay =
+            |layers: &str| format!("strategy = \"substitute\"\nlayers = {layers}\n[replay.rank]\nquantile = 0.5");
         let (short, full) = (session(FAMILY, &replay("2")).await, session(FAMILY, &replay("[0, 1, 5]")).await);
         let loaded = |session: &Session| session.replay().unwrap().pair().base.loaded_layers;
         assert_eq!((loaded(&short), loaded(&full)), (2, 6));
@@ -99,6 +100,10 @@ fn a_failure_of_replay_fails_that_request_or_passes_it_through_as_configured() {
     // This base loads, passes the self-test on text, and panics on every image.
     let (_folder, base, rlvr) = copied(FAMILY);
     change(&base.join("config.json"), |config| config["vision_config"]["window_size"] = 0.into());
+    let file = base.with_file_name("replay.toml");
+    std::fs::write(&file, crate::common::toml(&base, &rlvr, SUBSTITUTE)).unwrap();
+    let mut check = assert_cmd::Command::new(env!("CARGO_BIN_EXE_replay"));
+    check.args(["check", "--config"]).arg(&file).assert().code(4);
     runtime().block_on(async {
         for (on_error, fails) in [("fail", true), ("passthrough", false)] {
             let replay = format!("on_error = \"{on_error}\"\n{SUBSTITUTE}");
@@ -119,8 +124,9 @@ fn a_failure_of_replay_fails_that_request_or_passes_it_through_as_configured() {
             } else {
                 let answer = broken.unwrap();
                 assert!(distance(&answer.log_probs[0], &plain.log_probs[0]) < 2e-5);
-                let status = answer.replay.unwrap().status;
-                assert!(matches!(&status, Status::Passthrough(why) if why.contains("base")), "{status:?}");
+                let report = answer.replay.unwrap();
+                assert_eq!(report.status, Status::Passthrough);
+                assert!(report.reason.as_ref().unwrap().contains("base"), "{report:?}");
             }
             let off = distance(&other.await.unwrap().log_probs[0], &plain.log_probs[0]);
             assert!(off < 2e-5, "a request beside it: {off:e}");
@@ -157,9 +163,10 @@ fn clients_that_go_away_take_nothing_with_them() {
 fn text_without_images_costs_nothing_and_says_so() {
     runtime().block_on(async {
         let session = session(FAMILY, SUBSTITUTE).await;
-        let answer = session.ask(prompt(FAMILY, &[], "Name three colours."), SAMPLING, Directive::default()).await.unwrap();
+        let answer =
+            session.ask(prompt(FAMILY, &[], "Name three colours."), SAMPLING, Directive::default()).await.unwrap();
         let report = answer.replay.unwrap();
-        assert_eq!(report.status, Status::Passthrough("the prompt has no image".into()));
+        assert_eq!((report.status, report.reason.as_deref()), (Status::Passthrough, Some("the prompt has no image")));
         assert_eq!(report.milliseconds.capture_base, 0.0);
     });
 }
@@ -200,10 +207,10 @@ fn install_reaches_pipelines_loaded_by_any_route() {
     // In a process of its own: the observer is one per process.
     let output = std::process::Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--example", "existing_deployment"])
-        .env("RUST_LOG", "replay_mistralrs=info")
         .current_dir(common::repository())
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("boxed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let (text, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.contains("boxed"), "{text}{log}");
+    assert!(log.contains("activation replay is on for"), "{log}");
 }

@@ -53,7 +53,9 @@ fn agrees(family: &str) {
         let mask = &golden[&format!("{case}.mask")];
         assert_eq!(got["mask"].dims(), mask.dims());
         assert_eq!(values(&got["mask"]), values(mask), "{family} {case} mask");
-        for (name, golden) in golden.iter().filter(|(name, _)| name.starts_with("residual") || name.starts_with("entropy")) {
+        for (name, golden) in
+            golden.iter().filter(|(name, _)| name.starts_with("residual") || name.starts_with("entropy"))
+        {
             let (golden, got) = (values(golden), values(&got[name]));
             let off = distance(&golden, &got);
             let largest = golden.iter().fold(0f32, |largest, x| largest.max(x.abs()));

@@ -24,10 +24,7 @@ impl Replayer {
     /// If the models have too few layers for the policy, or the strategy is not there.
     pub fn new(replay: &Replay, decoder_layers: usize) -> Result<Self> {
         let replay = replay.clone();
-        let layers = replay
-            .layers
-            .policy_layers(decoder_layers)
-            .map_err(|e| Error::Unavailable(e.to_string()))?;
+        let layers = replay.layers.policy_layers(decoder_layers).map_err(|e| Error::Unavailable(e.to_string()))?;
         if replay.strategy == Strategy::Learned {
             return Err(Error::Unavailable(
                 "strategy \"learned\" needs a differentiable prefix of the served model, which is not available yet; \
@@ -56,7 +53,8 @@ impl Replayer {
     /// A report that says nothing but why the prompt is left alone.
     pub fn passthrough(&self, reason: impl Into<String>) -> Report {
         Report {
-            status: Status::Passthrough(reason.into()),
+            status: Status::Passthrough,
+            reason: Some(reason.into()),
             strategy: self.replay.strategy,
             alignment: self.replay.alignment,
             fingerprint: self.fingerprint.clone(),
@@ -64,7 +62,6 @@ impl Replayer {
             visual_rows: 0,
             images: 0,
             layers: Vec::new(),
-            cache_hits: 0,
             milliseconds: Milliseconds::default(),
         }
     }
@@ -82,9 +79,10 @@ impl Replayer {
             ..self.passthrough("")
         };
         if candidates.is_empty() {
-            report.status = Status::Passthrough("the prompt has no row to rank".into());
+            report.reason = Some("the prompt has no row to rank".into());
             return Ok(report);
         }
+        report.reason = None;
 
         let mut clock = Clock::start();
         let base = backend.capture(Role::Base, &self.base_layers()).await?;
@@ -182,8 +180,7 @@ impl Replayer {
         let (base_lens, rlvr_lens) = (StreamedLens::new(&*base_lens, memory), StreamedLens::new(&*rlvr_lens, memory));
         for layer in layers {
             let residual = layer.edited_residual;
-            let (Some(edit), Some(edited)) =
-                (edits.layer(residual), edits.apply(residual, rlvr.residual(residual)?)?)
+            let (Some(edit), Some(edited)) = (edits.layer(residual), edits.apply(residual, rlvr.residual(residual)?)?)
             else {
                 continue;
             };

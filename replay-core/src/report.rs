@@ -4,15 +4,15 @@ use serde::Serialize;
 use crate::config::{Alignment, Strategy};
 
 /// How replay ended for one prompt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The base's activations went into the prefill.
     Replayed,
     /// The policy selected no row: the prefill is the engine's own.
     NothingSelected,
-    /// The prefill is the engine's own, for this reason.
-    Passthrough(String),
+    /// The prefill is the engine's own, for the reason that the report gives.
+    Passthrough,
 }
 
 /// Lowest, mean and highest entropy of the ranked rows of one layer, in nats.
@@ -61,7 +61,7 @@ pub struct LayerReport {
     pub selected: usize,
     /// Base entropies of the ranked rows; `None` if there are none.
     pub entropy: Option<EntropySpread>,
-    /// With `measure_kl`, where rows were selected.
+    /// With `measure_kl`, where rows were selected; `after` is the clean RLVR residual with the edits of this layer alone.
     pub kl: Option<KlMean>,
 }
 
@@ -85,6 +85,8 @@ pub struct Milliseconds {
 pub struct Report {
     /// How it ended.
     pub status: Status,
+    /// Why the prompt was passed through, if it was.
+    pub reason: Option<String>,
     /// The strategy of the configuration.
     pub strategy: Strategy,
     /// The alignment of the configuration.
@@ -99,8 +101,6 @@ pub struct Report {
     pub images: usize,
     /// One entry per policy layer; empty if replay did not get that far.
     pub layers: Vec<LayerReport>,
-    /// Prefills and sequences after the first that used what was decided for the first.
-    pub cache_hits: usize,
     /// Wall-clock times.
     pub milliseconds: Milliseconds,
 }

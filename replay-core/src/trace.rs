@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 
 use crate::lens::StreamedLens;
-use crate::{Error, Replayer, ReplayBackend, Result, Role};
+use crate::{Error, ReplayBackend, Replayer, Result, Role};
 
 /// Named tensors of one prompt.
 ///

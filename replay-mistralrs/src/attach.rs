@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use mistralrs_core::forward_hook::{self, Observer};
 use mistralrs_core::{Pipeline, Response};
-use replay_core::config::{Config, Replay};
+use replay_core::config::{Config, MAX_LAYERS, Replay};
 use replay_core::conformance::{Observed, Plan};
 use replay_core::{ModelInfo, PairInfo, Replayer, Role};
 use serde_json::Value;
@@ -47,11 +47,7 @@ impl Attached {
 
     /// Says what the request that answers on this channel asks for; call it before sending the request. The report arrives with
     /// the request's prefill (never, if it is not prefilled).
-    pub fn direct(
-        &self,
-        channel: &mpsc::Sender<Response>,
-        directive: Directive,
-    ) -> oneshot::Receiver<RequestReport> {
+    pub fn direct(&self, channel: &mpsc::Sender<Response>, directive: Directive) -> oneshot::Receiver<RequestReport> {
         let (sender, receiver) = oneshot::channel();
         self.hook.orders.add(channel, Order::Replay(directive, Some(sender)));
         receiver
@@ -66,6 +62,11 @@ impl Attached {
         let (sender, receiver) = oneshot::channel();
         self.hook.orders.add(channel, Order::Plan(plan, sender));
         receiver
+    }
+
+    /// Prefills of all sequences so far, repeated ones included.
+    pub fn prefills(&self) -> usize {
+        self.hook.prefills.load(Ordering::Relaxed)
     }
 
     /// Most sequences that were prefilled together.
@@ -96,6 +97,10 @@ pub fn attach(pipeline: &Loaded, config: &Config) -> Result<Option<Attached>, At
 pub(crate) fn attach_loaded(base: &Base, pipeline: &Loaded) -> Result<Attached, AttachError> {
     let busy = |_| AttachError::Pipeline("the pipeline is in use; attach replay before its engine starts".into());
     let mut pipeline = pipeline.try_lock().map_err(busy)?;
+    if !base.rlvr.is_named(&pipeline.name()) {
+        let (served, named) = (pipeline.name(), &base.rlvr_name);
+        return Err(AttachError::Pipeline(format!("the pipeline serves {served}, but pair.rlvr is {named}")));
+    }
     let attached = base.bind(&mut *pipeline)?;
     forward_hook::attach(&*pipeline, attached.hook.clone());
     Ok(attached)
@@ -114,6 +119,8 @@ pub fn install(config: &Config) -> Result<(), AttachError> {
     let base = Base::load(config)?;
     let observer: Arc<Observer> = Arc::new(move |pipeline: &mut dyn Pipeline| {
         if !base.rlvr.is_named(&pipeline.name()) {
+            let (served, named) = (pipeline.name(), &base.rlvr_name);
+            tracing::warn!("activation replay is installed for {named}; {served} is served without it");
             return Ok(None);
         }
         let attached = base.bind(pipeline).map_err(|e| e.to_string())?;
@@ -145,9 +152,14 @@ pub(crate) struct Base {
 impl Base {
     pub(crate) fn load(config: &Config) -> Result<Self, AttachError> {
         let table = EngineTable::read(config)?;
+        // Before anything is downloaded: as far as it can be told without a model, and with the line of the file.
+        fits(config, MAX_LAYERS)?;
         let find = |role, name: &str| {
-            ModelSource::find(name, config.source_path.as_deref())
-                .map_err(|why| AttachError::Load { role, id: name.into(), why })
+            ModelSource::find(name, config.source_path.as_deref()).map_err(|why| AttachError::Load {
+                role,
+                id: name.into(),
+                why,
+            })
         };
         let (source, rlvr) = (find(Role::Base, &config.pair.base)?, find(Role::Rlvr, &config.pair.rlvr)?);
         if source.is_local() && rlvr.is_local() {
@@ -162,6 +174,7 @@ impl Base {
         let files = ModelFiles::read(Role::Base, &source)?;
         let family = Family::of(&files.config)?;
         let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
+        fits(config, decoder_layers)?;
         let layers = loaded_layers(family, &files.config, decoder_layers, needed);
         let hidden = family.size(&files.config, "hidden_size")?;
         let mut pipeline = loaded.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
@@ -249,7 +262,10 @@ fn lens(
     role: Role,
 ) -> Result<(EngineLens, String), AttachError> {
     let Some(weights) = pipeline.model_weights() else {
-        return Err(AttachError::Pipeline(format!("{} is a kind of pipeline that cannot be replayed", pipeline.name())));
+        return Err(AttachError::Pipeline(format!(
+            "{} is a kind of pipeline that cannot be replayed",
+            pipeline.name()
+        )));
     };
     let dtype = pipeline.get_metadata().activation_dtype;
     let lens = EngineLens::new(family, config, &weights, dtype, role)?;

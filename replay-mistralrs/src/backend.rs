@@ -5,9 +5,7 @@ use async_trait::async_trait;
 use mistralrs_core::forward_hook::{PromptCall, PromptRow};
 use replay_core::lens::LogitLens;
 use replay_core::substitute::Edits;
-use replay_core::{
-    Activations, Error, Grid, Image, PairInfo, PromptMap, ReplayBackend, Replayer, Result, Role,
-};
+use replay_core::{Activations, Error, Grid, Image, PairInfo, PromptMap, ReplayBackend, Replayer, Result, Role};
 
 use crate::lens::EngineLens;
 use crate::load::Loaded;

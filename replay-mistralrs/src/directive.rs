@@ -60,6 +60,7 @@ impl Orders {
     /// The order of the request that answers on this channel.
     pub(crate) fn take(&self, channel: &mpsc::Sender<Response>) -> Order {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|entry| entry.channel.strong_count() > 0);
         let same = |entry: &Entry| entry.channel.upgrade().is_some_and(|other| other.same_channel(channel));
         match entries.iter().position(same) {
             Some(index) => entries.swap_remove(index).order,

@@ -20,11 +20,19 @@ pub(crate) struct Hook {
     pub(crate) decisions: Decisions,
     /// Most sequences that were prefilled together.
     pub(crate) largest_batch: AtomicUsize,
+    /// Prefills of all sequences, repeated ones included.
+    pub(crate) prefills: AtomicUsize,
 }
 
 impl Hook {
     pub(crate) fn new(bound: Bound) -> Self {
-        Self { bound, orders: Orders::default(), decisions: Decisions::default(), largest_batch: AtomicUsize::new(0) }
+        Self {
+            bound,
+            orders: Orders::default(),
+            decisions: Decisions::default(),
+            largest_batch: AtomicUsize::new(0),
+            prefills: AtomicUsize::new(0),
+        }
     }
 
     fn decide(&self, call: &mut PromptCall<'_, '_, '_>, index: usize, row: &PromptRow) -> Decision {
@@ -43,9 +51,7 @@ impl Hook {
                     .unwrap_or_else(|_| Err(Error::engine("replay panicked")));
                 let (decision, report) = match outcome {
                     Ok(decided) => decided,
-                    Err(_) if call.cancelled(index) => {
-                        (Decision::Leave, self.passthrough("the client went away"))
-                    }
+                    Err(_) if call.cancelled(index) => (Decision::Leave, self.passthrough("the client went away")),
                     Err(error) => self.refuse(&error),
                 };
                 if let Some(recipient) = recipient {
@@ -87,6 +93,12 @@ impl Hook {
         if off && !directive.trace {
             return Ok((Decision::Leave, self.passthrough("off for this request")));
         }
+        if row.cached > 0 {
+            return Err(Error::Unavailable(
+                "the engine took part of this prompt from its prefix cache; attach replay before the engine starts"
+                    .into(),
+            ));
+        }
         let map = self.bound.map(row)?;
         let mut prompt = EnginePrompt { bound: &self.bound, call, row: index, map, edits: None };
         // No future here ever waits: the engine's thread is ours until the real prefill.
@@ -122,12 +134,10 @@ impl Hook {
 }
 
 impl PromptHook for Hook {
-    fn before_prompt(
-        &self,
-        call: &mut PromptCall<'_, '_, '_>,
-    ) -> candle_core::Result<Option<Arc<dyn LayerTap>>> {
+    fn before_prompt(&self, call: &mut PromptCall<'_, '_, '_>) -> candle_core::Result<Option<Arc<dyn LayerTap>>> {
         let rows = call.rows();
         self.largest_batch.fetch_max(rows.len(), Ordering::Relaxed);
+        self.prefills.fetch_add(rows.len(), Ordering::Relaxed);
         let mut edits = Vec::with_capacity(rows.len());
         for (index, row) in rows.iter().enumerate() {
             let known = self.decisions.get(&row.request);

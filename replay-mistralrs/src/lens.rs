@@ -32,7 +32,8 @@ impl EngineLens {
         dtype: DType,
         role: Role,
     ) -> Result<Self, AttachError> {
-        let missing = |what: &str| AttachError::Pipeline(format!("the {role} model has no {what} that a lens could use"));
+        let missing =
+            |what: &str| AttachError::Pipeline(format!("the {role} model has no {what} that a lens could use"));
         let norm = weights.residual.iter().find(|(name, _)| name == family.final_norm);
         let (_, norm) = norm.ok_or_else(|| missing(family.final_norm))?;
         let head = match family.head {

@@ -3,9 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use mistralrs_core::forward_hook::with_config_edit;
-use mistralrs_core::{
-    DeviceMapSetting, MultimodalLoaderBuilder, MultimodalSpecificConfig, Pipeline, TokenSource,
-};
+use mistralrs_core::{DeviceMapSetting, MultimodalLoaderBuilder, MultimodalSpecificConfig, Pipeline, TokenSource};
 use replay_core::Role;
 use tokio::sync::Mutex;
 
@@ -30,16 +28,11 @@ pub(crate) fn load(
     let device = placement.device.open().map_err(|e| fail(format!("its device: {e}")))?;
     let isq = placement.isq(&device).map_err(&fail)?;
     let dtype = placement.model_dtype(&device);
-    let builder = MultimodalLoaderBuilder::new(
-        MultimodalSpecificConfig::default(),
-        None,
-        None,
-        Some(source.id.clone()),
-        None,
-    );
+    let builder =
+        MultimodalLoaderBuilder::new(MultimodalSpecificConfig::default(), None, None, Some(source.id.clone()), None);
     let loader = builder.build(None);
     // The loader panics on some corrupt files and on an unreachable hub.
-    let loaded = quietly(|| {
+    let loaded = unwinding(|| {
         with_config_edit(edit, || {
             loader.load_model_from_hf(
                 None,
@@ -67,8 +60,8 @@ pub(crate) fn load(
     }
 }
 
-/// Runs `f` and turns a panic into its message, without the default printout.
-fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+/// Runs `f` and turns a panic into its message.
+fn unwinding<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the engine panicked").to_string()

@@ -54,18 +54,12 @@ impl ModelFiles {
 }
 
 /// Sizes of the decoder that decide whether a residual of one model means something in the other.
-const SIZES: [&str; 6] = [
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "vocab_size",
-    "head_dim",
-];
+const SIZES: [&str; 6] =
+    ["hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size", "head_dim"];
 
-/// What the pixels mean. Size limits may differ: both models get the pixels of the RLVR model's processor.
-const PIXELS: [&str; 7] =
-    ["patch_size", "merge_size", "temporal_patch_size", "image_mean", "image_std", "rescale_factor", "do_convert_rgb"];
+/// What the pixels mean, as far as the engine reads it. Size limits may differ: both models get the pixels of the RLVR model's
+/// processor. Published files leave out what is the processor's default, so a key that one model does not have is no mismatch.
+const PIXELS: [&str; 5] = ["patch_size", "merge_size", "temporal_patch_size", "image_mean", "image_std"];
 
 /// # Errors
 /// [`AttachError::NotAPair`] with everything that differs, or a family without a profile.
@@ -75,7 +69,11 @@ pub(crate) fn check(base: &ModelFiles, rlvr: &ModelFiles) -> Result<&'static Fam
     differs.compare("architecture", &base.config["architectures"][0], &rlvr.config["architectures"][0]);
     for name in SIZES {
         let field = |files: &ModelFiles| family.text_field(&files.config, name).cloned().unwrap_or(Value::Null);
-        differs.compare(name, &field(base), &field(rlvr));
+        let (base, rlvr) = (field(base), field(rlvr));
+        // hidden_size / num_attention_heads where it is not written.
+        if name != "head_dim" || !base.is_null() && !rlvr.is_null() {
+            differs.compare(name, &base, &rlvr);
+        }
     }
     for place in family.placeholders.iter().chain([&family.merge]) {
         let field = |files: &ModelFiles| files.config.pointer(place).cloned().unwrap_or(Value::Null);
@@ -83,7 +81,10 @@ pub(crate) fn check(base: &ModelFiles, rlvr: &ModelFiles) -> Result<&'static Fam
     }
     if !base.preprocessor.is_null() && !rlvr.preprocessor.is_null() {
         for name in PIXELS {
-            differs.compare(&format!("preprocessor {name}"), &base.preprocessor[name], &rlvr.preprocessor[name]);
+            let (base, rlvr) = (&base.preprocessor[name], &rlvr.preprocessor[name]);
+            if !base.is_null() && !rlvr.is_null() {
+                differs.compare(&format!("preprocessor {name}"), base, rlvr);
+            }
         }
     }
     tokenizers(&mut differs, &base.tokenizer, &rlvr.tokenizer);
@@ -94,7 +95,7 @@ struct Differences(Vec<Mismatch>);
 
 impl Differences {
     fn compare(&mut self, what: &str, base: &Value, rlvr: &Value) {
-        // 1 and 1.0 are the same size, and 1/255 is written with more or fewer digits.
+        // 1 and 1.0 are the same size.
         let close = || Some((base.as_f64()? - rlvr.as_f64()?).abs() < 1e-9);
         if base != rlvr && close() != Some(true) {
             self.push(what, show(base), show(rlvr));
@@ -178,6 +179,8 @@ mod tests {
         let mut rlvr = files();
         rlvr.preprocessor["max_pixels"] = json!(50);
         rlvr.preprocessor["rescale_factor"] = json!(1.0 / 255.0);
+        rlvr.preprocessor["image_mean"] = json!([0.5, 0.5, 0.5]);
+        rlvr.config["head_dim"] = json!(16);
         rlvr.tokenizer["decoder"] = json!(2);
         rlvr.tokenizer["added_tokens"].as_array_mut().unwrap().push(json!({"content": "<tool>", "id": 3}));
         assert!(check(&files(), &rlvr).is_ok());

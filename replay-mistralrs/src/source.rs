@@ -43,7 +43,7 @@ impl ModelSource {
 
     /// Whether a pipeline of that name serves this model.
     pub(crate) fn is_named(&self, pipeline: &str) -> bool {
-        let same_place = || Some(Path::new(pipeline).canonicalize().ok()? == self.directory.as_ref()?.canonicalize().ok()?);
+        let same_place = || Some(Path::new(pipeline).canonicalize().ok()? == self.folder()?.canonicalize().ok()?);
         self.id == pipeline || same_place().unwrap_or(false)
     }
 }

@@ -19,8 +19,7 @@ pub fn numbers_right(table: &mut Table, from: usize) {
 
 /// The two models.
 pub fn pair(pair: &PairInfo) -> Table {
-    let mut table =
-        table(["model", "id", "architecture", "layers loaded", "hidden", "vocabulary", "precision"]);
+    let mut table = table(["model", "id", "architecture", "layers loaded", "hidden", "vocabulary", "precision"]);
     for (name, model) in [("base", &pair.base), ("RLVR", &pair.rlvr)] {
         table.add_row([
             name.to_string(),
@@ -74,7 +73,7 @@ pub fn layers(report: &Report) -> Table {
 
 /// How replay ended, in one line.
 pub fn status(report: &Report) -> String {
-    match &report.status {
+    match report.status {
         Status::Replayed => format!(
             "replayed: {} rows over {} policy layers, of {} visual rows in a prompt of {}",
             report.selected(),
@@ -83,6 +82,6 @@ pub fn status(report: &Report) -> String {
             report.rows
         ),
         Status::NothingSelected => "nothing selected: the rule keeps no row, the answer is the engine's own".into(),
-        Status::Passthrough(why) => format!("not replayed: {why}"),
+        Status::Passthrough => format!("not replayed: {}", report.reason.as_deref().unwrap_or("no reason given")),
     }
 }

@@ -23,12 +23,7 @@ pub struct AdapterTable {
 
 impl AdapterTable {
     pub(super) fn new(name: &str, source: &Source, present: bool, adapter: Range<usize>) -> Self {
-        Self {
-            name: name.to_owned(),
-            source: source.clone(),
-            present,
-            adapter,
-        }
+        Self { name: name.to_owned(), source: source.clone(), present, adapter }
     }
 
     /// The name of the table, which is the adapter's.
@@ -56,21 +51,13 @@ impl AdapterTable {
     }
 
     /// Reads the table; if the file does not have it, as if it were there and empty.
-    pub(super) fn read<T>(
-        &self,
-        read: impl FnOnce(&mut TableReader<'_>) -> T,
-    ) -> Result<T, ConfigError> {
+    pub(super) fn read<T>(&self, read: impl FnOnce(&mut TableReader<'_>) -> T) -> Result<T, ConfigError> {
         let (tree, syntax) = self.source.parse();
         let mut session = Session::new(&self.source.name, &self.source.text, keys::home_of);
-        let mut top =
-            TableReader::new(&mut session, Some(tree.get_ref()), "", self.adapter.clone());
+        let mut top = TableReader::new(&mut session, Some(tree.get_ref()), "", self.adapter.clone());
         let content = top.table_or_empty(&self.name, read);
         let error = session.finish(syntax);
-        if error.problems.is_empty() {
-            Ok(content)
-        } else {
-            Err(error)
-        }
+        if error.problems.is_empty() { Ok(content) } else { Err(error) }
     }
 
     /// An error at the key `path` of the file, or at the nearest table around it.

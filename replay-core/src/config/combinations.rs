@@ -53,12 +53,7 @@ fn one_rule(rules: &[GivenRule], session: &mut Session) {
     }
 }
 
-fn threshold_per_layer(
-    raw: &RawReplay,
-    rules: &[GivenRule],
-    replay: &Replay,
-    session: &mut Session,
-) {
+fn threshold_per_layer(raw: &RawReplay, rules: &[GivenRule], replay: &Replay, session: &mut Session) {
     let Rule::Below(Below::PerLayer(thresholds)) = &replay.rank.rule else {
         return;
     };
@@ -72,13 +67,9 @@ fn threshold_per_layer(
         let mismatch = Mismatch::new(below.key.clone(), expected, format!("a list of {count}"))
             .hint("a single number holds for every layer");
         session.report("replay.rank.below", mismatch);
-    } else if let (Some(given), Some(preset), true) = (
-        raw.layers.given(),
-        raw.preset.value(),
-        raw.rank.gives_no_rule(),
-    ) {
-        let expected =
-            format!("{count} policy layers, as preset \"{preset}\" has {count} thresholds");
+    } else if let (Some(given), Some(preset), true) = (raw.layers.given(), raw.preset.value(), raw.rank.gives_no_rule())
+    {
+        let expected = format!("{count} policy layers, as preset \"{preset}\" has {count} thresholds");
         let mismatch = Mismatch::new(given.key.clone(), expected, layers.to_string())
             .hint("or give `[replay.rank]` a rule of its own");
         session.report("replay.layers", mismatch);
@@ -90,12 +81,10 @@ fn certain_rows_from_the_low_end(raw: &RawReplay, replay: &Replay, session: &mut
         return;
     }
     if let Some(given) = raw.rank.base_below_rlvr.given() {
-        let mismatch = Mismatch::new(
-            given.key.clone(),
-            "`base_below_rlvr` with `keep = \"low\"` only",
-            "`keep = \"high\"`",
-        )
-        .hint("remove one of the two: rows the base is unsure about are seldom those it is surer about than RLVR");
+        let mismatch =
+            Mismatch::new(given.key.clone(), "`base_below_rlvr` with `keep = \"low\"` only", "`keep = \"high\"`").hint(
+                "remove one of the two: rows the base is unsure about are seldom those it is surer about than RLVR",
+            );
         session.report("replay.rank.base_below_rlvr", mismatch);
     } else if let (Some(given), Slot::Absent) = (raw.rank.keep.given(), &raw.rank.base_below_rlvr) {
         let mismatch = Mismatch::new(
@@ -110,12 +99,9 @@ fn certain_rows_from_the_low_end(raw: &RawReplay, replay: &Replay, session: &mut
 
 fn no_blend(raw: &RawReplay, session: &mut Session) {
     if let Some(blend) = raw.blend.given() {
-        let mismatch = Mismatch::new(
-            blend.key.clone(),
-            "`blend` with strategy \"substitute\" only",
-            "strategy \"learned\"",
-        )
-        .hint("remove `blend`: `learned` sets its strength with `learning_rate` in `[replay.learned]`");
+        let mismatch =
+            Mismatch::new(blend.key.clone(), "`blend` with strategy \"substitute\" only", "strategy \"learned\"")
+                .hint("remove `blend`: `learned` sets its strength with `learning_rate` in `[replay.learned]`");
         session.report("replay.blend", mismatch);
     }
 }
@@ -124,8 +110,7 @@ fn visual_positions(raw: &RawReplay, replay: &Replay, session: &mut Session) {
     if replay.positions != Positions::All {
         return;
     }
-    let expected =
-        "`positions = \"visual\"` with strategy \"learned\", which corrects visual tokens";
+    let expected = "`positions = \"visual\"` with strategy \"learned\", which corrects visual tokens";
     let report = |key: &Range<usize>, path: &str, session: &mut Session, hint: &str| {
         let mismatch = Mismatch::new(key.clone(), expected, "`positions = \"all\"`").hint(hint);
         session.report(path, mismatch);
@@ -152,12 +137,9 @@ fn no_learned_settings(raw: &RawReplay, session: &mut Session) {
     ];
     for (name, key) in given {
         let Some(key) = key else { continue };
-        let mismatch = Mismatch::new(
-            key,
-            "keys of `[replay.learned]` with strategy \"learned\" only",
-            "strategy \"substitute\"",
-        )
-        .hint("remove the table `[replay.learned]`, or use strategy \"learned\"");
+        let mismatch =
+            Mismatch::new(key, "keys of `[replay.learned]` with strategy \"learned\" only", "strategy \"substitute\"")
+                .hint("remove the table `[replay.learned]`, or use strategy \"learned\"");
         session.report(&format!("replay.learned.{name}"), mismatch);
     }
 }

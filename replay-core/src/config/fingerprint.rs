@@ -46,9 +46,7 @@ impl Replay {
         }
         // Cargo features of other crates decide whether serde_json keeps the order of insertion.
         settings.sort_all_objects();
-        blake3::hash(settings.to_string().as_bytes())
-            .to_hex()
-            .to_string()
+        blake3::hash(settings.to_string().as_bytes()).to_hex().to_string()
     }
 }
 
@@ -64,9 +62,7 @@ fn rule(rule: &Rule) -> Value {
         Rule::FractionOfMax(value) | Rule::Quantile(value) => number(*value),
         Rule::Below(Below::All(threshold)) => number(*threshold),
         Rule::Below(Below::PerLayer(list)) => match list.split_first() {
-            Some((first, rest)) if rest.iter().all(|threshold| threshold == first) => {
-                number(*first)
-            }
+            Some((first, rest)) if rest.iter().all(|threshold| threshold == first) => number(*first),
             _ => list.iter().copied().map(number).collect(),
         },
         Rule::Top(count) => json!(count),

@@ -56,10 +56,7 @@ impl Layers {
     /// than configured would be another experiment under the same name.
     pub fn policy_layers(&self, decoder_layers: usize) -> Result<Vec<usize>, NoSuchLayer> {
         match self.highest() {
-            Some(layer) if layer >= decoder_layers => Err(NoSuchLayer {
-                layer,
-                decoder_layers,
-            }),
+            Some(layer) if layer >= decoder_layers => Err(NoSuchLayer { layer, decoder_layers }),
             _ => Ok(match self {
                 Self::First(count) => (0..*count).collect(),
                 Self::List(list) => list.clone(),
@@ -75,10 +72,7 @@ mod tests {
     #[test]
     fn first_layers_become_a_list() {
         assert_eq!(Layers::First(3).policy_layers(28).unwrap(), [0, 1, 2]);
-        assert_eq!(
-            Layers::List(vec![2, 15]).policy_layers(16).unwrap(),
-            [2, 15]
-        );
+        assert_eq!(Layers::List(vec![2, 15]).policy_layers(16).unwrap(), [2, 15]);
     }
 
     #[test]

@@ -28,19 +28,13 @@ impl Replay {
             ("replay.lens_memory", size(self.lens_memory)),
             rule(&self.rank.rule),
             ("replay.rank.keep", quoted(self.rank.keep.name())),
-            (
-                "replay.rank.base_below_rlvr",
-                self.rank.base_below_rlvr.to_string(),
-            ),
+            ("replay.rank.base_below_rlvr", self.rank.base_below_rlvr.to_string()),
         ]);
         if self.strategy == Strategy::Learned {
             let learned = &self.learned;
             rows.extend([
                 ("replay.learned.iterations", learned.iterations.to_string()),
-                (
-                    "replay.learned.learning_rate",
-                    format!("{:?}", learned.learning_rate),
-                ),
+                ("replay.learned.learning_rate", format!("{:?}", learned.learning_rate)),
                 ("replay.learned.top_tokens", learned.top_tokens.to_string()),
                 ("replay.learned.normalize", learned.normalize.to_string()),
             ]);
@@ -53,10 +47,7 @@ impl Replay {
 /// The largest unit that needs no fraction, or plain bytes.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    match units
-        .iter()
-        .find(|(_, unit)| bytes != 0 && bytes.is_multiple_of(*unit))
-    {
+    match units.iter().find(|(_, unit)| bytes != 0 && bytes.is_multiple_of(*unit)) {
         Some((name, unit)) => format!("\"{}{name}\"", bytes / unit),
         None => bytes.to_string(),
     }

@@ -150,10 +150,7 @@ impl Config {
     /// # Errors
     ///
     /// All problems of the table: whatever `read` asked for and did not get, and keys it did not ask for.
-    pub fn read_adapter_table<T>(
-        &self,
-        read: impl FnOnce(&mut TableReader<'_>) -> T,
-    ) -> Result<T, ConfigError> {
+    pub fn read_adapter_table<T>(&self, read: impl FnOnce(&mut TableReader<'_>) -> T) -> Result<T, ConfigError> {
         self.adapter_table.read(read)
     }
 
@@ -185,8 +182,7 @@ impl Config {
                 let present = tree.get_ref().contains_key(name.value.as_str());
                 let table = AdapterTable::new(&name.value, &source, present, name.span.clone());
                 top.report_absences_at(name.span);
-                let content =
-                    top.table_or_empty(&name.value, |table| read_adapter(&name.value, table));
+                let content = top.table_or_empty(&name.value, |table| read_adapter(&name.value, table));
                 Some((name.value, table, content))
             }
             Slot::Absent | Slot::Refused => {
@@ -199,16 +195,9 @@ impl Config {
         let replay = resolve::resolve(raw, &mut session);
         let error = session.finish(syntax);
         match adapter {
-            Some((adapter, adapter_table, content)) if error.problems.is_empty() => Ok((
-                Self {
-                    adapter,
-                    pair,
-                    replay,
-                    adapter_table,
-                    source_path: source.path,
-                },
-                content,
-            )),
+            Some((adapter, adapter_table, content)) if error.problems.is_empty() => {
+                Ok((Self { adapter, pair, replay, adapter_table, source_path: source.path }, content))
+            }
             _ => Err(error),
         }
     }

@@ -58,11 +58,7 @@ impl Preset {
 
 fn learned(layers: usize) -> Replay {
     // The published iterations, learning rate and top tokens are also the defaults of `Learned`.
-    Replay::new(
-        Strategy::Learned,
-        Layers::First(layers),
-        Rule::FractionOfMax(0.4),
-    )
+    Replay::new(Strategy::Learned, Layers::First(layers), Rule::FractionOfMax(0.4))
 }
 
 fn substitute() -> Replay {

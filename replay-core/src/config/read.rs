@@ -62,30 +62,19 @@ impl RawReplay {
         refuse(&mut self.strategy, "replay.strategy", session);
         refuse(&mut self.layers, "replay.layers", session);
         refuse(&mut self.positions, "replay.positions", session);
-        refuse(
-            &mut rank.fraction_of_max,
-            "replay.rank.fraction_of_max",
-            session,
-        );
+        refuse(&mut rank.fraction_of_max, "replay.rank.fraction_of_max", session);
         refuse(&mut rank.below, "replay.rank.below", session);
         refuse(&mut rank.quantile, "replay.rank.quantile", session);
         refuse(&mut rank.top, "replay.rank.top", session);
         refuse(&mut rank.keep, "replay.rank.keep", session);
-        refuse(
-            &mut rank.base_below_rlvr,
-            "replay.rank.base_below_rlvr",
-            session,
-        );
+        refuse(&mut rank.base_below_rlvr, "replay.rank.base_below_rlvr", session);
     }
 }
 
 impl RawRank {
     /// Whether there is no rule, not even a refused one.
     pub(super) fn gives_no_rule(&self) -> bool {
-        self.fraction_of_max.is_absent()
-            && self.below.is_absent()
-            && self.quantile.is_absent()
-            && self.top.is_absent()
+        self.fraction_of_max.is_absent() && self.below.is_absent() && self.quantile.is_absent() && self.top.is_absent()
     }
 }
 
@@ -109,10 +98,7 @@ pub(super) fn adapter(top: &mut TableReader<'_>) -> Slot<String> {
 }
 
 pub(super) fn pair(table: &mut TableReader<'_>) -> Pair {
-    Pair {
-        rlvr: table.key(&keys::RLVR).required(),
-        base: table.key(&keys::BASE).required(),
-    }
+    Pair { rlvr: table.key(&keys::RLVR).required(), base: table.key(&keys::BASE).required() }
 }
 
 pub(super) fn replay(table: &mut TableReader<'_>) -> RawReplay {

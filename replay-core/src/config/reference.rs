@@ -39,25 +39,18 @@ pub fn table_markdown(table: &Table) -> String {
             Fallback::Depends(words) => words.to_owned(),
         };
         let cells = [key.expected(), fallback, key.meaning().to_owned()].map(|text| cell(&text));
-        push_line(
-            &mut page,
-            format_args!("| `{}` | {} |", key.name(), cells.join(" | ")),
-        );
+        push_line(&mut page, format_args!("| `{}` | {} |", key.name(), cells.join(" | ")));
     }
     page
 }
 
 fn presets() -> String {
-    let mut page =
-        String::from("## Presets\n\nWhat a preset sets; every key of the file overrides it.\n\n");
+    let mut page = String::from("## Presets\n\nWhat a preset sets; every key of the file overrides it.\n\n");
     let listings: Vec<_> = Preset::ALL.iter().map(|preset| preset.describe()).collect();
     let names = Preset::ALL.iter().map(|preset| format!("`{preset}`"));
     let names: Vec<String> = names.collect();
     push_line(&mut page, format_args!("| key | {} |", names.join(" | ")));
-    push_line(
-        &mut page,
-        format_args!("|---|{}", "---|".repeat(names.len())),
-    );
+    push_line(&mut page, format_args!("|---|{}", "---|".repeat(names.len())));
     // A strategy's own settings appear in some listings only; the order of the file is that of the tables.
     for table in &TABLES {
         for key in table.keys {
@@ -69,10 +62,7 @@ fn presets() -> String {
             let cells: Vec<_> = listings.iter().map(value).collect();
             if cells.iter().any(Option::is_some) {
                 let cells: Vec<String> = cells.into_iter().map(Option::unwrap_or_default).collect();
-                push_line(
-                    &mut page,
-                    format_args!("| `{path}` | {} |", cells.join(" | ")),
-                );
+                push_line(&mut page, format_args!("| `{path}` | {} |", cells.join(" | ")));
             }
         }
     }

@@ -75,11 +75,7 @@ impl Replay {
             blend: 1.0,
             measure_kl: false,
             lens_memory: 64 * MIB,
-            rank: Rank {
-                rule,
-                keep: Keep::default(),
-                base_below_rlvr: false,
-            },
+            rank: Rank { rule, keep: Keep::default(), base_below_rlvr: false },
             learned: Learned::default(),
             cache: Cache::default(),
         }
@@ -89,19 +85,12 @@ impl Replay {
 impl Default for Learned {
     /// The published values.
     fn default() -> Self {
-        Self {
-            iterations: 25,
-            learning_rate: 10.0,
-            top_tokens: 50,
-            normalize: true,
-        }
+        Self { iterations: 25, learning_rate: 10.0, top_tokens: 50, normalize: true }
     }
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self {
-            max_bytes: 512 * MIB,
-        }
+        Self { max_bytes: 512 * MIB }
     }
 }

@@ -52,19 +52,14 @@ fn require(raw: &RawReplay, session: &mut Session) {
         return;
     }
     let absent = |present: bool, table: &str, keys: &str| {
-        if present {
-            keys.to_owned()
-        } else {
-            format!("no table `[{table}]`")
-        }
+        if present { keys.to_owned() } else { format!("no table `[{table}]`") }
     };
     if raw.strategy.is_absent() {
         let presets = alternatives(Preset::ALL.iter().map(|preset| format!("\"{preset}\"")));
         let strategies = alternatives(Strategy::ALL.iter().map(|name| format!("\"{name}\"")));
         let expected = format!("`preset` ({presets}) or `strategy` ({strategies})");
         let found = absent(raw.present, "replay", "neither");
-        let hint =
-            "replay has no silent default; `preset = \"paper-math\"` is the paper's main setting";
+        let hint = "replay has no silent default; `preset = \"paper-math\"` is the paper's main setting";
         let mismatch = Mismatch::new(raw.at.clone(), expected, found).hint(hint);
         session.report_absence("replay", mismatch);
         return;
@@ -77,9 +72,7 @@ fn require(raw: &RawReplay, session: &mut Session) {
         session.report_absence("replay.layers", mismatch);
     }
     if raw.rank.gives_no_rule() {
-        let expected = alternatives(
-            ["fraction_of_max", "below", "quantile", "top"].map(|rule| format!("`{rule}`")),
-        );
+        let expected = alternatives(["fraction_of_max", "below", "quantile", "top"].map(|rule| format!("`{rule}`")));
         let found = absent(raw.rank.present, "replay.rank", "none of them");
         let hint = "without a preset, `layers` and a rule in `[replay.rank]` are required; the paper uses \
                     `fraction_of_max = 0.4`";
@@ -106,15 +99,9 @@ fn overlay(raw: &RawReplay, rules: &[GivenRule], replay: &mut Replay) {
     put(&raw.rank.base_below_rlvr, &mut replay.rank.base_below_rlvr);
     let learned = &mut replay.learned;
     let iterations = raw.learned.iterations.clone();
-    put(
-        &iterations.map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
-        &mut learned.iterations,
-    );
+    put(&iterations.map(|count| u32::try_from(count).unwrap_or(u32::MAX)), &mut learned.iterations);
     put(&raw.learned.learning_rate, &mut learned.learning_rate);
-    put(
-        &raw.learned.top_tokens.clone().map(index),
-        &mut learned.top_tokens,
-    );
+    put(&raw.learned.top_tokens.clone().map(index), &mut learned.top_tokens);
     put(&raw.learned.normalize, &mut learned.normalize);
     put(&raw.max_bytes, &mut replay.cache.max_bytes);
 }

@@ -27,11 +27,7 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn from_text(text: &str, name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            path: None,
-            text: text.to_owned(),
-        }
+        Self { name: name.to_owned(), path: None, text: text.to_owned() }
     }
 
     pub(super) fn from_file(path: &Path) -> Result<Self, ConfigError> {
@@ -47,16 +43,9 @@ impl Source {
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let offset = error.utf8_error().valid_up_to();
-            refused(
-                "a text file in UTF-8",
-                format!("another byte at offset {offset}"),
-            )
+            refused("a text file in UTF-8", format!("another byte at offset {offset}"))
         })?;
-        Ok(Self {
-            name,
-            path: Some(path.to_owned()),
-            text,
-        })
+        Ok(Self { name, path: Some(path.to_owned()), text })
     }
 
     /// The tree, as far as it can be recovered, and every syntax error.
@@ -94,11 +83,7 @@ impl Source {
 
 /// The offending text; where the parser only names a point, what follows it on the line.
 fn snippet(offending: &str, rest: &str) -> String {
-    let text = if offending.is_empty() {
-        rest
-    } else {
-        offending
-    };
+    let text = if offending.is_empty() { rest } else { offending };
     let line = text.lines().next().unwrap_or_default().trim_end();
     if rest.is_empty() {
         return "the end of the file".to_owned();

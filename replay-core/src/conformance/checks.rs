@@ -179,7 +179,9 @@ async fn batch(subject: &mut dyn Subject) -> Outcome {
         for (place, &prompt) in order.iter().enumerate() {
             let distance = distance(&alone[prompt].log_probs, &together[place].log_probs);
             if !(distance <= tolerance) {
-                return Ok(Err(format!("prompt {prompt} at place {place} of a batch differs from alone by {distance:e}")));
+                return Ok(Err(format!(
+                    "prompt {prompt} at place {place} of a batch differs from alone by {distance:e}"
+                )));
             }
         }
     }

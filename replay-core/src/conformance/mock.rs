@@ -8,9 +8,7 @@ use candle_core::{Device, Tensor};
 use super::{Check, Maker, Observed, Plan, Prefill, Subject};
 use crate::lens::LogitLens;
 use crate::substitute::Edits;
-use crate::{
-    Activations, Error, Grid, Image, ModelInfo, PairInfo, PromptMap, ReplayBackend, Result, Role,
-};
+use crate::{Activations, Error, Grid, Image, ModelInfo, PairInfo, PromptMap, ReplayBackend, Result, Role};
 
 const LAYERS: usize = 5;
 const HIDDEN: usize = 8;
@@ -132,7 +130,8 @@ impl LogitLens for Model {
     }
 
     fn logits(&self, residual: &Tensor) -> candle_core::Result<Tensor> {
-        let head: Vec<f32> = (0..HIDDEN * VOCABULARY).map(|i| self.weight(50, i / VOCABULARY, i % VOCABULARY)).collect();
+        let head: Vec<f32> =
+            (0..HIDDEN * VOCABULARY).map(|i| self.weight(50, i / VOCABULARY, i % VOCABULARY)).collect();
         residual.matmul(&Tensor::from_vec(head, (HIDDEN, VOCABULARY), residual.device())?)
     }
 }

@@ -140,9 +140,10 @@ impl fmt::Display for Outcome {
 pub async fn run(maker: &mut dyn Maker) -> Result<Outcome> {
     let mut verdicts: Vec<(Check, Verdict)> = Vec::new();
     for check in Check::ALL {
-        let missing = check.requires().iter().find(|needed| {
-            verdicts.iter().any(|(done, verdict)| done == *needed && *verdict != Verdict::Passed)
-        });
+        let missing = check
+            .requires()
+            .iter()
+            .find(|needed| verdicts.iter().any(|(done, verdict)| done == *needed && *verdict != Verdict::Passed));
         let verdict = match missing {
             Some(needed) => Verdict::Skipped(*needed),
             None => {

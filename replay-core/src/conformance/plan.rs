@@ -1,7 +1,7 @@
 //! What a subject does with the backend of one prompt. Data, not a closure: engines run prompts on threads of their own.
 use crate::rank::{LayerSelection, Selection};
 use crate::substitute::Edits;
-use crate::{Activations, PromptMap, Replayer, ReplayBackend, Report, Result, Role};
+use crate::{Activations, PromptMap, ReplayBackend, Replayer, Report, Result, Role};
 
 /// One step of a plan.
 #[derive(Debug, Clone)]

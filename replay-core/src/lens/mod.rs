@@ -42,9 +42,11 @@ impl<'a> StreamedLens<'a> {
         Self { lens, memory }
     }
 
-    /// Rows per block: logits exist twice, as the head gives them and in f32 as they are read.
-    pub fn block_rows(&self) -> usize {
-        let row = 2 * size_of::<f32>() as u64 * self.lens.vocabulary().max(1) as u64;
+    /// Rows per block. On a CPU logits exist twice, as the head gives them and as they are read; elsewhere each step of the
+    /// reduction is a tensor of its own.
+    pub fn block_rows(&self, on_cpu: bool) -> usize {
+        let copies = if on_cpu { 2 } else { 5 };
+        let row = copies * size_of::<f32>() as u64 * self.lens.vocabulary().max(1) as u64;
         usize::try_from((self.memory / row).max(1)).unwrap_or(usize::MAX)
     }
 
@@ -57,7 +59,7 @@ impl<'a> StreamedLens<'a> {
     /// Those of the engine's own layers.
     pub fn entropy(&self, residual: &Tensor, rows: &[usize]) -> Result<Vec<f32>> {
         let mut out = Vec::with_capacity(rows.len());
-        for block in rows.chunks(self.block_rows()) {
+        for block in rows.chunks(self.block_rows(residual.device().is_cpu())) {
             out.extend(entropy::rows(&self.block(residual, block)?)?);
         }
         Ok(out)
@@ -73,7 +75,7 @@ impl<'a> StreamedLens<'a> {
     pub fn divergence(&self, mine: &Tensor, other: &StreamedLens<'_>, theirs: &Tensor) -> Result<Vec<f32>> {
         let rows: Vec<usize> = (0..mine.dim(0)?).collect();
         let mut out = Vec::with_capacity(rows.len());
-        for block in rows.chunks((self.block_rows() / 2).max(1)) {
+        for block in rows.chunks((self.block_rows(mine.device().is_cpu()) / 2).max(1)) {
             out.extend(kl::rows(&self.block(mine, block)?, &other.block(theirs, block)?)?);
         }
         Ok(out)
@@ -88,9 +90,7 @@ impl<'a> StreamedLens<'a> {
 /// Rows of a `[rows, hidden]` tensor, in the order given; a run of neighbours is a view, not a copy.
 pub(crate) fn select_rows(tensor: &Tensor, rows: &[usize]) -> candle_core::Result<Tensor> {
     match rows {
-        [first, .., last] if rows.is_sorted() && last - first + 1 == rows.len() => {
-            tensor.narrow(0, *first, rows.len())
-        }
+        [first, .., last] if rows.is_sorted() && last - first + 1 == rows.len() => tensor.narrow(0, *first, rows.len()),
         _ => {
             let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
             tensor.index_select(&Tensor::new(rows, tensor.device())?, 0)

@@ -9,21 +9,34 @@ use tokenizers::Tokenizer;
 
 use crate::sequence::Sequence;
 
+/// The Qwen families, whose processors and positions several fixes are about.
+const IMAGE: &str = "<|image_pad|>";
+
+fn has_media(sequence: &Sequence) -> bool {
+    sequence.has_images()
+        || sequence.has_audios()
+        || sequence.has_videos()
+        || !sequence.mm_features().is_empty()
+}
+
 /// Scheduler bucket: sequences share a batch only if their media have the same grids. Input processors concatenate the pixels of
 /// a batch (unequal patch counts panic) and drop all images when one row has none; those of the families without grids
-/// assume a batch of one.
+/// assume a prompt batch of one.
 pub(crate) fn media_batch(sequence: &Sequence) -> u64 {
-    let media = sequence.has_images() || sequence.has_audios() || sequence.has_videos();
-    if !media && sequence.mm_features().is_empty() {
-        return 0;
-    }
-    let mut hasher = DefaultHasher::new();
     let grid = sequence.multimodal.rope_img_grid_thw.as_ref();
-    match grid.and_then(|grid| grid.to_vec2::<u32>().ok()) {
+    let grid = grid.and_then(|grid| grid.to_vec2::<u32>().ok());
+    let mut hasher = DefaultHasher::new();
+    match grid {
         Some(grid) => grid.hash(&mut hasher),
-        None => sequence.id().hash(&mut hasher),
+        None if has_media(sequence) && sequence.is_prompt() => sequence.id().hash(&mut hasher),
+        None => return 0,
     }
     hasher.finish() | 1
+}
+
+/// The default scheduler can go on from a cached prefix only where neither images nor M-RoPE positions are involved.
+pub(crate) fn may_reuse_prefix(sequence: &Sequence, special: &[&'static str]) -> bool {
+    !has_media(sequence) && !special.contains(&IMAGE)
 }
 
 /// A prompt whose placeholders and images do not match one to one makes the input processor panic or splice wrong rows.
@@ -32,7 +45,6 @@ pub(crate) fn check_placeholders(
     special: &[&'static str],
     tokenizer: Option<&Tokenizer>,
 ) -> anyhow::Result<()> {
-    const IMAGE: &str = "<|image_pad|>";
     const START: &str = "<|vision_start|>";
     if !special.contains(&IMAGE) || sequence.multimodal.has_changed_prompt {
         return Ok(());

@@ -42,15 +42,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: `{}` ({}): ", self.file, self.entry, self.at)?;
         match &self.problem {
-            Problem::Count {
-                expected,
-                found,
-                anchor,
-            } => {
-                write!(
-                    f,
-                    "expected the anchor {expected} time(s), found it {found} time(s); it begins `{anchor}`"
-                )
+            Problem::Count { expected, found, anchor } => {
+                write!(f, "expected the anchor {expected} time(s), found it {found} time(s); it begins `{anchor}`")
             }
             Problem::NoSuchFile => write!(f, "expected this file in the engine, found none"),
             Problem::NotText => write!(f, "expected UTF-8 text, found other bytes"),
@@ -84,19 +77,10 @@ pub fn apply<'a>(
     }
     for edit in edits {
         if let Err(problem) = apply_one(&mut files, edit) {
-            failures.push(Failure {
-                file: edit.file.clone(),
-                entry: edit.name.clone(),
-                at: edit.at.clone(),
-                problem,
-            });
+            failures.push(Failure { file: edit.file.clone(), entry: edit.name.clone(), at: edit.at.clone(), problem });
         }
     }
-    if failures.is_empty() {
-        Ok(files)
-    } else {
-        Err(failures)
-    }
+    if failures.is_empty() { Ok(files) } else { Err(failures) }
 }
 
 fn apply_one(files: &mut Files, edit: &Edit) -> Result<(), Problem> {
@@ -104,17 +88,8 @@ fn apply_one(files: &mut Files, edit: &Edit) -> Result<(), Problem> {
     let text = std::str::from_utf8(content).map_err(|_| Problem::NotText)?;
     let found = text.matches(&edit.anchor).count();
     if found != edit.count {
-        let anchor = edit
-            .anchor
-            .lines()
-            .map(str::trim)
-            .find(|line| !line.is_empty())
-            .unwrap_or_default();
-        return Err(Problem::Count {
-            expected: edit.count,
-            found,
-            anchor: anchor.to_owned(),
-        });
+        let anchor = edit.anchor.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+        return Err(Problem::Count { expected: edit.count, found, anchor: anchor.to_owned() });
     }
     *content = text.replace(&edit.anchor, &edit.with).into_bytes();
     Ok(())

@@ -47,10 +47,7 @@ pub fn command(program: &Path, build_folder: &Path) -> Command {
 /// The folder that holds the running executable.
 #[must_use]
 pub fn build_folder() -> PathBuf {
-    env::current_exe()
-        .ok()
-        .and_then(|exe| exe.parent().map(Path::to_owned))
-        .unwrap_or_default()
+    env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned)).unwrap_or_default()
 }
 
 /// Replaces this process by `command`, so that signals and the exit code need no forwarding. Returns only on failure.
@@ -61,10 +58,7 @@ pub fn build_folder() -> PathBuf {
 pub fn hand_over(mut command: Command) -> Result<std::process::ExitCode> {
     use std::os::unix::process::CommandExt as _;
     let source = command.exec();
-    Err(Error::Start {
-        program: command.get_program().into(),
-        source,
-    })
+    Err(Error::Start { program: command.get_program().into(), source })
 }
 
 /// Runs `command` and returns its exit code.
@@ -73,10 +67,7 @@ pub fn hand_over(mut command: Command) -> Result<std::process::ExitCode> {
 /// [`Error::Start`] when the program cannot be started.
 #[cfg(not(unix))]
 pub fn hand_over(mut command: Command) -> Result<std::process::ExitCode> {
-    let status = command.status().map_err(|source| Error::Start {
-        program: command.get_program().into(),
-        source,
-    })?;
+    let status = command.status().map_err(|source| Error::Start { program: command.get_program().into(), source })?;
     std::process::exit(status.code().unwrap_or(101));
 }
 
@@ -87,14 +78,10 @@ pub fn hand_over(mut command: Command) -> Result<std::process::ExitCode> {
 pub fn fetch(manifest: &Path) -> Result<()> {
     let program = cargo();
     let mut command = command(&program, &build_folder());
-    command
-        .args(["fetch", "--locked", "--manifest-path"])
-        .arg(manifest);
+    command.args(["fetch", "--locked", "--manifest-path"]).arg(manifest);
     // Standard output belongs to the caller's own command.
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    command
-        .status()
-        .map_err(|source| Error::Start { program, source })?;
+    command.status().map_err(|source| Error::Start { program, source })?;
     Ok(())
 }
 
@@ -108,26 +95,19 @@ fn set_by_cargo_run(name: &OsStr) -> bool {
         "CARGO_PRIMARY_PACKAGE",
         "OUT_DIR",
     ];
-    name.to_str()
-        .is_some_and(|name| NAMES.contains(&name) || name.starts_with("CARGO_PKG_"))
+    name.to_str().is_some_and(|name| NAMES.contains(&name) || name.starts_with("CARGO_PKG_"))
 }
 
 /// Drops the entries that `cargo run` put in front: folders of this build, then the toolchain's library folder.
 fn without_own_folders(value: &OsStr, build_folder: &Path) -> Option<OsString> {
     let all: Vec<PathBuf> = env::split_paths(value).collect();
-    let own = all
-        .iter()
-        .take_while(|path| !build_folder.as_os_str().is_empty() && path.starts_with(build_folder))
-        .count();
+    let own =
+        all.iter().take_while(|path| !build_folder.as_os_str().is_empty() && path.starts_with(build_folder)).count();
     let rest = match &all[own..] {
         [first, rest @ ..] if own > 0 && is_toolchain_folder(first) => rest,
         rest => rest,
     };
-    if rest.is_empty() {
-        None
-    } else {
-        env::join_paths(rest).ok()
-    }
+    if rest.is_empty() { None } else { env::join_paths(rest).ok() }
 }
 
 /// `<toolchain>/lib/rustlib/<target>/lib`.
@@ -142,22 +122,10 @@ mod tests {
 
     #[test]
     fn only_what_cargo_run_sets_is_dropped() {
-        for dropped in [
-            "CARGO_MANIFEST_DIR",
-            "CARGO_PKG_VERSION_MAJOR",
-            "CARGO_BIN_NAME",
-            "OUT_DIR",
-        ] {
+        for dropped in ["CARGO_MANIFEST_DIR", "CARGO_PKG_VERSION_MAJOR", "CARGO_BIN_NAME", "OUT_DIR"] {
             assert!(set_by_cargo_run(OsStr::new(dropped)), "{dropped}");
         }
-        for kept in [
-            "CARGO",
-            "CARGO_HOME",
-            "CARGO_TARGET_DIR",
-            "CARGO_TERM_COLOR",
-            "CARGO_BUILD_JOBS",
-            "RUSTFLAGS",
-        ] {
+        for kept in ["CARGO", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_TERM_COLOR", "CARGO_BUILD_JOBS", "RUSTFLAGS"] {
             assert!(!set_by_cargo_run(OsStr::new(kept)), "{kept}");
         }
     }
@@ -167,27 +135,12 @@ mod tests {
         let join = |paths: &[&str]| env::join_paths(paths).expect("no separator in these");
         let build = Path::new("/w/target/debug");
         let sysroot = "/t/lib/rustlib/x86_64-unknown-linux-gnu/lib";
-        let added = [
-            "/w/target/debug/build/x/out",
-            "/w/target/debug/deps",
-            "/w/target/debug",
-            sysroot,
-        ];
+        let added = ["/w/target/debug/build/x/out", "/w/target/debug/deps", "/w/target/debug", sysroot];
 
         assert_eq!(without_own_folders(&join(&added), build), None);
-        let with_user: Vec<_> = added
-            .iter()
-            .copied()
-            .chain(["/opt/cuda/lib", sysroot])
-            .collect();
-        assert_eq!(
-            without_own_folders(&join(&with_user), build),
-            Some(join(&["/opt/cuda/lib", sysroot]))
-        );
+        let with_user: Vec<_> = added.iter().copied().chain(["/opt/cuda/lib", sysroot]).collect();
+        assert_eq!(without_own_folders(&join(&with_user), build), Some(join(&["/opt/cuda/lib", sysroot])));
         let untouched = join(&[sysroot, "/opt/cuda/lib"]);
-        assert_eq!(
-            without_own_folders(&untouched, build),
-            Some(untouched.clone())
-        );
+        assert_eq!(without_own_folders(&untouched, build), Some(untouched.clone()));
     }
 }

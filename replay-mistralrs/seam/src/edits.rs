@@ -102,28 +102,17 @@ impl EditList {
     /// As [`EditList::read`].
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let place = Place { path, text };
-        let raw: RawList = toml::from_str(text).map_err(|e| {
-            place.error(
-                e.span().map_or(0, |span| span.start),
-                e.message().to_owned(),
-            )
-        })?;
+        let raw: RawList = toml::from_str(text)
+            .map_err(|e| place.error(e.span().map_or(0, |span| span.start), e.message().to_owned()))?;
 
-        let modules = raw
-            .module
-            .into_iter()
-            .map(|module| place.module(module))
-            .collect::<Result<Vec<_>>>()?;
+        let modules = raw.module.into_iter().map(|module| place.module(module)).collect::<Result<Vec<_>>>()?;
         let mut names = BTreeSet::new();
         let mut edits = Vec::with_capacity(raw.edit.len());
         for edit in raw.edit {
             let start = edit.name.span().start;
             let edit = place.edit(edit)?;
             if !names.insert(edit.name.clone()) {
-                return Err(place.error(
-                    start,
-                    format!("a second edit is named `{}`: names must differ", edit.name),
-                ));
+                return Err(place.error(start, format!("a second edit is named `{}`: names must differ", edit.name)));
             }
             edits.push(edit);
         }
@@ -139,12 +128,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn line(&self, offset: usize) -> usize {
-        self.text
-            .bytes()
-            .take(offset)
-            .filter(|&byte| byte == b'\n')
-            .count()
-            + 1
+        self.text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
     }
 
     fn at(&self, offset: usize) -> String {
@@ -153,20 +137,14 @@ impl Place<'_> {
     }
 
     fn error(&self, offset: usize, message: String) -> Error {
-        Error::EditFile {
-            path: self.path.to_owned(),
-            line: self.line(offset),
-            message,
-        }
+        Error::EditFile { path: self.path.to_owned(), line: self.line(offset), message }
     }
 
     fn relative(&self, key: &str, value: &Spanned<String>) -> Result<String> {
         let text = value.get_ref();
         let plain = !text.contains('\\') && slashed(Path::new(text)).as_ref() == Some(text);
         plain.then(|| text.clone()).ok_or_else(|| {
-            let message = format!(
-                "`{key}` must be a relative path with forward slashes and no `..`, found `{text}`"
-            );
+            let message = format!("`{key}` must be a relative path with forward slashes and no `..`, found `{text}`");
             self.error(value.span().start, message)
         })
     }
@@ -183,23 +161,16 @@ impl Place<'_> {
         let at = self.at(raw.name.span().start);
         let name = raw.name.get_ref();
         if !is_kebab_case(name) {
-            let message = format!(
-                "`name` must be kebab-case (lower-case words joined by `-`), found `{name}`"
-            );
+            let message = format!("`name` must be kebab-case (lower-case words joined by `-`), found `{name}`");
             return Err(self.error(raw.name.span().start, message));
         }
         let why = raw.why.get_ref().trim();
         if why.is_empty() || why.contains('\n') {
-            let message = format!(
-                "`why` of edit `{name}` must be one line that says the reason, found {why:?}"
-            );
+            let message = format!("`why` of edit `{name}` must be one line that says the reason, found {why:?}");
             return Err(self.error(raw.why.span().start, message));
         }
         if raw.anchor.get_ref().is_empty() {
-            return Err(self.error(
-                raw.anchor.span().start,
-                format!("`anchor` of edit `{name}` is empty"),
-            ));
+            return Err(self.error(raw.anchor.span().start, format!("`anchor` of edit `{name}` is empty")));
         }
         Ok(Edit {
             name: name.clone(),
@@ -216,6 +187,5 @@ impl Place<'_> {
 /// Underscores may stand inside a word, for names of the engine's modules.
 fn is_kebab_case(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    name.split('-')
-        .all(|word| !word.is_empty() && word.bytes().all(fits))
+    name.split('-').all(|word| !word.is_empty() && word.bytes().all(fits))
 }

@@ -47,10 +47,7 @@ pub enum Variant {
 impl Variant {
     /// The lists in the order of application: heading in the notes, file under `edits/`.
     fn lists(self) -> &'static [(&'static str, &'static str)] {
-        const BOTH: [(&str, &str); 2] = [
-            ("Repairs of the engine", "fixes.toml"),
-            ("The seam", "hook.toml"),
-        ];
+        const BOTH: [(&str, &str); 2] = [("Repairs of the engine", "fixes.toml"), ("The seam", "hook.toml")];
         match self {
             Self::FixesOnly => &BOTH[..1],
             Self::Hooked => &BOTH,
@@ -90,21 +87,13 @@ impl Seam {
     /// The seam of this repository.
     #[must_use]
     pub fn of_this_repository() -> Self {
-        Self {
-            home: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
-            cargo_home: cargo_home(),
-            fetch: Fetch::Cargo,
-        }
+        Self { home: PathBuf::from(env!("CARGO_MANIFEST_DIR")), cargo_home: cargo_home(), fetch: Fetch::Cargo }
     }
 
     /// The folder that the workspace's `[patch.crates-io]` points into.
     #[must_use]
     pub fn workspace_target(&self) -> PathBuf {
-        self.home
-            .ancestors()
-            .nth(2)
-            .unwrap_or(&self.home)
-            .join(".engine")
+        self.home.ancestors().nth(2).unwrap_or(&self.home).join(".engine")
     }
 
     /// Makes `parent/mistralrs-core` the engine of `variant`. Does nothing, in a few milliseconds, when it is that already.
@@ -151,24 +140,15 @@ impl Seam {
             key.add(&module.to);
             key.add(&module.content);
         }
-        Ok(Plan {
-            checksum,
-            lists,
-            modules,
-            key: key.finish(),
-        })
+        Ok(Plan { checksum, lists, modules, key: key.finish() })
     }
 
     fn build(&self, plan: Plan) -> Result<Files> {
         let source = source::unpack(&self.archive(&plan.checksum)?)?;
         let edits = plan.lists.iter().flat_map(|(_, list)| &list.edits);
-        let mut files =
-            apply(source, &plan.modules, edits).map_err(|failures| Error::Fit { failures })?;
+        let mut files = apply(source, &plan.modules, edits).map_err(|failures| Error::Fit { failures })?;
         let lists = plan.lists.iter().map(|(heading, list)| (*heading, list));
-        files.insert(
-            NOTES.to_owned(),
-            notes::notes(&plan.checksum, lists).into_bytes(),
-        );
+        files.insert(NOTES.to_owned(), notes::notes(&plan.checksum, lists).into_bytes());
         Ok(files)
     }
 

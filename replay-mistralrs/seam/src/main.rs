@@ -35,8 +35,7 @@ enum Request {
 const FAILED: u8 = 101;
 
 fn main() -> ExitCode {
-    let outcome = parse(env::args_os().skip(1).collect())
-        .and_then(|request| run(request).map_err(|e| e.to_string()));
+    let outcome = parse(env::args_os().skip(1).collect()).and_then(|request| run(request).map_err(|e| e.to_string()));
     outcome.unwrap_or_else(|message| {
         eprintln!("error: {message}");
         ExitCode::from(FAILED)
@@ -48,10 +47,7 @@ fn parse(args: Vec<OsString>) -> Result<Request, String> {
         None if args.is_empty() => Ok(Request::Help),
         Some("--help" | "-h") => Ok(Request::Help),
         Some("prepare") if args.len() == 1 => Ok(Request::Prepare),
-        Some("prepare") => Err(format!(
-            "`cargo seam prepare` takes no arguments, found {:?}",
-            args[1]
-        )),
+        Some("prepare") => Err(format!("`cargo seam prepare` takes no arguments, found {:?}", args[1])),
         Some("vendor") => parse_vendor(&args[1..]),
         _ => Ok(Request::Cargo(args)),
     }
@@ -65,15 +61,11 @@ fn parse_vendor(args: &[OsString]) -> Result<Request, String> {
             Some("--fixes-only") => variant = Variant::FixesOnly,
             Some("--into") => into = args.next().map(PathBuf::from),
             _ => {
-                return Err(format!(
-                    "`cargo seam vendor` knows `--into DIR` and `--fixes-only`, found {arg:?}"
-                ));
+                return Err(format!("`cargo seam vendor` knows `--into DIR` and `--fixes-only`, found {arg:?}"));
             }
         }
     }
-    let into = into.ok_or(
-        "`cargo seam vendor` needs `--into DIR` (for cargo's own command, say `cargo vendor`)",
-    )?;
+    let into = into.ok_or("`cargo seam vendor` needs `--into DIR` (for cargo's own command, say `cargo vendor`)")?;
     Ok(Request::Vendor { into, variant })
 }
 
@@ -81,9 +73,7 @@ fn run(request: Request) -> replay_seam::Result<ExitCode> {
     let seam = Seam::of_this_repository();
     match request {
         Request::Help => print!("{HELP}"),
-        Request::Prepare => {
-            report(&seam.place(&seam.workspace_target(), Variant::Hooked, Existing::Adopt)?)
-        }
+        Request::Prepare => report(&seam.place(&seam.workspace_target(), Variant::Hooked, Existing::Adopt)?),
         Request::Vendor { into, variant } => {
             let placed = seam.place(&into, variant, Existing::Refuse)?;
             report(&placed);
@@ -112,9 +102,7 @@ fn report(placed: &Placed) {
     eprintln!("seam: {}: {change}", placed.folder.display());
     if !placed.altered.is_empty() {
         let (altered, kept) = (placed.altered.join(", "), placed.kept_in.display());
-        eprintln!(
-            "seam: these had been changed by other hands, which cargo seam undoes (kept in {kept}): {altered}"
-        );
+        eprintln!("seam: these had been changed by other hands, which cargo seam undoes (kept in {kept}): {altered}");
     }
 }
 

@@ -24,12 +24,7 @@ pub struct ModuleFile {
 /// [`Error::Io`] naming what could not be read.
 pub(crate) fn read(engine: &Path, module: &Module) -> Result<Vec<ModuleFile>> {
     let mut files = Vec::new();
-    collect(
-        &engine.join(&module.from),
-        &module.to,
-        &module.at,
-        &mut files,
-    )?;
+    collect(&engine.join(&module.from), &module.to, &module.at, &mut files)?;
     files.sort_by(|a, b| a.to.cmp(&b.to));
     Ok(files)
 }
@@ -37,11 +32,7 @@ pub(crate) fn read(engine: &Path, module: &Module) -> Result<Vec<ModuleFile>> {
 fn collect(from: &Path, to: &str, at: &str, files: &mut Vec<ModuleFile>) -> Result<()> {
     if !from.is_dir() {
         let content = fs::read(from).map_err(Error::io("read the module", from))?;
-        files.push(ModuleFile {
-            to: to.to_owned(),
-            content,
-            at: at.to_owned(),
-        });
+        files.push(ModuleFile { to: to.to_owned(), content, at: at.to_owned() });
         return Ok(());
     }
     for entry in fs::read_dir(from).map_err(Error::io("read the module folder", from))? {

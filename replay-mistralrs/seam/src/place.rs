@@ -51,11 +51,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(parent: &Path) -> Self {
-        Self {
-            parent: parent.to_owned(),
-            engine: parent.join(ENGINE),
-            own: parent.join(".seam"),
-        }
+        Self { parent: parent.to_owned(), engine: parent.join(ENGINE), own: parent.join(".seam") }
     }
 
     /// What is reported when nothing had to be done.
@@ -73,9 +69,8 @@ impl Place {
     ///
     /// Safe without the lock: while another process writes, the sizes and times differ from the stamp, or its key does.
     pub(crate) fn is_current(&self, key: &str) -> bool {
-        Stamp::read(&self.stamp()).is_some_and(|stamp| {
-            Tree::walk(&self.engine).is_ok_and(|tree| stamp.describes(key, &tree))
-        })
+        Stamp::read(&self.stamp())
+            .is_some_and(|stamp| Tree::walk(&self.engine).is_ok_and(|tree| stamp.describes(key, &tree)))
     }
 
     /// Writes what differs from `files` and removes what is not among them.
@@ -85,9 +80,7 @@ impl Place {
         fs::create_dir_all(&self.engine).map_err(Error::io("create the folder", &self.engine))?;
 
         let mut placed = self.untouched();
-        let old = Stamp::read(&self.stamp())
-            .map(|stamp| stamp.files)
-            .unwrap_or_default();
+        let old = Stamp::read(&self.stamp()).map(|stamp| stamp.files).unwrap_or_default();
         let tree = Tree::walk(&self.engine)?;
         self.prune(files, &old, &tree, &mut placed)?;
         for (inside, content) in files {
@@ -100,10 +93,7 @@ impl Place {
                 placed.written.push(inside.clone());
             }
         }
-        let stamp = Stamp {
-            key: key.to_owned(),
-            files: Tree::walk(&self.engine)?.files,
-        };
+        let stamp = Stamp { key: key.to_owned(), files: Tree::walk(&self.engine)?.files };
         self.replace(&self.stamp(), stamp.text().as_bytes())?;
         Ok(placed)
     }
@@ -113,12 +103,7 @@ impl Place {
     }
 
     fn check(&self, existing: Existing) -> Result<()> {
-        let occupied = |found| {
-            Err(Error::Occupied {
-                path: self.engine.clone(),
-                found,
-            })
-        };
+        let occupied = |found| Err(Error::Occupied { path: self.engine.clone(), found });
         let Ok(meta) = fs::symlink_metadata(&self.engine) else {
             return Ok(());
         };
@@ -147,10 +132,7 @@ impl Place {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                eprintln!(
-                    "seam: waiting for another process that writes {}",
-                    self.engine.display()
-                );
+                eprintln!("seam: waiting for another process that writes {}", self.engine.display());
                 file.lock().map_err(Error::io("take the lock", &path))?;
             }
             Err(TryLockError::Error(source)) => {
@@ -166,11 +148,7 @@ impl Place {
             fs::remove_file(path).map_err(Error::io("remove", path))?;
             placed.removed.push(path.display().to_string());
         }
-        for (inside, mark) in tree
-            .files
-            .iter()
-            .filter(|(inside, _)| !wanted.contains_key(*inside))
-        {
+        for (inside, mark) in tree.files.iter().filter(|(inside, _)| !wanted.contains_key(*inside)) {
             if old.get(inside) != Some(mark) {
                 self.keep(inside, placed)?;
             }
@@ -179,12 +157,7 @@ impl Place {
             placed.removed.push(inside.clone());
         }
         let needed: BTreeSet<&str> = wanted.keys().flat_map(|inside| parents(inside)).collect();
-        for folder in tree
-            .folders
-            .iter()
-            .rev()
-            .filter(|folder| !needed.contains(folder.as_str()))
-        {
+        for folder in tree.folders.iter().rev().filter(|folder| !needed.contains(folder.as_str())) {
             let path = self.engine.join(folder);
             fs::remove_dir(&path).map_err(Error::io("remove", &path))?;
         }

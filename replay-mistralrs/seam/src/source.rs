@@ -44,43 +44,17 @@ struct Package {
 /// [`Error::Lock`] unless the file pins exactly one [`ENGINE`], of [`VERSION`], from a registry.
 pub(crate) fn locked_checksum(lock: &Path) -> Result<String> {
     let text = fs::read_to_string(lock).map_err(Error::io("read", lock))?;
-    let wrong = |found: String| Error::Lock {
-        path: lock.to_owned(),
-        name: ENGINE,
-        version: VERSION,
-        found,
-    };
-    let parsed: Lock =
-        toml::from_str(&text).map_err(|e| wrong(format!("bad syntax: {}", e.message())))?;
+    let wrong = |found: String| Error::Lock { path: lock.to_owned(), name: ENGINE, version: VERSION, found };
+    let parsed: Lock = toml::from_str(&text).map_err(|e| wrong(format!("bad syntax: {}", e.message())))?;
 
-    let pinned: Vec<_> = parsed
-        .package
-        .into_iter()
-        .filter(|p| p.name == ENGINE)
-        .collect();
+    let pinned: Vec<_> = parsed.package.into_iter().filter(|p| p.name == ENGINE).collect();
     match pinned.as_slice() {
-        [
-            Package {
-                version,
-                checksum: Some(checksum),
-                ..
-            },
-        ] if version == VERSION => Ok(checksum.clone()),
+        [Package { version, checksum: Some(checksum), .. }] if version == VERSION => Ok(checksum.clone()),
         [] => Err(wrong("none".to_owned())),
         other => {
             let found: Vec<_> = other
                 .iter()
-                .map(|p| {
-                    format!(
-                        "{}{}",
-                        p.version,
-                        if p.checksum.is_some() {
-                            ""
-                        } else {
-                            " without a checksum"
-                        }
-                    )
-                })
+                .map(|p| format!("{}{}", p.version, if p.checksum.is_some() { "" } else { " without a checksum" }))
                 .collect();
             Err(wrong(found.join(", ")))
         }
@@ -103,11 +77,7 @@ pub fn cargo_home() -> PathBuf {
 ///
 /// # Errors
 /// [`Error::MissingArchive`] when no folder has it, [`Error::Checksum`] when none that has it matches.
-pub(crate) fn verified_archive(
-    cargo_home: &Path,
-    checksum: &str,
-    manifest: &Path,
-) -> Result<Vec<u8>> {
+pub(crate) fn verified_archive(cargo_home: &Path, checksum: &str, manifest: &Path) -> Result<Vec<u8>> {
     let file = format!("{ENGINE}-{VERSION}.crate");
     let cache = cargo_home.join("registry").join("cache");
     let mut mismatch = None;
@@ -121,17 +91,9 @@ pub(crate) fn verified_archive(
         if found == checksum {
             return Ok(bytes);
         }
-        mismatch = Some(Error::Checksum {
-            path,
-            expected: checksum.to_owned(),
-            found,
-        });
+        mismatch = Some(Error::Checksum { path, expected: checksum.to_owned(), found });
     }
-    Err(mismatch.unwrap_or_else(|| Error::MissingArchive {
-        file,
-        searched: cache,
-        manifest: manifest.to_owned(),
-    }))
+    Err(mismatch.unwrap_or_else(|| Error::MissingArchive { file, searched: cache, manifest: manifest.to_owned() }))
 }
 
 /// The files in the archive, by their path inside the crate.
@@ -140,10 +102,7 @@ pub(crate) fn verified_archive(
 /// [`Error::Archive`] for anything but regular files under one folder named after crate and version.
 pub(crate) fn unpack(archive: &[u8]) -> Result<Files> {
     let top = format!("{ENGINE}-{VERSION}");
-    let wrong = |found: String| Error::Archive {
-        archive: top.clone(),
-        found,
-    };
+    let wrong = |found: String| Error::Archive { archive: top.clone(), found };
     let broken = |e: std::io::Error| wrong(e.to_string());
 
     let mut files = Files::new();
@@ -152,11 +111,7 @@ pub(crate) fn unpack(archive: &[u8]) -> Result<Files> {
         let mut entry = entry.map_err(broken)?;
         let path = entry.path().map_err(broken)?.into_owned();
         let kind = entry.header().entry_type();
-        let inside = path
-            .strip_prefix(&top)
-            .ok()
-            .and_then(slashed)
-            .filter(|_| kind.is_file());
+        let inside = path.strip_prefix(&top).ok().and_then(slashed).filter(|_| kind.is_file());
         let inside = inside.ok_or_else(|| wrong(format!("{kind:?} `{}`", path.display())))?;
         let mut content = Vec::new();
         entry.read_to_end(&mut content).map_err(broken)?;
@@ -174,7 +129,5 @@ pub(crate) fn slashed(path: &Path) -> Option<String> {
             _ => None,
         })
         .collect();
-    parts
-        .map(|parts| parts.join("/"))
-        .filter(|joined| !joined.is_empty())
+    parts.map(|parts| parts.join("/")).filter(|joined| !joined.is_empty())
 }

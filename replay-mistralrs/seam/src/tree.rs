@@ -58,16 +58,8 @@ impl Tree {
                 }
             } else if meta.is_file() {
                 let modified = meta.modified().map_err(Error::io("look at", &path))?;
-                let modified = modified
-                    .duration_since(UNIX_EPOCH)
-                    .map_or(0, |age| age.as_nanos());
-                self.files.insert(
-                    inside,
-                    Mark {
-                        len: meta.len(),
-                        modified,
-                    },
-                );
+                let modified = modified.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos());
+                self.files.insert(inside, Mark { len: meta.len(), modified });
             } else {
                 self.foreign.push(path);
             }

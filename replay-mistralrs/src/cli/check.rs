@@ -2,7 +2,7 @@
 use replay_core::config::Layers;
 
 use super::args::ConfigFile;
-use replay_mistralrs::tables;
+use replay_mistralrs::{Directive, Prompt, Sampling, tables};
 
 use super::open;
 
@@ -22,6 +22,14 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
         pair.rlvr.loaded_layers + 1,
         pair.rlvr.loaded_layers + 1
     );
+    let gradient = |x: u32, y: u32| image::Rgb([(x * 2) as u8, (y * 2) as u8, 128]);
+    let picture = image::DynamicImage::ImageRgb8(image::RgbImage::from_fn(112, 112, gradient));
+    let prompt = Prompt { system: None, images: vec![picture], text: "What is this?".into() };
+    let sampling = Sampling { max_tokens: 1, ..Sampling::default() };
+    let answer = session.ask(prompt, sampling, Directive::default()).await?;
+    if let Some(report) = &answer.replay {
+        println!("a test image of 112x112: {}", tables::status(report));
+    }
     let settings = replay.replayer().settings();
     let layers = match &settings.layers {
         Layers::First(count) => format!("the first {count}"),

@@ -11,9 +11,8 @@ const MAX_BYTES: u64 = 1 << 30;
 
 pub(crate) fn read(path: &Path) -> anyhow::Result<DynamicImage> {
     let fail = |why: String| InputError(format!("image {}: {why}", path.display()));
-    let mut reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(|e| fail(e.to_string()))?;
+    let mut reader =
+        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| fail(e.to_string()))?;
     if reader.format().is_none() {
         return Err(fail("it is not an image of a known format".into()).into());
     }

@@ -23,7 +23,7 @@ pub struct Family {
     pub final_norm: &'static str,
     /// What the architecture does to the head's output, if anything.
     pub head: Head,
-    /// Token ids that stand for a piece of an image or video frame.
+    /// Token ids that stand for a piece of an image (the engine gives these families no videos; a video token is text).
     pub placeholders: &'static [&'static str],
     /// Patches per side that become one visual token.
     pub merge: &'static str,
@@ -103,7 +103,9 @@ mod tests {
     #[test]
     fn a_family_without_a_profile_is_named() {
         let error = Family::of(&json!({"architectures": ["Gemma3ForConditionalGeneration"]})).unwrap_err().to_string();
-        assert!(error.contains("Gemma3ForConditionalGeneration") && error.contains("Qwen2_5_VLForConditionalGeneration"));
+        assert!(
+            error.contains("Gemma3ForConditionalGeneration") && error.contains("Qwen2_5_VLForConditionalGeneration")
+        );
         assert!(Family::of(&json!({})).is_err());
     }
 

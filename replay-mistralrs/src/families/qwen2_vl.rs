@@ -6,7 +6,7 @@ pub(super) static PROFILE: Family = Family {
     text: "",
     final_norm: "model.norm.weight",
     head: Head::Plain,
-    placeholders: &["/image_token_id", "/video_token_id"],
+    placeholders: &["/image_token_id"],
     merge: "/vision_config/spatial_merge_size",
     least_layers: |_| 1,
 };

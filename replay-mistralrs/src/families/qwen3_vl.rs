@@ -8,7 +8,7 @@ pub(super) static PROFILE: Family = Family {
     text: "/text_config",
     final_norm: "model.language_model.norm.weight",
     head: Head::Plain,
-    placeholders: &["/image_token_id", "/video_token_id"],
+    placeholders: &["/image_token_id"],
     merge: "/vision_config/spatial_merge_size",
     least_layers: deepstack,
 };

@@ -23,11 +23,7 @@ pub(in crate::config) static ITERATIONS: Key<Integer> = Key {
 
 pub(in crate::config) static LEARNING_RATE: Key<Number> = Key {
     name: "learning_rate",
-    shape: Number {
-        what: "a number",
-        low: Bound::Excluded(0.0),
-        high: Bound::Unbounded,
-    },
+    shape: Number { what: "a number", low: Bound::Excluded(0.0), high: Bound::Unbounded },
     fallback: Fallback::Value("10.0"),
     meaning: "Step size of gradient descent: the paper's alignment strength.",
 };

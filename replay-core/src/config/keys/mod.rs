@@ -11,8 +11,7 @@ pub(super) use learned::{ITERATIONS, LEARNING_RATE, NORMALIZE, TOP_TOKENS};
 pub(super) use pair::{ADAPTER, BASE, RLVR};
 pub(super) use rank::{BASE_BELOW_RLVR, BELOW, FRACTION_OF_MAX, KEEP, QUANTILE, TOP};
 pub(super) use replay::{
-    ALIGNMENT, BLEND, ENABLED, LAYERS, LENS_MEMORY, MAX_BYTES, MEASURE_KL, ON_ERROR, POSITIONS,
-    PRESET, STRATEGY,
+    ALIGNMENT, BLEND, ENABLED, LAYERS, LENS_MEMORY, MAX_BYTES, MEASURE_KL, ON_ERROR, POSITIONS, PRESET, STRATEGY,
 };
 
 /// A key of a table: its name, what its value may be, and what it is for.
@@ -100,22 +99,13 @@ impl std::fmt::Debug for Table {
 }
 
 /// The tables that the core knows; a table comes before the tables inside it.
-pub(super) const TABLES: [Table; 6] = [
-    pair::TOP_OF_FILE,
-    pair::TABLE,
-    replay::TABLE,
-    rank::TABLE,
-    learned::TABLE,
-    replay::CACHE_TABLE,
-];
+pub(super) const TABLES: [Table; 6] =
+    [pair::TOP_OF_FILE, pair::TABLE, replay::TABLE, rank::TABLE, learned::TABLE, replay::CACHE_TABLE];
 
 /// The path that a key or table of this name has, if the core knows the name. The core's names are unique.
 pub(super) fn home_of(name: &str) -> Option<String> {
     TABLES.iter().find_map(|table| {
-        let nested = table
-            .path
-            .rsplit_once('.')
-            .is_some_and(|(_, last)| last == name);
+        let nested = table.path.rsplit_once('.').is_some_and(|(_, last)| last == name);
         if nested || (!table.path.is_empty() && table.path == name) {
             return Some(table.path.to_owned());
         }

@@ -6,30 +6,18 @@ use super::super::names::Keep;
 use super::super::shape::{Choice, Flag, Integer, Number, Thresholds};
 use super::{Fallback, Key, Table};
 
-const NO_RULE: Fallback =
-    Fallback::Depends("the preset's rule; one rule is required without a preset");
+const NO_RULE: Fallback = Fallback::Depends("the preset's rule; one rule is required without a preset");
 
 pub(super) const TABLE: Table = Table {
     path: "replay.rank",
     meaning: "Which rows are selected, by the entropy H of the base's logit lens. Exactly one rule: `fraction_of_max`, \
               `below`, `quantile` or `top`; giving one replaces the preset's.",
-    keys: &[
-        &FRACTION_OF_MAX,
-        &BELOW,
-        &QUANTILE,
-        &TOP,
-        &KEEP,
-        &BASE_BELOW_RLVR,
-    ],
+    keys: &[&FRACTION_OF_MAX, &BELOW, &QUANTILE, &TOP, &KEEP, &BASE_BELOW_RLVR],
 };
 
 pub(in crate::config) static FRACTION_OF_MAX: Key<Number> = Key {
     name: "fraction_of_max",
-    shape: Number {
-        what: "a number",
-        low: Bound::Excluded(0.0),
-        high: Bound::Included(1.0),
-    },
+    shape: Number { what: "a number", low: Bound::Excluded(0.0), high: Bound::Included(1.0) },
     fallback: NO_RULE,
     meaning: "Rows with H at most this fraction of the largest H of this prompt and layer: the paper's rule.",
 };
@@ -43,21 +31,13 @@ pub(in crate::config) static BELOW: Key<Thresholds> = Key {
 
 pub(in crate::config) static QUANTILE: Key<Number> = Key {
     name: "quantile",
-    shape: Number {
-        what: "a number",
-        low: Bound::Included(0.0),
-        high: Bound::Included(1.0),
-    },
+    shape: Number { what: "a number", low: Bound::Included(0.0), high: Bound::Included(1.0) },
     fallback: NO_RULE,
     meaning: "This share of the rows, lowest H first.",
 };
 
-pub(in crate::config) static TOP: Key<Integer> = Key {
-    name: "top",
-    shape: Integer(1..=i64::MAX),
-    fallback: NO_RULE,
-    meaning: "This many rows, lowest H first.",
-};
+pub(in crate::config) static TOP: Key<Integer> =
+    Key { name: "top", shape: Integer(1..=i64::MAX), fallback: NO_RULE, meaning: "This many rows, lowest H first." };
 
 pub(in crate::config) static KEEP: Key<Choice<'static, Keep>> = Key {
     name: "keep",

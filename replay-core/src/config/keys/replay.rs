@@ -77,11 +77,7 @@ pub(in crate::config) static ON_ERROR: Key<Choice<'static, OnError>> = Key {
 
 pub(in crate::config) static BLEND: Key<Number> = Key {
     name: "blend",
-    shape: Number {
-        what: "a number",
-        low: Bound::Included(0.0),
-        high: Bound::Included(1.0),
-    },
+    shape: Number { what: "a number", low: Bound::Included(0.0), high: Bound::Included(1.0) },
     fallback: Fallback::Value("1.0"),
     meaning: "Only for strategy `substitute`: the share of the base in a substituted row. 1 replaces the row.",
 };
@@ -100,11 +96,8 @@ pub(in crate::config) static LENS_MEMORY: Key<Bytes> = Key {
     meaning: "Memory that the streamed logit lens may use for one block of rows. Less is slower, never different.",
 };
 
-pub(super) const CACHE_TABLE: Table = Table {
-    path: "replay.cache",
-    meaning: "The cache of captured and learned activations.",
-    keys: &[&MAX_BYTES],
-};
+pub(super) const CACHE_TABLE: Table =
+    Table { path: "replay.cache", meaning: "The cache of captured and learned activations.", keys: &[&MAX_BYTES] };
 
 pub(in crate::config) static MAX_BYTES: Key<Bytes> = Key {
     name: "max_bytes",

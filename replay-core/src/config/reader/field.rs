@@ -55,11 +55,7 @@ impl<T> Slot<T> {
         match self {
             Self::Absent => Slot::Absent,
             Self::Refused => Slot::Refused,
-            Self::Given(given) => Slot::Given(Given {
-                value: convert(given.value),
-                key: given.key,
-                span: given.span,
-            }),
+            Self::Given(given) => Slot::Given(Given { value: convert(given.value), key: given.key, span: given.span }),
         }
     }
 }

@@ -59,21 +59,8 @@ enum Others {
 }
 
 impl<'a> TableReader<'a> {
-    pub(super) fn new(
-        session: &'a mut Session,
-        table: Option<&'a DeTable<'a>>,
-        path: &str,
-        at: Range<usize>,
-    ) -> Self {
-        Self {
-            session,
-            table,
-            path: path.to_owned(),
-            at,
-            known: Vec::new(),
-            refused: false,
-            others: Others::Refuse,
-        }
+    pub(super) fn new(session: &'a mut Session, table: Option<&'a DeTable<'a>>, path: &str, at: Range<usize>) -> Self {
+        Self { session, table, path: path.to_owned(), at, known: Vec::new(), refused: false, others: Others::Refuse }
     }
 
     /// The tables this one lies in, and its own name: `replay.rank`. Empty for the top of the file.
@@ -100,11 +87,7 @@ impl<'a> TableReader<'a> {
             None if self.refused => Slot::Refused,
             None => Slot::Absent,
             Some((place, value)) => match shape.read(value) {
-                Ok(content) => Slot::Given(Given {
-                    value: content,
-                    key: place,
-                    span: value.span(),
-                }),
+                Ok(content) => Slot::Given(Given { value: content, key: place, span: value.span() }),
                 Err(mismatches) => {
                     for mismatch in mismatches {
                         self.session.report(&path, mismatch);
@@ -123,21 +106,13 @@ impl<'a> TableReader<'a> {
     }
 
     /// Reads a table inside this one; `None` if the file does not have it.
-    pub fn table<T>(
-        &mut self,
-        key: &str,
-        read: impl FnOnce(&mut TableReader<'_>) -> T,
-    ) -> Option<T> {
+    pub fn table<T>(&mut self, key: &str, read: impl FnOnce(&mut TableReader<'_>) -> T) -> Option<T> {
         self.look_up(key)?;
         Some(self.table_or_empty(key, read))
     }
 
     /// Reads a table inside this one; if the file does not have it, as if it were there and empty.
-    pub fn table_or_empty<T>(
-        &mut self,
-        key: &str,
-        read: impl FnOnce(&mut TableReader<'_>) -> T,
-    ) -> T {
+    pub fn table_or_empty<T>(&mut self, key: &str, read: impl FnOnce(&mut TableReader<'_>) -> T) -> T {
         let path = join(&self.path, key);
         let (table, at, refused) = match self.look_up(key) {
             None => (None, self.at.clone(), self.refused),
@@ -206,11 +181,7 @@ impl<'a> TableReader<'a> {
             }
             let kind = if is_table { "table" } else { "key" };
             let known = alternatives(self.known.iter().map(|known| format!("`{known}`")));
-            let mut mismatch = Mismatch::new(
-                key.span(),
-                known,
-                format!("unknown {kind} `{}`", name.escape_debug()),
-            );
+            let mut mismatch = Mismatch::new(key.span(), known, format!("unknown {kind} `{}`", name.escape_debug()));
             if let Some((hint, path)) = meant {
                 mismatch.hint = Some(hint);
                 self.session.suspect(path);
@@ -253,14 +224,6 @@ fn belongs(home: &str, name: &str) -> String {
 /// The path of `key` in the table `path`, the key in quotes where TOML wants it in quotes.
 fn join(path: &str, key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let key = if !key.is_empty() && key.chars().all(bare) {
-        key.to_owned()
-    } else {
-        format!("{key:?}")
-    };
-    if path.is_empty() {
-        key
-    } else {
-        format!("{path}.{key}")
-    }
+    let key = if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") };
+    if path.is_empty() { key } else { format!("{path}.{key}") }
 }

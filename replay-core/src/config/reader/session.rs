@@ -53,8 +53,7 @@ impl Session {
     /// Whether an unknown key was probably meant to be `path` or a table around it.
     pub(in crate::config) fn is_suspected(&self, path: &str) -> bool {
         self.suspected.iter().any(|suspect| {
-            path.strip_prefix(suspect.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            path.strip_prefix(suspect.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
     }
 
@@ -67,44 +66,28 @@ impl Session {
     /// After a syntax error the rest of the file was read as well as possible. What is missing then proves nothing,
     /// what is wrong on a line with broken syntax even less, and after a broken table header every key is in doubt.
     pub(in crate::config) fn finish(mut self, syntax: Vec<Mismatch>) -> ConfigError {
-        let syntax: Vec<Problem> = syntax
-            .into_iter()
-            .map(|mismatch| self.problem("", mismatch))
-            .collect();
+        let syntax: Vec<Problem> = syntax.into_iter().map(|mismatch| self.problem("", mismatch)).collect();
         if syntax.is_empty() {
             let absences = std::mem::take(&mut self.absences);
-            let certain = absences
-                .into_iter()
-                .filter(|absence| !self.is_suspected(&absence.path));
+            let certain = absences.into_iter().filter(|absence| !self.is_suspected(&absence.path));
             let certain: Vec<Problem> = certain.collect();
             self.problems.extend(certain);
         } else {
             let line_of = |problem: &Problem| self.source.lines().nth(problem.line - 1);
-            let header_broken = syntax.iter().any(|problem| {
-                line_of(problem).is_some_and(|line| line.trim_start().starts_with('['))
-            });
-            self.problems.retain(|problem| {
-                !header_broken && !syntax.iter().any(|other| other.line == problem.line)
-            });
+            let header_broken =
+                syntax.iter().any(|problem| line_of(problem).is_some_and(|line| line.trim_start().starts_with('[')));
+            self.problems.retain(|problem| !header_broken && !syntax.iter().any(|other| other.line == problem.line));
             self.problems.extend(syntax);
         }
         // Stable, so that problems of the same place stay in the order they were found in.
         self.problems.sort_by_key(|problem| problem.span.start);
-        ConfigError {
-            file: self.file,
-            source: self.source,
-            problems: self.problems,
-        }
+        ConfigError { file: self.file, source: self.source, problems: self.problems }
     }
 
     /// An error with one problem, whatever else was noticed.
     pub(in crate::config) fn refuse(self, path: &str, mismatch: Mismatch) -> ConfigError {
         let problem = self.problem(path, mismatch);
-        ConfigError {
-            file: self.file,
-            source: self.source,
-            problems: vec![problem],
-        }
+        ConfigError { file: self.file, source: self.source, problems: vec![problem] }
     }
 
     fn problem(&self, path: &str, mismatch: Mismatch) -> Problem {

@@ -30,11 +30,7 @@ impl TableReader<'_> {
     /// A finite number within limits.
     pub fn number(&mut self, key: &str, limits: impl RangeBounds<f64>) -> Field<'_, f64> {
         let owned = |bound: Bound<&f64>| bound.cloned();
-        let shape = Number {
-            what: "a number",
-            low: owned(limits.start_bound()),
-            high: owned(limits.end_bound()),
-        };
+        let shape = Number { what: "a number", low: owned(limits.start_bound()), high: owned(limits.end_bound()) };
         self.field(key, &shape)
     }
 

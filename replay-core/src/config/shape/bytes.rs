@@ -32,9 +32,7 @@ impl Shape for Bytes {
     fn read(&self, value: &Value<'_>) -> Result<u64, Vec<Mismatch>> {
         let mismatch = Mismatch::of(self, value);
         let amount = match value.get_ref() {
-            DeValue::Integer(digits) => {
-                u64::from_str_radix(digits.as_str(), digits.radix()).map_err(|_| None)
-            }
+            DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix()).map_err(|_| None),
             DeValue::String(text) => parse(text),
             _ => Err(None),
         };
@@ -83,9 +81,7 @@ fn parse(text: &str) -> Result<u64, Option<String>> {
             .ok_or_else(|| Some("the size does not fit into 63 bits".to_owned()));
     }
     if unit.is_empty() {
-        return Err(Some(format!(
-            "add a unit such as `MiB`, or write the bytes without quotes: `{count}`"
-        )));
+        return Err(Some(format!("add a unit such as `MiB`, or write the bytes without quotes: `{count}`")));
     }
     // "512M" is short for two different amounts; the binary one is what memory is sold in.
     let spelled_out = match unit.to_ascii_lowercase().as_str() {

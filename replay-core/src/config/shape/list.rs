@@ -11,10 +11,7 @@ pub struct List<S>(pub S);
 
 impl<S: Shape> List<S> {
     /// The right items with their places, for a shape that has more to say about them, and what is wrong.
-    pub(super) fn items<'a>(
-        &self,
-        value: &'a Value<'_>,
-    ) -> (Vec<(S::Value, &'a Value<'a>)>, Vec<Mismatch>) {
+    pub(super) fn items<'a>(&self, value: &'a Value<'_>) -> (Vec<(S::Value, &'a Value<'a>)>, Vec<Mismatch>) {
         let items = match value.get_ref() {
             DeValue::Array(items) if !items.is_empty() => items,
             _ => return (Vec::new(), vec![Mismatch::of(self, value)]),
@@ -36,11 +33,7 @@ impl<S: Shape> Shape for List<S> {
 
     fn read(&self, value: &Value<'_>) -> Result<Self::Value, Vec<Mismatch>> {
         let (right, wrong) = self.items(value);
-        if wrong.is_empty() {
-            Ok(right.into_iter().map(|(content, _)| content).collect())
-        } else {
-            Err(wrong)
-        }
+        if wrong.is_empty() { Ok(right.into_iter().map(|(content, _)| content).collect()) } else { Err(wrong) }
     }
 
     fn placeholder(&self) -> Self::Value {

@@ -47,12 +47,7 @@ pub struct Mismatch {
 impl Mismatch {
     /// A mismatch without a hint.
     pub fn new(span: Range<usize>, expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self {
-            span,
-            expected: expected.into(),
-            found: found.into(),
-            hint: None,
-        }
+        Self { span, expected: expected.into(), found: found.into(), hint: None }
     }
 
     /// The same mismatch with a way out.

@@ -40,9 +40,9 @@ impl Shape for Number {
     fn read(&self, value: &Value<'_>) -> Result<f64, Vec<Mismatch>> {
         let number = match value.get_ref() {
             DeValue::Float(digits) => digits.as_str().parse().ok(),
-            DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
-                .ok()
-                .map(|integer| integer as f64),
+            DeValue::Integer(digits) => {
+                i64::from_str_radix(digits.as_str(), digits.radix()).ok().map(|integer| integer as f64)
+            }
             _ => None,
         };
         match number {

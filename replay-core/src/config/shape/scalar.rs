@@ -75,13 +75,11 @@ impl Shape for Integer {
     fn read(&self, value: &Value<'_>) -> Result<i64, Vec<Mismatch>> {
         let mismatch = || Mismatch::of(self, value);
         let problem = match value.get_ref() {
-            DeValue::Integer(digits) => {
-                match i64::from_str_radix(digits.as_str(), digits.radix()) {
-                    Ok(integer) if self.0.contains(&integer) => return Ok(integer),
-                    Ok(_) => mismatch(),
-                    Err(_) => mismatch().hint("the number does not fit into 64 bits"),
-                }
-            }
+            DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+                Ok(integer) if self.0.contains(&integer) => return Ok(integer),
+                Ok(_) => mismatch(),
+                Err(_) => mismatch().hint("the number does not fit into 64 bits"),
+            },
             DeValue::Float(digits) => match digits.as_str().strip_suffix(".0") {
                 Some(whole) => mismatch().hint(format!("write it without a fraction: `{whole}`")),
                 None => mismatch(),

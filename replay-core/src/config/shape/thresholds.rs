@@ -8,11 +8,7 @@ use toml::de::DeValue;
 use super::super::rank::Below;
 use super::{List, Mismatch, Number, Shape, Value};
 
-const NATS: Number = Number {
-    what: "a number of nats",
-    low: Bound::Included(0.0),
-    high: Bound::Unbounded,
-};
+const NATS: Number = Number { what: "a number of nats", low: Bound::Included(0.0), high: Bound::Unbounded };
 
 /// A number of nats, or a list of them. That the list is as long as the policy layers is checked later, when both are
 /// known.
@@ -24,9 +20,7 @@ impl Shape for Thresholds {
 
     fn read(&self, value: &Value<'_>) -> Result<Below, Vec<Mismatch>> {
         match value.get_ref() {
-            DeValue::Array(items) if !items.is_empty() => {
-                List(NATS).read(value).map(Below::PerLayer)
-            }
+            DeValue::Array(items) if !items.is_empty() => List(NATS).read(value).map(Below::PerLayer),
             DeValue::Integer(_) | DeValue::Float(_) => NATS.read(value).map(Below::All),
             _ => Err(vec![Mismatch::of(self, value)]),
         }
@@ -37,10 +31,7 @@ impl Shape for Thresholds {
     }
 
     fn expected(&self) -> String {
-        format!(
-            "{}, or a list with one such number per policy layer",
-            NATS.expected()
-        )
+        format!("{}, or a list with one such number per policy layer", NATS.expected())
     }
 
     fn schema(&self) -> serde_json::Value {

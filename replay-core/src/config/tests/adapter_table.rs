@@ -28,9 +28,7 @@ fn settings(table: &mut TableReader<'_>) -> Settings {
         dtype: table.choice("dtype", &[("bf16", 2), ("f32", 4)]).or(4),
         paged: table.boolean("paged").or(false),
         isq_bits: table.integer("isq_bits", 2..=8).optional(),
-        scale: table
-            .number("scale", (Bound::Excluded(0.0), Bound::Unbounded))
-            .or(1.0),
+        scale: table.number("scale", (Bound::Excluded(0.0), Bound::Unbounded)).or(1.0),
         memory: table.bytes("memory").or(0),
         devices: table.list("devices", Integer(0..=7)).or(vec![0]),
         tags: table.list("tags", Text).optional(),
@@ -96,34 +94,24 @@ fn all_problems_of_the_table_are_reported_with_their_places_in_the_file() {
 fn a_missing_table_is_reported_at_the_adapters_name() {
     assert_eq!(
         lines(valid(PRESET).read_adapter_table(settings)),
-        [
-            "t.toml:1:11: mistralrs.device: expected a non-empty string, found no table `[mistralrs]`; \
-             add `device = ...` below `[mistralrs]`"
-        ]
+        ["t.toml:1:11: mistralrs.device: expected a non-empty string, found no table `[mistralrs]`; \
+             add `device = ...` below `[mistralrs]`"]
     );
 }
 
 #[test]
 fn core_and_adapter_can_report_together() {
-    let source =
-        format!("{HEAD}[replay]\npreset = \"paper\"\n[mistralrs]\nisq_bits = 1\ndevice = \"cpu\"");
+    let source = format!("{HEAD}[replay]\npreset = \"paper\"\n[mistralrs]\nisq_bits = 1\ndevice = \"cpu\"");
     let result = Config::from_str_with(&source, "t.toml", |name, table| {
         assert_eq!(name, "mistralrs");
         settings(table)
     });
     let error = result.expect_err("must be refused");
-    let paths: Vec<_> = error
-        .problems
-        .iter()
-        .map(|problem| problem.path.as_str())
-        .collect();
+    let paths: Vec<_> = error.problems.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(paths, ["replay.preset", "mistralrs.isq_bits"]);
 
-    let right = source
-        .replace("\"paper\"", "\"paper-math\"")
-        .replace("bits = 1", "bits = 2");
-    let (config, read) =
-        Config::from_str_with(&right, "t.toml", |_, table| settings(table)).unwrap();
+    let right = source.replace("\"paper\"", "\"paper-math\"").replace("bits = 1", "bits = 2");
+    let (config, read) = Config::from_str_with(&right, "t.toml", |_, table| settings(table)).unwrap();
     assert_eq!(read.isq_bits, Some(2));
     assert_eq!(config.read_adapter_table(settings), Ok(read));
 }
@@ -132,19 +120,9 @@ fn core_and_adapter_can_report_together() {
 fn an_adapter_can_report_what_only_it_can_see() {
     let config = valid(&format!("{PRESET}[mistralrs]\n  device = \"cpu\"\n"));
     let refused = config.read_adapter_table(|table| {
-        let device = table
-            .string("device")
-            .map(|name| name.to_uppercase())
-            .required();
-        assert_eq!(
-            (table.path(), table.is_present(), device.as_str()),
-            ("mistralrs", true, "CPU")
-        );
-        table.report(
-            "device",
-            "a device of this machine",
-            Some("this machine has \"cuda:0\""),
-        );
+        let device = table.string("device").map(|name| name.to_uppercase()).required();
+        assert_eq!((table.path(), table.is_present(), device.as_str()), ("mistralrs", true, "CPU"));
+        table.report("device", "a device of this machine", Some("this machine has \"cuda:0\""));
         table.report("port", "a port", None);
     });
     assert_eq!(
@@ -167,8 +145,5 @@ fn a_problem_that_shows_later_still_points_at_its_line() {
         error("adapter", "\"candle\"", Some("did you mean \"candle\"?")),
         "t.toml:1:11: adapter: expected \"candle\", found string \"mistralrs\"; did you mean \"candle\"?"
     );
-    assert_eq!(
-        error("replay.rank.top", "a rule", None),
-        "t.toml:5:2: replay.rank.top: expected a rule, found nothing"
-    );
+    assert_eq!(error("replay.rank.top", "a rule", None), "t.toml:5:2: replay.rank.top: expected a rule, found nothing");
 }

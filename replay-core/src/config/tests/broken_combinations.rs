@@ -5,9 +5,7 @@ use super::problems;
 #[test]
 fn two_rules() {
     assert_eq!(
-        problems(
-            "[replay]\npreset = \"paper-math\"\n[replay.rank]\ntop = 3\nfraction_of_max = 0.4\nquantile = 0.5"
-        ),
+        problems("[replay]\npreset = \"paper-math\"\n[replay.rank]\ntop = 3\nfraction_of_max = 0.4\nquantile = 0.5"),
         [
             "9:1: replay.rank.fraction_of_max: expected one rule in `[replay.rank]`, \
              found `fraction_of_max` next to `top`; keep either `top` or `fraction_of_max`",
@@ -21,10 +19,8 @@ fn two_rules() {
 fn blend_with_learned() {
     assert_eq!(
         problems("[replay]\npreset = \"paper-math\"\nblend = 1.0"),
-        [
-            "7:1: replay.blend: expected `blend` with strategy \"substitute\" only, found strategy \"learned\"; \
-             remove `blend`: `learned` sets its strength with `learning_rate` in `[replay.learned]`"
-        ]
+        ["7:1: replay.blend: expected `blend` with strategy \"substitute\" only, found strategy \"learned\"; \
+             remove `blend`: `learned` sets its strength with `learning_rate` in `[replay.learned]`"]
     );
 }
 
@@ -46,20 +42,14 @@ fn learned_settings_with_substitute() {
 #[test]
 fn thresholds_that_do_not_match_the_layers() {
     assert_eq!(
-        problems(
-            "[replay]\nstrategy = \"substitute\"\nlayers = [0, 4, 9]\n[replay.rank]\nbelow = [1, 2]"
-        ),
-        [
-            "9:1: replay.rank.below: expected one threshold per policy layer, which are 3, \
-             found a list of 2; a single number holds for every layer"
-        ]
+        problems("[replay]\nstrategy = \"substitute\"\nlayers = [0, 4, 9]\n[replay.rank]\nbelow = [1, 2]"),
+        ["9:1: replay.rank.below: expected one threshold per policy layer, which are 3, \
+             found a list of 2; a single number holds for every layer"]
     );
     assert_eq!(
         problems("[replay]\npreset = \"paper-math\"\n[replay.rank]\nbelow = [1, 2]"),
-        [
-            "8:1: replay.rank.below: expected one threshold per policy layer, which are 16, \
-             found a list of 2; a single number holds for every layer"
-        ]
+        ["8:1: replay.rank.below: expected one threshold per policy layer, which are 16, \
+             found a list of 2; a single number holds for every layer"]
     );
 }
 
@@ -67,10 +57,8 @@ fn thresholds_that_do_not_match_the_layers() {
 fn layers_that_do_not_match_the_thresholds_of_the_preset() {
     assert_eq!(
         problems("[replay]\npreset = \"paper-video\"\nlayers = 5"),
-        [
-            "7:1: replay.layers: expected 7 policy layers, as preset \"paper-video\" has 7 thresholds, \
-             found 5; or give `[replay.rank]` a rule of its own"
-        ]
+        ["7:1: replay.layers: expected 7 policy layers, as preset \"paper-video\" has 7 thresholds, \
+             found 5; or give `[replay.rank]` a rule of its own"]
     );
 }
 
@@ -78,39 +66,29 @@ fn layers_that_do_not_match_the_thresholds_of_the_preset() {
 fn all_positions_with_learned() {
     assert_eq!(
         problems("[replay]\npreset = \"paper-math\"\npositions = \"all\""),
-        [
-            "7:1: replay.positions: expected `positions = \"visual\"` with strategy \"learned\", which corrects \
-             visual tokens, found `positions = \"all\"`; remove `positions`, or use strategy \"substitute\""
-        ]
+        ["7:1: replay.positions: expected `positions = \"visual\"` with strategy \"learned\", which corrects \
+             visual tokens, found `positions = \"all\"`; remove `positions`, or use strategy \"substitute\""]
     );
     assert_eq!(
         problems("[replay]\npreset = \"paper-agent\"\nstrategy = \"learned\""),
-        [
-            "7:1: replay.strategy: expected `positions = \"visual\"` with strategy \"learned\", which corrects \
+        ["7:1: replay.strategy: expected `positions = \"visual\"` with strategy \"learned\", which corrects \
              visual tokens, found `positions = \"all\"`; the preset ranks all positions: add \
-             `positions = \"visual\"`"
-        ]
+             `positions = \"visual\"`"]
     );
 }
 
 #[test]
 fn base_below_rlvr_with_the_high_end() {
     assert_eq!(
-        problems(
-            "[replay]\npreset = \"paper-math\"\n[replay.rank]\nbase_below_rlvr = true\nkeep = \"high\""
-        ),
-        [
-            "8:1: replay.rank.base_below_rlvr: expected `base_below_rlvr` with `keep = \"low\"` only, \
+        problems("[replay]\npreset = \"paper-math\"\n[replay.rank]\nbase_below_rlvr = true\nkeep = \"high\""),
+        ["8:1: replay.rank.base_below_rlvr: expected `base_below_rlvr` with `keep = \"low\"` only, \
              found `keep = \"high\"`; remove one of the two: rows the base is unsure about are seldom those it \
-             is surer about than RLVR"
-        ]
+             is surer about than RLVR"]
     );
     assert_eq!(
         problems("[replay]\npreset = \"paper-video\"\n[replay.rank]\nkeep = \"high\""),
-        [
-            "8:1: replay.rank.keep: expected `keep = \"low\"`, as the preset sets `base_below_rlvr = true`, \
-             found `keep = \"high\"`; add `base_below_rlvr = false`"
-        ]
+        ["8:1: replay.rank.keep: expected `keep = \"low\"`, as the preset sets `base_below_rlvr = true`, \
+             found `keep = \"high\"`; add `base_below_rlvr = false`"]
     );
 }
 
@@ -127,10 +105,7 @@ fn nothing_is_concluded_from_values_that_were_refused() {
              layer numbers such as [0, 1, 5], found integer -3",
         ]
     );
-    assert_eq!(
-        problems("[replay]\nstrategy = 1\nlayers = 2\n[replay.rank]\ntop = 0").len(),
-        2
-    );
+    assert_eq!(problems("[replay]\nstrategy = 1\nlayers = 2\n[replay.rank]\ntop = 0").len(), 2);
 }
 
 #[test]
@@ -144,14 +119,8 @@ fn nothing_is_concluded_from_keys_that_were_misspelt() {
         "[replay]\npreset = \"paper-agent\"\nstrategy = \"learned\"\npositon = \"visual\"",
         "did you mean `positions`?",
     );
-    only(
-        "[replay]\npreset = \"paper-agent\"\nlayers = 5\n[replay.rank]\nquantil = 0.5",
-        "did you mean `quantile`?",
-    );
-    only(
-        "[replay]\npreset = \"paper-agent\"\nlayers = 5\n[replay.rank]\nquantile = 5",
-        "found integer 5",
-    );
+    only("[replay]\npreset = \"paper-agent\"\nlayers = 5\n[replay.rank]\nquantil = 0.5", "did you mean `quantile`?");
+    only("[replay]\npreset = \"paper-agent\"\nlayers = 5\n[replay.rank]\nquantile = 5", "found integer 5");
     only(
         "[replay]\npreset = \"paper-agent\"\nbase_below_rlvr = false\n[replay.rank]\nkeep = \"high\"",
         "`base_below_rlvr` belongs in the table `[replay.rank]`",
@@ -164,10 +133,7 @@ fn problems_of_every_kind_are_reported_together_in_the_order_of_the_file() {
         "[replay]\npreset = \"paper-math\"\nlayers = 0\nblend = 0.5\npositons = \"all\"\n\
          [replay.rank]\nquantile = 2\ntop = 1\n[replay.cache]\nmax_bytes = \"1 gib\"\n[extra]\n",
     );
-    let places: Vec<String> = found
-        .iter()
-        .map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(" "))
-        .collect();
+    let places: Vec<String> = found.iter().map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(
         places,
         [

@@ -26,11 +26,9 @@ fn an_empty_file_hears_what_a_file_needs() {
 fn neither_preset_nor_strategy() {
     assert_eq!(
         problems("[replay]\nlayers = 3"),
-        [
-            "5:2: replay: expected `preset` (\"paper-math\", \"paper-math-24\", \"paper-agent\" or \
+        ["5:2: replay: expected `preset` (\"paper-math\", \"paper-math-24\", \"paper-agent\" or \
              \"paper-video\") or `strategy` (\"substitute\" or \"learned\"), found neither; \
-             replay has no silent default; `preset = \"paper-math\"` is the paper's main setting"
-        ]
+             replay has no silent default; `preset = \"paper-math\"` is the paper's main setting"]
     );
 }
 
@@ -53,18 +51,14 @@ fn strategy_without_layers_and_rule() {
 fn a_missing_model() {
     assert_eq!(
         problems_of("adapter = \"a\"\n\n  [pair]\nrlvr = \"r\"\n[replay]\npreset = \"paper-math\""),
-        [
-            "3:4: pair.base: expected a non-empty string, found nothing; add `base = ...` below `[pair]`"
-        ]
+        ["3:4: pair.base: expected a non-empty string, found nothing; add `base = ...` below `[pair]`"]
     );
 }
 
 #[test]
 fn a_misspelt_key_is_one_problem_and_not_a_missing_key_too() {
     assert_eq!(
-        problems_of(
-            "adaptor = \"a\"\n[pair]\nrlvr = \"r\"\nbsae = \"b\"\n[replay]\npreset = \"paper-math\"\n[a]"
-        ),
+        problems_of("adaptor = \"a\"\n[pair]\nrlvr = \"r\"\nbsae = \"b\"\n[replay]\npreset = \"paper-math\"\n[a]"),
         [
             "1:1: adaptor: expected `adapter`, `pair` or `replay`, found unknown key `adaptor`; \
              did you mean `adapter`?",
@@ -77,11 +71,9 @@ fn a_misspelt_key_is_one_problem_and_not_a_missing_key_too() {
 fn a_misspelt_preset_asks_for_nothing_else() {
     assert_eq!(
         problems("[replay]\npresets = \"paper-math\""),
-        [
-            "6:1: replay.presets: expected `enabled`, `preset`, `strategy`, `layers`, `positions`, \
+        ["6:1: replay.presets: expected `enabled`, `preset`, `strategy`, `layers`, `positions`, \
              `alignment`, `on_error`, `blend`, `measure_kl`, `lens_memory`, `rank`, `learned` or `cache`, \
-             found unknown key `presets`; did you mean `preset`?"
-        ]
+             found unknown key `presets`; did you mean `preset`?"]
     );
 }
 
@@ -89,10 +81,8 @@ fn a_misspelt_preset_asks_for_nothing_else() {
 fn a_misspelt_rule_asks_for_no_rule() {
     assert_eq!(
         problems("[replay]\nstrategy = \"learned\"\nlayers = 1\n[replay.rank]\nfraction = 0.4"),
-        [
-            "9:1: replay.rank.fraction: expected `fraction_of_max`, `below`, `quantile`, `top`, `keep` or \
-             `base_below_rlvr`, found unknown key `fraction`; did you mean `fraction_of_max`?"
-        ]
+        ["9:1: replay.rank.fraction: expected `fraction_of_max`, `below`, `quantile`, `top`, `keep` or \
+             `base_below_rlvr`, found unknown key `fraction`; did you mean `fraction_of_max`?"]
     );
 }
 
@@ -100,10 +90,8 @@ fn a_misspelt_rule_asks_for_no_rule() {
 fn a_misspelt_table() {
     assert_eq!(
         problems("[Replay]\npreset = \"paper-math\""),
-        [
-            "5:2: Replay: expected `adapter`, `pair`, `replay` or `mistralrs`, found unknown table `Replay`; \
-             did you mean `replay`?"
-        ]
+        ["5:2: Replay: expected `adapter`, `pair`, `replay` or `mistralrs`, found unknown table `Replay`; \
+             did you mean `replay`?"]
     );
 }
 
@@ -118,9 +106,7 @@ fn a_key_nothing_resembles() {
 #[test]
 fn keys_in_the_wrong_table_hear_where_they_belong() {
     assert_eq!(
-        problems(&format!(
-            "{PRESET}iterations = 3\n[replay.learned]\ntop = 1\nadapter = \"x\""
-        )),
+        problems(&format!("{PRESET}iterations = 3\n[replay.learned]\ntop = 1\nadapter = \"x\"")),
         [
             "7:1: replay.iterations: expected `enabled`, `preset`, `strategy`, `layers`, `positions`, \
              `alignment`, `on_error`, `blend`, `measure_kl`, `lens_memory`, `rank`, `learned` or `cache`, \
@@ -138,10 +124,8 @@ fn keys_in_the_wrong_table_hear_where_they_belong() {
 fn tables_in_the_wrong_place_hear_where_they_belong() {
     assert_eq!(
         problems(&format!("{PRESET}[rank]\ntop = 1")),
-        [
-            "7:2: rank: expected `adapter`, `pair`, `replay` or `mistralrs`, found unknown table `rank`; \
-             `rank` belongs in the table `[replay]`"
-        ]
+        ["7:2: rank: expected `adapter`, `pair`, `replay` or `mistralrs`, found unknown table `rank`; \
+             `rank` belongs in the table `[replay]`"]
     );
 }
 
@@ -149,9 +133,7 @@ fn tables_in_the_wrong_place_hear_where_they_belong() {
 fn the_table_of_another_adapter() {
     assert_eq!(
         problems(&format!("{PRESET}[vllm]\n[mistralrs]\nanything = 1")),
-        [
-            "7:2: vllm: expected `adapter`, `pair`, `replay` or `mistralrs`, found unknown table `vllm`"
-        ]
+        ["7:2: vllm: expected `adapter`, `pair`, `replay` or `mistralrs`, found unknown table `vllm`"]
     );
 }
 

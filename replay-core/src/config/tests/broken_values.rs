@@ -13,32 +13,19 @@ fn check(table: &str, key: &str, value: &str, message: &str) {
         _ => format!("[replay]\npreset = \"paper-math\"\n[{table}]\n{key} = {value}\n"),
     };
     let column = key.len() + 4;
-    assert_eq!(
-        problems(&body),
-        [format!("8:{column}: {table}.{key}: {message}")]
-    );
+    assert_eq!(problems(&body), [format!("8:{column}: {table}.{key}: {message}")]);
 }
 
 #[test]
 fn booleans() {
-    check(
-        "replay",
-        "enabled",
-        "1",
-        "expected true or false, found integer 1",
-    );
+    check("replay", "enabled", "1", "expected true or false, found integer 1");
     check(
         "replay",
         "measure_kl",
         "\"true\"",
         "expected true or false, found string \"true\"; write it without quotes: `true`",
     );
-    check(
-        "replay.learned",
-        "normalize",
-        "[]",
-        "expected true or false, found an empty list",
-    );
+    check("replay.learned", "normalize", "[]", "expected true or false, found an empty list");
 }
 
 #[test]
@@ -55,30 +42,15 @@ fn choices() {
         "\"Visual\"",
         "expected \"visual\" or \"all\", found string \"Visual\"; did you mean \"visual\"?",
     );
-    check(
-        "replay",
-        "alignment",
-        "true",
-        "expected \"aligned\" or \"released\", found boolean true",
-    );
+    check("replay", "alignment", "true", "expected \"aligned\" or \"released\", found boolean true");
     check(
         "replay",
         "on_error",
         "\"pass-through\"",
         "expected \"fail\" or \"passthrough\", found string \"pass-through\"; did you mean \"passthrough\"?",
     );
-    check(
-        "replay.rank",
-        "keep",
-        "\"middle\"",
-        "expected \"low\" or \"high\", found string \"middle\"",
-    );
-    check(
-        "replay.rank",
-        "keep",
-        "2024-01-02",
-        "expected \"low\" or \"high\", found date or time 2024-01-02",
-    );
+    check("replay.rank", "keep", "\"middle\"", "expected \"low\" or \"high\", found string \"middle\"");
+    check("replay.rank", "keep", "2024-01-02", "expected \"low\" or \"high\", found date or time 2024-01-02");
 }
 
 #[test]
@@ -127,12 +99,7 @@ fn numbers_with_limits() {
     fraction("1.01", "number 1.01");
     fraction("nan", "number nan");
     fraction("\"0.4\"", "string \"0.4\"; write it without quotes: `0.4`");
-    check(
-        "replay.rank",
-        "quantile",
-        "-0.1",
-        "expected a number from 0 to 1, found number -0.1",
-    );
+    check("replay.rank", "quantile", "-0.1", "expected a number from 0 to 1, found number -0.1");
     for value in ["0.0", "-1.5", "inf", "1e999"] {
         let message = format!("expected a number above 0, found number {value}");
         check("replay.learned", "learning_rate", value, &message);
@@ -145,12 +112,7 @@ fn numbers_with_limits() {
 
 #[test]
 fn thresholds() {
-    check(
-        "replay.rank",
-        "below",
-        "-1",
-        "expected a number of nats, 0 or more, found integer -1",
-    );
+    check("replay.rank", "below", "-1", "expected a number of nats, 0 or more, found integer -1");
     check(
         "replay.rank",
         "below",
@@ -169,12 +131,7 @@ fn thresholds() {
 
 #[test]
 fn integers_with_limits() {
-    check(
-        "replay.rank",
-        "top",
-        "0",
-        "expected an integer, 1 or more, found integer 0",
-    );
+    check("replay.rank", "top", "0", "expected an integer, 1 or more, found integer 0");
     check(
         "replay.rank",
         "top",
@@ -199,22 +156,14 @@ fn integers_with_limits() {
 #[test]
 fn sizes() {
     let size = |value, rest: &str| {
-        check(
-            "replay.cache",
-            "max_bytes",
-            value,
-            &format!("expected {SIZE}, found {rest}"),
-        );
+        check("replay.cache", "max_bytes", value, &format!("expected {SIZE}, found {rest}"));
     };
     size("-1", "integer -1");
     size("1.5", "number 1.5");
     size("\"lots\"", "string \"lots\"");
     size("\"512MB/s\"", "string \"512MB/s\"; did you mean \"512MB\"?");
     size("\"512mib\"", "string \"512mib\"; did you mean \"512MiB\"?");
-    size(
-        "\"512\"",
-        "string \"512\"; add a unit such as `MiB`, or write the bytes without quotes: `512`",
-    );
+    size("\"512\"", "string \"512\"; add a unit such as `MiB`, or write the bytes without quotes: `512`");
     let message = format!("expected {SIZE}, at least 1, found integer 0");
     check("replay", "lens_memory", "0", &message);
 }
@@ -222,9 +171,7 @@ fn sizes() {
 #[test]
 fn names_must_not_be_empty() {
     assert_eq!(
-        problems_of(
-            "adapter = \"\"\n[pair]\nrlvr = \"  \"\nbase = 7\n[replay]\npreset = \"paper-math\""
-        ),
+        problems_of("adapter = \"\"\n[pair]\nrlvr = \"  \"\nbase = 7\n[replay]\npreset = \"paper-math\""),
         [
             "1:11: adapter: expected a non-empty string, found an empty string",
             "3:8: pair.rlvr: expected a non-empty string, found string \"  \"",
@@ -236,9 +183,7 @@ fn names_must_not_be_empty() {
 #[test]
 fn an_adapter_named_like_a_table_of_the_core() {
     assert_eq!(
-        problems_of(
-            "adapter = \"replay\"\npair.rlvr = \"r\"\npair.base = \"b\"\nreplay.preset = \"paper-math\""
-        ),
+        problems_of("adapter = \"replay\"\npair.rlvr = \"r\"\npair.base = \"b\"\nreplay.preset = \"paper-math\""),
         ["1:1: adapter: expected the name of an engine adapter, found string \"replay\""]
     );
 }

@@ -21,11 +21,7 @@ fn tables<'a>(path: &str, schema: &'a Value, found: &mut Vec<(String, &'a Value)
     found.push((path.to_owned(), schema));
     for (name, property) in schema["properties"].as_object().unwrap() {
         if property["additionalProperties"] == false {
-            let inner = if path.is_empty() {
-                name.clone()
-            } else {
-                format!("{path}.{name}")
-            };
+            let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             tables(&inner, property, found);
         }
     }
@@ -38,27 +34,13 @@ fn reader_and_schema_know_the_same_keys() {
     tables("", &schema, &mut found);
     assert_eq!(found.len(), TABLES.len());
     for (path, table) in found {
-        let in_schema: BTreeSet<String> = table["properties"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect();
+        let in_schema: BTreeSet<String> = table["properties"].as_object().unwrap().keys().cloned().collect();
         // An unknown key makes the reader list the keys it knows.
-        let head = if path.is_empty() {
-            "adapter = \"mistralrs\"\n"
-        } else {
-            ""
-        };
+        let head = if path.is_empty() { "adapter = \"mistralrs\"\n" } else { "" };
         let lines = problems_of(&format!("{head}{}", only(&path, "zzz = 1")));
         let line = lines.iter().find(|line| line.contains("zzz")).unwrap();
         let known = line.split(", found ").next().unwrap();
-        let in_reader: BTreeSet<String> = known
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .map(str::to_owned)
-            .collect();
+        let in_reader: BTreeSet<String> = known.split('`').skip(1).step_by(2).map(str::to_owned).collect();
         assert_eq!(in_reader, in_schema, "table [{path}]");
     }
 }
@@ -69,9 +51,7 @@ fn required_keys_are_required_by_both() {
         for key in table.keys {
             let path = [table.path, key.name()].join(".");
             let path = path.trim_start_matches('.');
-            let missing = problems_of(&only(table.path, ""))
-                .iter()
-                .any(|line| line.contains(&format!(": {path}: ")));
+            let missing = problems_of(&only(table.path, "")).iter().any(|line| line.contains(&format!(": {path}: ")));
             assert_eq!(missing, key.fallback() == Fallback::Required, "{path}");
         }
     }
@@ -82,10 +62,7 @@ fn names_are_unique_so_that_a_misplaced_key_has_one_home() {
     for table in &TABLES {
         for key in table.keys {
             let path = [table.path, key.name()].join(".");
-            assert_eq!(
-                home_of(key.name()).as_deref(),
-                Some(path.trim_start_matches('.'))
-            );
+            assert_eq!(home_of(key.name()).as_deref(), Some(path.trim_start_matches('.')));
         }
     }
     assert_eq!(home_of("rank").as_deref(), Some("replay.rank"));
@@ -97,9 +74,7 @@ fn written_defaults_are_the_defaults() {
     let bodies = ["strategy = \"learned\"", "strategy = \"substitute\""]
         .map(|strategy| format!("replay.{strategy}\nreplay.layers = 3\nreplay.rank.top = 1\n"));
     for body in &bodies {
-        let bare = Config::from_str(&with_head(body, ""), "t.toml")
-            .unwrap()
-            .replay;
+        let bare = Config::from_str(&with_head(body, ""), "t.toml").unwrap().replay;
         for table in &TABLES {
             for key in table.keys {
                 let Fallback::Value(value) = key.fallback() else {
@@ -125,11 +100,7 @@ fn with_head(body: &str, line: &str) -> String {
 #[test]
 fn schema_says_what_the_file_may_hold() {
     let schema = json_schema();
-    let at = |pointer: &str| {
-        schema
-            .pointer(pointer)
-            .unwrap_or_else(|| panic!("{pointer}"))
-    };
+    let at = |pointer: &str| schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
     assert_eq!(at("/required"), &json!(["adapter", "pair", "replay"]));
     assert_eq!(at("/additionalProperties"), false);
     assert_eq!(at("/properties/mistralrs/additionalProperties"), true);
@@ -139,16 +110,8 @@ fn schema_says_what_the_file_may_hold() {
     assert_eq!(at(&format!("{replay}/preset/enum")), &json!(names));
     assert_eq!(at(&format!("{replay}/layers/anyOf/0/type")), "integer");
     assert_eq!(at(&format!("{replay}/layers/anyOf/1/type")), "array");
-    assert_eq!(
-        at(&format!("{replay}/cache/properties/max_bytes/default")),
-        "512MiB"
-    );
-    assert_eq!(
-        at(&format!(
-            "{replay}/rank/properties/fraction_of_max/exclusiveMinimum"
-        )),
-        0.0
-    );
+    assert_eq!(at(&format!("{replay}/cache/properties/max_bytes/default")), "512MiB");
+    assert_eq!(at(&format!("{replay}/rank/properties/fraction_of_max/exclusiveMinimum")), 0.0);
     assert_eq!(at(&format!("{replay}/enabled/default")), true);
     let adapters = json_schema_with(&[("candle", json!({ "type": "object" }))]);
     assert!(adapters["properties"]["candle"].is_object());
@@ -160,11 +123,7 @@ fn reference_lists_every_key_and_preset() {
     let page = reference_markdown();
     for table in &TABLES {
         for key in table.keys {
-            assert!(
-                page.contains(&format!("| `{}` | ", key.name())),
-                "{}",
-                key.name()
-            );
+            assert!(page.contains(&format!("| `{}` | ", key.name())), "{}", key.name());
             assert!(!key.meaning().is_empty());
         }
     }
@@ -186,11 +145,7 @@ fn every_published_value_of_the_page_can_be_put_into_a_file() {
         for (key, value) in preset.describe() {
             let body = format!("[replay]\npreset = \"{preset}\"\n");
             let line = key.trim_start_matches("replay.");
-            assert_eq!(
-                valid(&format!("{body}{line} = {value}")).replay,
-                preset.settings(),
-                "{key}"
-            );
+            assert_eq!(valid(&format!("{body}{line} = {value}")).replay, preset.settings(), "{key}");
         }
     }
     assert!(parse("").is_err());

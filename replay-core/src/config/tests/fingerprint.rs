@@ -22,33 +22,18 @@ fn by_preset_or_by_hand() {
     let fingerprint_of_preset = fingerprint(PRESET);
     assert_eq!(fingerprint(by_hand), fingerprint_of_preset);
     assert_eq!(fingerprint_of_preset.len(), 64);
-    assert!(
-        fingerprint_of_preset
-            .bytes()
-            .all(|byte| byte.is_ascii_hexdigit())
-    );
-    assert_eq!(
-        fingerprint("[replay]\npreset = \"paper-agent\""),
-        fingerprint("[replay]\npreset = \"paper-video\"")
-    );
+    assert!(fingerprint_of_preset.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_eq!(fingerprint("[replay]\npreset = \"paper-agent\""), fingerprint("[replay]\npreset = \"paper-video\""));
 }
 
 #[test]
 fn what_changes_no_result_changes_no_fingerprint() {
     let preset = fingerprint(PRESET);
-    for line in [
-        "on_error = \"passthrough\"",
-        "measure_kl = true",
-        "lens_memory = 1",
-        "cache.max_bytes = 0",
-    ] {
+    for line in ["on_error = \"passthrough\"", "measure_kl = true", "lens_memory = 1", "cache.max_bytes = 0"] {
         assert_eq!(fingerprint(&format!("{PRESET}{line}")), preset, "{line}");
     }
-    let below = |value: &str| {
-        fingerprint(&format!(
-            "[replay]\nstrategy = \"substitute\"\nlayers = 2\nrank.below = {value}"
-        ))
-    };
+    let below =
+        |value: &str| fingerprint(&format!("[replay]\nstrategy = \"substitute\"\nlayers = 2\nrank.below = {value}"));
     assert_eq!(below("3.5"), below("[3.5, 3.5]"));
     assert_eq!(below("0.0"), below("-0.0"));
     assert_ne!(below("3.5"), below("[3.5, 3.6]"));
@@ -76,10 +61,7 @@ fn what_changes_a_result_changes_the_fingerprint() {
         "learned.top_tokens = 49",
         "learned.normalize = false",
     ];
-    let mut prints: Vec<String> = lines
-        .iter()
-        .map(|line| fingerprint(&format!("{PRESET}{line}")))
-        .collect();
+    let mut prints: Vec<String> = lines.iter().map(|line| fingerprint(&format!("{PRESET}{line}"))).collect();
     prints.sort();
     prints.dedup();
     assert_eq!(prints.len(), lines.len());
@@ -88,8 +70,5 @@ fn what_changes_a_result_changes_the_fingerprint() {
 /// Old cache entries must not be taken for new ones: if this fails on purpose, raise `VERSION`.
 #[test]
 fn the_fingerprint_is_stable() {
-    assert_eq!(
-        fingerprint(PRESET),
-        "f3b8bcffc781d96668002588240276ab86f2ab0de121837a9535ff7687add82e"
-    );
+    assert_eq!(fingerprint(PRESET), "f3b8bcffc781d96668002588240276ab86f2ab0de121837a9535ff7687add82e");
 }

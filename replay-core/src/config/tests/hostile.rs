@@ -32,17 +32,10 @@ fn check(source: &str) {
 
 fn well_formed(error: &ConfigError, source: &str) {
     assert!(!error.problems.is_empty(), "{source}");
-    assert_eq!(
-        error.to_string().lines().count(),
-        error.problems.len(),
-        "{source}"
-    );
+    assert_eq!(error.to_string().lines().count(), error.problems.len(), "{source}");
     for problem in &error.problems {
         assert!(problem.span.start <= problem.span.end && problem.span.end <= source.len());
-        assert!(
-            (1..=source.lines().count() + 1).contains(&problem.line),
-            "{source}"
-        );
+        assert!((1..=source.lines().count() + 1).contains(&problem.line), "{source}");
         assert!(problem.column >= 1);
     }
 }
@@ -55,10 +48,9 @@ fn every_single_character_damaged() {
         let (before, rest) = source.split_at(start);
         let after = &rest[character.len_utf8()..];
         check(before);
-        for garbage in [
-            "", "\0", "\"", "'", "[", "]", "{", "=", "\n", "\r", "#", ".", "-", "9", "é",
-            "\u{feff}", "\u{202e}",
-        ] {
+        for garbage in
+            ["", "\0", "\"", "'", "[", "]", "{", "=", "\n", "\r", "#", ".", "-", "9", "é", "\u{feff}", "\u{202e}"]
+        {
             check(&format!("{before}{garbage}{after}"));
             check(&format!("{before}{garbage}{rest}"));
         }

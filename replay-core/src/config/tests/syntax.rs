@@ -7,10 +7,8 @@ use super::{HEAD, problems, problems_of};
 fn a_string_without_quotes() {
     assert_eq!(
         problems("[replay]\npreset = paper-math\n"),
-        [
-            "6:10: expected valid TOML (string values must be quoted), found `paper-math`; \
-             write strings in quotes, numbers and booleans without"
-        ]
+        ["6:10: expected valid TOML (string values must be quoted), found `paper-math`; \
+             write strings in quotes, numbers and booleans without"]
     );
 }
 
@@ -32,18 +30,13 @@ fn unclosed_brackets_and_strings() {
         problems("[replay]\npreset = \"paper-math\"\nlayers = [1, 2"),
         ["7:15: expected valid TOML (unclosed array, needs `]`), found the end of the file"]
     );
-    assert!(
-        problems("[replay]\npreset = \"paper-math\n")[0].starts_with("6:21: expected valid TOML")
-    );
+    assert!(problems("[replay]\npreset = \"paper-math\n")[0].starts_with("6:21: expected valid TOML"));
 }
 
 #[test]
 fn columns_count_characters_not_bytes() {
     let source = "adapter = \"é\"\npair = { rlvr = \"模型/ß\", base = \"\" }\n[replay]\npreset = \"paper-math\"\n";
-    assert_eq!(
-        problems_of(source),
-        ["2:32: pair.base: expected a non-empty string, found an empty string"]
-    );
+    assert_eq!(problems_of(source), ["2:32: pair.base: expected a non-empty string, found an empty string"]);
     let error = Config::from_str(source, "t.toml").unwrap_err();
     assert_eq!(&source[error.problems[0].span.clone()], "\"\"");
     assert_eq!(
@@ -57,11 +50,7 @@ fn windows_line_ends_and_a_byte_order_mark_shift_nothing() {
     let source = format!("\u{feff}{HEAD}[replay]\npreset = 1\n").replace('\n', "\r\n");
     assert!(problems_of(&source)[0].starts_with("6:10: replay.preset: "));
     assert!(problems_of("\u{feff}adapter = 1")[0].starts_with("1:1: "));
-    assert!(
-        problems_of("\u{feff}adapter = 1")
-            .iter()
-            .any(|line| line.starts_with("1:11: adapter"))
-    );
+    assert!(problems_of("\u{feff}adapter = 1").iter().any(|line| line.starts_with("1:11: adapter")));
 }
 
 #[test]

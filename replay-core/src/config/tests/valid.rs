@@ -29,20 +29,9 @@ fn without_a_preset_three_things_suffice() {
         blend: 1.0,
         measure_kl: false,
         lens_memory: 64 << 20,
-        rank: Rank {
-            rule: Rule::Top(9),
-            keep: Keep::Low,
-            base_below_rlvr: false,
-        },
-        learned: Learned {
-            iterations: 25,
-            learning_rate: 10.0,
-            top_tokens: 50,
-            normalize: true,
-        },
-        cache: Cache {
-            max_bytes: 512 << 20,
-        },
+        rank: Rank { rule: Rule::Top(9), keep: Keep::Low, base_below_rlvr: false },
+        learned: Learned { iterations: 25, learning_rate: 10.0, top_tokens: 50, normalize: true },
+        cache: Cache { max_bytes: 512 << 20 },
     };
     assert_eq!(config.replay, expected);
 }
@@ -71,10 +60,7 @@ fn agent_and_video_presets_carry_the_published_values() {
         assert_eq!(replay.layers, Layers::First(7));
         assert_eq!(replay.positions, Positions::All);
         assert_eq!(replay.alignment, Alignment::Released);
-        assert_eq!(
-            replay.rank.rule,
-            Rule::Below(Below::PerLayer(THRESHOLDS.to_vec()))
-        );
+        assert_eq!(replay.rank.rule, Rule::Below(Below::PerLayer(THRESHOLDS.to_vec())));
         assert!(replay.rank.base_below_rlvr);
         assert!((replay.blend - 1.0).abs() < f64::EPSILON);
     }
@@ -96,17 +82,10 @@ fn presets_are_all_selectable_and_say_where_they_come_from() {
 #[test]
 fn a_description_written_into_a_file_gives_the_same_settings() {
     for preset in Preset::ALL {
-        let by_hand: String = preset
-            .describe()
-            .iter()
-            .map(|(key, value)| format!("{key} = {value}\n"))
-            .collect();
+        let by_hand: String = preset.describe().iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         let source = format!("{by_hand}{HEAD}");
         let config = Config::from_str(&source, "t.toml").unwrap_or_else(|e| panic!("{e}"));
-        let expected = Replay {
-            preset: None,
-            ..preset.settings()
-        };
+        let expected = Replay { preset: None, ..preset.settings() };
         assert_eq!(config.replay, expected);
     }
 }
@@ -145,20 +124,14 @@ fn each_key_overrides_the_preset() {
     expected.lens_memory = 1024;
     expected.rank.rule = Rule::Quantile(0.25);
     expected.rank.keep = Keep::High;
-    expected.learned = Learned {
-        iterations: 5,
-        learning_rate: 4.0,
-        top_tokens: 20,
-        normalize: false,
-    };
+    expected.learned = Learned { iterations: 5, learning_rate: 4.0, top_tokens: 20, normalize: false };
     expected.cache.max_bytes = 2 << 30;
     assert_eq!(replay, expected);
 }
 
 #[test]
 fn a_preset_can_change_its_strategy() {
-    let replay =
-        valid("[replay]\npreset = \"paper-math\"\nstrategy = \"substitute\"\nblend = 0.5").replay;
+    let replay = valid("[replay]\npreset = \"paper-math\"\nstrategy = \"substitute\"\nblend = 0.5").replay;
     assert_eq!(replay.strategy, Strategy::Substitute);
     assert!((replay.blend - 0.5).abs() < f64::EPSILON);
     let replay = valid(
@@ -172,19 +145,12 @@ fn a_preset_can_change_its_strategy() {
 #[test]
 fn thresholds_are_one_number_or_one_per_layer() {
     let rule = |below: &str| {
-        let body = format!(
-            "[replay]\nstrategy = \"substitute\"\nlayers = 2\n[replay.rank]\nbelow = {below}\n"
-        );
+        let body = format!("[replay]\nstrategy = \"substitute\"\nlayers = 2\n[replay.rank]\nbelow = {below}\n");
         valid(&body).replay.rank.rule
     };
     assert_eq!(rule("3"), Rule::Below(Below::All(3.0)));
-    assert_eq!(
-        rule("[3.5, 0]"),
-        Rule::Below(Below::PerLayer(vec![3.5, 0.0]))
-    );
-    let Rule::Below(below) = rule("[3.5, 0]") else {
-        panic!()
-    };
+    assert_eq!(rule("[3.5, 0]"), Rule::Below(Below::PerLayer(vec![3.5, 0.0])));
+    let Rule::Below(below) = rule("[3.5, 0]") else { panic!() };
     assert_eq!(below.threshold(0), Some(3.5));
     assert_eq!(below.threshold(2), None);
 }
@@ -206,8 +172,7 @@ fn inline_tables_and_dotted_keys_are_as_good_as_headers() {
 
 #[test]
 fn a_model_paired_with_itself_is_a_self_test() {
-    let source =
-        "adapter = \"a\"\npair.rlvr = \"m\"\npair.base = \"m\"\nreplay.preset = \"paper-math\"";
+    let source = "adapter = \"a\"\npair.rlvr = \"m\"\npair.base = \"m\"\nreplay.preset = \"paper-math\"";
     assert!(Config::from_str(source, "t.toml").is_ok());
 }
 

@@ -1,10 +1,10 @@
 //! Side passes: a prompt through a model, clean, leaving no trace in sequences or caches.
 use std::{
     panic::{catch_unwind, AssertUnwindSafe},
-    sync::Arc,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
 };
 
-use candle_core::{Error, Result, Tensor};
+use candle_core::{Device, Error, Result, Tensor};
 use tokio::sync::{mpsc, Mutex};
 
 use super::{
@@ -59,7 +59,7 @@ pub(super) fn pass<P: Pipeline + ?Sized>(
     sequence: &mut Sequence,
     tap: Arc<dyn LayerTap>,
 ) -> Result<()> {
-    let parked = park(sequence);
+    let parked = park(sequence, &pipeline.device())?;
     let metadata = pipeline.get_metadata();
     let inputs = catch_unwind(AssertUnwindSafe(|| {
         io.processor.inputs_processor().process_inputs(
@@ -80,7 +80,7 @@ pub(super) fn pass<P: Pipeline + ?Sized>(
     unpark(sequence, parked);
     let inputs = inputs.map_err(|_| Error::Msg("the inputs processor panicked".into()))?;
     let InputProcessorOutput { inputs, .. } = inputs.map_err(Error::msg)?;
-    let undo = isolate(pipeline)?;
+    let undo = isolate(pipeline);
     let done = catch_unwind(AssertUnwindSafe(|| {
         side_pass(tap, || pipeline.forward_inputs(inputs, false))
     }));
@@ -133,14 +133,15 @@ pub fn probe(pipeline: &mut dyn Pipeline, tokens: Vec<u32>, tap: Arc<dyn LayerTa
     pass(pipeline, &io, &mut sequence, tap)
 }
 
-/// Swaps in the media as they were before the first prompt step: images present, nothing cached. Some input processors take the
-/// images out of the sequence on their second call, and the real forward needs them.
-fn park(sequence: &mut Sequence) -> (MultimodalData, usize) {
+/// Swaps in the media as they were before the first prompt step: images present, nothing cached, pixels on the device of this
+/// pass. Some input processors take the images out of the sequence on their second call, and the real forward needs them.
+fn park(sequence: &mut Sequence, device: &Device) -> Result<(MultimodalData, usize)> {
     let m = &sequence.multimodal;
     let mut scratch =
         MultimodalData::new(m.clone_images(), m.clone_audios(), m.clone_videos(), None, None, None);
     scratch.has_changed_prompt = m.has_changed_prompt;
-    scratch.cached_pixel_values = m.cached_pixel_values.clone();
+    scratch.cached_pixel_values =
+        m.cached_pixel_values.as_ref().map(|pixels| pixels.to_device(device)).transpose()?;
     scratch.cached_img_thw = m.cached_img_thw.clone();
     scratch.cached_vid_thw = m.cached_vid_thw.clone();
     scratch.rope_img_grid_thw = m.rope_img_grid_thw.clone();
@@ -148,7 +149,7 @@ fn park(sequence: &mut Sequence) -> (MultimodalData, usize) {
     scratch.set_mm_features(m.mm_features().to_vec());
     let cached = sequence.prefix_cache_len();
     sequence.set_prefix_cache_len(0);
-    (std::mem::replace(&mut sequence.multimodal, scratch), cached)
+    Ok((std::mem::replace(&mut sequence.multimodal, scratch), cached))
 }
 
 fn unpark(sequence: &mut Sequence, (media, cached): (MultimodalData, usize)) {
@@ -158,16 +159,12 @@ fn unpark(sequence: &mut Sequence, (media, cached): (MultimodalData, usize)) {
 
 /// Empties the model's cache for a pass over one sequence and returns the undo. Every `reset` of a cache drops or replaces its
 /// storage, so a shallow clone stays intact.
-fn isolate<P: Pipeline + ?Sized>(pipeline: &P) -> Result<Box<dyn FnOnce()>> {
-    Ok(match pipeline.cache().clone() {
+fn isolate<P: Pipeline + ?Sized>(pipeline: &P) -> Box<dyn FnOnce()> {
+    match pipeline.cache().clone() {
         EitherCache::Normal(cache) => {
-            let kept = lock(&cache)?.clone();
-            lock(&cache)?.0.iter_mut().for_each(|layer| layer.reset());
-            Box::new(move || {
-                if let Ok(mut cache) = cache.lock() {
-                    *cache = kept;
-                }
-            })
+            let kept = lock(&cache).clone();
+            lock(&cache).0.iter_mut().for_each(|layer| layer.reset());
+            Box::new(move || restore(&cache, kept))
         }
         EitherCache::Full(cache) => {
             let kept = cache.lock().clone();
@@ -175,7 +172,7 @@ fn isolate<P: Pipeline + ?Sized>(pipeline: &P) -> Result<Box<dyn FnOnce()>> {
             Box::new(move || *cache.lock() = kept)
         }
         EitherCache::Hybrid(cache) => {
-            let mut hybrid = lock(&cache)?;
+            let mut hybrid = lock(&cache);
             let kept = hybrid.clone();
             hybrid.reset();
             // No `?` between the reset and the undo.
@@ -184,15 +181,18 @@ fn isolate<P: Pipeline + ?Sized>(pipeline: &P) -> Result<Box<dyn FnOnce()>> {
                 hybrid.set_state_indices(Tensor::from_vec(vec![slot as u32], (1,), &device).ok());
             }
             drop(hybrid);
-            Box::new(move || {
-                if let Ok(mut cache) = cache.lock() {
-                    *cache = kept;
-                }
-            })
+            Box::new(move || restore(&cache, kept))
         }
-    })
+    }
 }
 
-fn lock<T>(cache: &std::sync::Mutex<T>) -> Result<std::sync::MutexGuard<'_, T>> {
-    cache.lock().map_err(|_| Error::Msg("the model's cache is poisoned by an earlier panic".into()))
+fn lock<T>(cache: &StdMutex<T>) -> MutexGuard<'_, T> {
+    cache.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A model that panicked in a side pass has poisoned the lock around its layer loop; what it left behind is replaced, so the lock
+/// is as good as before, and the real forward does not panic on it.
+fn restore<T>(cache: &StdMutex<T>, kept: T) {
+    *lock(cache) = kept;
+    cache.clear_poison();
 }

@@ -64,13 +64,8 @@ anchor = "e"
 with = ""
 "#;
     f.put_home("edits/hook.toml", &format!("{HOOK}{more}"));
-    f.put_home(
-        "edits/fixes.toml",
-        &FIXES.replace("anchor = \"1\"", "anchor = \"n\"\ncount = 2"),
-    );
-    let Err(Error::Fit { failures }) = f.place() else {
-        panic!("an error about the fit")
-    };
+    f.put_home("edits/fixes.toml", &FIXES.replace("anchor = \"1\"", "anchor = \"n\"\ncount = 2"));
+    let Err(Error::Fit { failures }) = f.place() else { panic!("an error about the fit") };
     assert_eq!(failures.len(), 6);
     assert_eq!(
         f.error(),
@@ -92,13 +87,7 @@ fn overlapping_edits_are_noticed() {
     let twice = HOOK
         .replace("name = \"hook\"", "name = \"again\"")
         .replace("[[module]]\nfrom = \"hook\"\nto = \"src/hook\"", "");
-    f.put_home(
-        "edits/hook.toml",
-        &format!(
-            "{HOOK}{}",
-            twice.replace("anchor = \"2\"", "anchor = \"= 2\"")
-        ),
-    );
+    f.put_home("edits/hook.toml", &format!("{HOOK}{}", twice.replace("anchor = \"2\"", "anchor = \"= 2\"")));
     assert!(f.error().contains("`again`"), "{}", f.error());
 }
 
@@ -106,11 +95,7 @@ fn overlapping_edits_are_noticed() {
 fn malformed_lists_name_file_and_line() {
     let f = Fixture::new();
     let cases = [
-        (
-            "[[edit]]\nname = \"a\"\nfiel = \"x\"\n",
-            3,
-            "unknown field `fiel`",
-        ),
+        ("[[edit]]\nname = \"a\"\nfiel = \"x\"\n", 3, "unknown field `fiel`"),
         ("[[edit]]\nname = \"a\"\n\n[oops\n", 4, ""),
         ("\n[[edit]]\nname = \"a\"\n", 2, "missing field `why`"),
         ("edits = 1\n", 1, "unknown field `edits`"),
@@ -118,22 +103,14 @@ fn malformed_lists_name_file_and_line() {
     for (text, line, part) in cases {
         f.put_home("edits/hook.toml", text);
         let found = f.error();
-        assert!(
-            found.starts_with(&format!("home/edits/hook.toml:{line}: ")) && found.contains(part),
-            "{found}"
-        );
+        assert!(found.starts_with(&format!("home/edits/hook.toml:{line}: ")) && found.contains(part), "{found}");
     }
 }
 
 #[test]
 fn senseless_values_name_file_and_line() {
     let f = Fixture::new();
-    let line_of = |key: &str| {
-        HOOK.lines()
-            .position(|line| line.starts_with(key))
-            .expect(key)
-            + 1
-    };
+    let line_of = |key: &str| HOOK.lines().position(|line| line.starts_with(key)).expect(key) + 1;
     let cases = [
         ("name = ", "name = \"Has Spaces\"", "kebab-case"),
         ("why = ", "why = \" \"", "must be one line"),
@@ -144,36 +121,21 @@ fn senseless_values_name_file_and_line() {
     ];
     for (key, new, part) in cases {
         let line = line_of(key);
-        let text: Vec<_> = HOOK
-            .lines()
-            .map(|old| if old.starts_with(key) { new } else { old })
-            .collect();
+        let text: Vec<_> = HOOK.lines().map(|old| if old.starts_with(key) { new } else { old }).collect();
         f.put_home("edits/hook.toml", &text.join("\n"));
         let found = f.error();
-        assert!(
-            found.starts_with(&format!("home/edits/hook.toml:{line}: ")) && found.contains(part),
-            "{found}"
-        );
+        assert!(found.starts_with(&format!("home/edits/hook.toml:{line}: ")) && found.contains(part), "{found}");
     }
     f.put_home("edits/hook.toml", &format!("{HOOK}count = 0\n"));
     assert!(f.error().contains("nonzero"), "{}", f.error());
     let (_, edit) = HOOK.split_once("[[edit]]").expect("an edit");
     f.put_home("edits/hook.toml", &format!("{HOOK}[[edit]]{edit}"));
-    assert!(
-        f.error().contains("a second edit is named `hook`"),
-        "{}",
-        f.error()
-    );
+    assert!(f.error().contains("a second edit is named `hook`"), "{}", f.error());
 }
 
 #[test]
 fn missing_module_is_named() {
     let f = Fixture::new();
     std::fs::remove_file(f.seam.home.join("engine/fixes.rs")).expect("it was there");
-    assert!(
-        f.error()
-            .starts_with("cannot read the module home/engine/fixes.rs: "),
-        "{}",
-        f.error()
-    );
+    assert!(f.error().starts_with("cannot read the module home/engine/fixes.rs: "), "{}", f.error());
 }

@@ -29,16 +29,9 @@ fn a_changed_module_rewrites_that_file_alone() {
     let times = f.times();
     f.put_home("engine/fixes.rs", "// better\n");
     let placed = f.place().expect("placed");
-    assert_eq!(
-        (placed.written, placed.removed, placed.altered),
-        (vec!["src/fixes.rs".to_owned()], vec![], vec![])
-    );
-    let changed: Vec<_> = f
-        .times()
-        .into_iter()
-        .filter(|(path, time)| times[path] != *time)
-        .map(|(path, _)| path)
-        .collect();
+    assert_eq!((placed.written, placed.removed, placed.altered), (vec!["src/fixes.rs".to_owned()], vec![], vec![]));
+    let changed: Vec<_> =
+        f.times().into_iter().filter(|(path, time)| times[path] != *time).map(|(path, _)| path).collect();
     assert_eq!(changed, [f.engine().join("src/fixes.rs")]);
 }
 
@@ -46,10 +39,7 @@ fn a_changed_module_rewrites_that_file_alone() {
 fn what_no_longer_belongs_is_removed() {
     let f = Fixture::new();
     f.place().expect("placed");
-    f.put_home(
-        "edits/hook.toml",
-        &HOOK.replace("to = \"src/hook\"", "to = \"src/tap\""),
-    );
+    f.put_home("edits/hook.toml", &HOOK.replace("to = \"src/hook\"", "to = \"src/tap\""));
     let placed = f.place().expect("placed");
     assert_eq!(placed.removed, ["src/hook/inner/mod.rs", "src/hook/mod.rs"]);
     assert!(placed.altered.is_empty());
@@ -64,30 +54,14 @@ fn an_altered_file_is_restored_and_the_alteration_kept() {
     let lib = f.engine().join("src/lib.rs");
     // Of the same length, so that only the time of change tells.
     fs::write(&lib, "one = tap(9);\n").expect("write");
-    File::options()
-        .write(true)
-        .open(&lib)
-        .and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH))
-        .expect("a time");
+    File::options().write(true).open(&lib).and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH)).expect("a time");
     f.put(&f.engine().join("src/extra.rs"), b"mine");
     let placed = f.place().expect("placed");
-    assert_eq!(
-        (placed.written, placed.removed),
-        (
-            vec!["src/lib.rs".to_owned()],
-            vec!["src/extra.rs".to_owned()]
-        )
-    );
+    assert_eq!((placed.written, placed.removed), (vec!["src/lib.rs".to_owned()], vec!["src/extra.rs".to_owned()]));
     assert_eq!(placed.altered, ["src/extra.rs", "src/lib.rs"]);
     assert_eq!(f.text("src/lib.rs"), "one = tap(2);\n");
-    assert_eq!(
-        fs::read_to_string(placed.kept_in.join("src/lib.rs")).expect("kept"),
-        "one = tap(9);\n"
-    );
-    assert_eq!(
-        fs::read_to_string(placed.kept_in.join("src/extra.rs")).expect("kept"),
-        "mine"
-    );
+    assert_eq!(fs::read_to_string(placed.kept_in.join("src/lib.rs")).expect("kept"), "one = tap(9);\n");
+    assert_eq!(fs::read_to_string(placed.kept_in.join("src/extra.rs")).expect("kept"), "mine");
 }
 
 #[test]
@@ -120,9 +94,7 @@ fn build_output_is_left_alone() {
 fn variants_replace_one_another() {
     let f = Fixture::new();
     f.place().expect("placed");
-    f.seam
-        .place(&f.out(), Variant::FixesOnly, Existing::Refuse)
-        .expect("placed");
+    f.seam.place(&f.out(), Variant::FixesOnly, Existing::Refuse).expect("placed");
     assert_eq!(f.text("src/lib.rs"), "one = 2;\n");
     assert!(!f.engine().join("src/hook").exists());
     f.place().expect("placed");
@@ -136,40 +108,22 @@ fn a_folder_of_others_is_refused_or_adopted() {
     f.put(&theirs, b"theirs");
     assert!(matches!(f.place(), Err(Error::Occupied { .. })));
     let text = f.error();
-    assert!(
-        text.starts_with("out/mistralrs-core exists and was not written by this tool"),
-        "{text}"
-    );
+    assert!(text.starts_with("out/mistralrs-core exists and was not written by this tool"), "{text}");
     assert_eq!(fs::read(&theirs).expect("still there"), b"theirs");
 
-    let placed = f
-        .seam
-        .place(&f.out(), Variant::Hooked, Existing::Adopt)
-        .expect("adopted");
+    let placed = f.seam.place(&f.out(), Variant::Hooked, Existing::Adopt).expect("adopted");
     assert_eq!(placed.altered, ["src/lib.rs"]);
-    assert_eq!(
-        fs::read(placed.kept_in.join("src/lib.rs")).expect("kept"),
-        b"theirs"
-    );
+    assert_eq!(fs::read(placed.kept_in.join("src/lib.rs")).expect("kept"), b"theirs");
 }
 
 #[test]
 fn a_file_in_the_way_is_named() {
     let f = Fixture::new();
     f.put(&f.out(), b"in the way");
-    assert!(
-        f.error().starts_with("cannot create the folder out: "),
-        "{}",
-        f.error()
-    );
+    assert!(f.error().starts_with("cannot create the folder out: "), "{}", f.error());
     fs::remove_file(f.out()).expect("it was there");
     f.put(&f.engine(), b"in the way");
-    assert!(
-        f.error()
-            .starts_with("out/mistralrs-core exists and is not a folder; move it away"),
-        "{}",
-        f.error()
-    );
+    assert!(f.error().starts_with("out/mistralrs-core exists and is not a folder; move it away"), "{}", f.error());
 }
 
 #[test]
@@ -177,12 +131,7 @@ fn a_damaged_stamp_is_as_good_as_none() {
     let f = Fixture::new();
     f.place().expect("placed");
     let times = f.times();
-    for damaged in [
-        "",
-        "seam stamp 1",
-        "seam stamp 1\nkey\nx y z\n",
-        "other\n\n",
-    ] {
+    for damaged in ["", "seam stamp 1", "seam stamp 1\nkey\nx y z\n", "other\n\n"] {
         fs::write(f.out().join(".seam/stamp"), damaged).expect("write");
         assert!(f.place().expect("placed").written.is_empty());
     }
@@ -193,18 +142,9 @@ fn a_damaged_stamp_is_as_good_as_none() {
 fn many_at_once_agree() {
     let f = Fixture::new();
     std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| f.place().expect("placed").written.len()))
-            .collect();
-        let written: Vec<_> = runs
-            .into_iter()
-            .map(|run| run.join().expect("no panic"))
-            .collect();
-        assert_eq!(
-            written.iter().sum::<usize>(),
-            6,
-            "one writes, the others find it done: {written:?}"
-        );
+        let runs: Vec<_> = (0..8).map(|_| scope.spawn(|| f.place().expect("placed").written.len())).collect();
+        let written: Vec<_> = runs.into_iter().map(|run| run.join().expect("no panic")).collect();
+        assert_eq!(written.iter().sum::<usize>(), 6, "one writes, the others find it done: {written:?}");
     });
     assert_eq!(f.text("src/lib.rs"), "one = tap(2);\n");
 }

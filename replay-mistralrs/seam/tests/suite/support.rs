@@ -47,16 +47,10 @@ pub(crate) struct Fixture {
 impl Fixture {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().expect("a temporary folder");
-        let seam = Seam {
-            home: root.path().join("home"),
-            cargo_home: root.path().join("cargo"),
-            fetch: Fetch::Never,
-        };
+        let seam = Seam { home: root.path().join("home"), cargo_home: root.path().join("cargo"), fetch: Fetch::Never };
         let fixture = Self { root, seam };
-        let archive = archive(
-            &format!("{ENGINE}-{VERSION}"),
-            &[("Cargo.toml", "[package]\n"), ("src/lib.rs", "one = 1;\n")],
-        );
+        let archive =
+            archive(&format!("{ENGINE}-{VERSION}"), &[("Cargo.toml", "[package]\n"), ("src/lib.rs", "one = 1;\n")]);
         fixture.put(&fixture.archive_path(), &archive);
         fixture.lock(VERSION, Some(&sha256(&archive)));
         fixture.put_home("edits/fixes.toml", FIXES);
@@ -68,19 +62,12 @@ impl Fixture {
     }
 
     pub(crate) fn archive_path(&self) -> PathBuf {
-        self.seam
-            .cargo_home
-            .join("registry/cache/some-index")
-            .join(format!("{ENGINE}-{VERSION}.crate"))
+        self.seam.cargo_home.join("registry/cache/some-index").join(format!("{ENGINE}-{VERSION}.crate"))
     }
 
     pub(crate) fn lock(&self, version: &str, checksum: Option<&str>) {
-        let checksum = checksum
-            .map(|sum| format!("checksum = \"{sum}\"\n"))
-            .unwrap_or_default();
-        let text = format!(
-            "version = 4\n\n[[package]]\nname = \"{ENGINE}\"\nversion = \"{version}\"\n{checksum}"
-        );
+        let checksum = checksum.map(|sum| format!("checksum = \"{sum}\"\n")).unwrap_or_default();
+        let text = format!("version = 4\n\n[[package]]\nname = \"{ENGINE}\"\nversion = \"{version}\"\n{checksum}");
         self.put_home("Cargo.lock", &text);
     }
 
@@ -103,8 +90,7 @@ impl Fixture {
     }
 
     pub(crate) fn place(&self) -> Result<Placed> {
-        self.seam
-            .place(&self.out(), Variant::Hooked, Existing::Refuse)
+        self.seam.place(&self.out(), Variant::Hooked, Existing::Refuse)
     }
 
     /// The error's text, in which `home`, `cargo` and `out` stand without the temporary folder.
@@ -127,9 +113,7 @@ impl Fixture {
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    let time = fs::metadata(&path)
-                        .and_then(|meta| meta.modified())
-                        .expect("a time");
+                    let time = fs::metadata(&path).and_then(|meta| meta.modified()).expect("a time");
                     times.insert(path, time);
                 }
             }
@@ -139,10 +123,7 @@ impl Fixture {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn archive(top: &str, files: &[(&str, &str)]) -> Vec<u8> {
@@ -152,10 +133,7 @@ pub(crate) fn archive(top: &str, files: &[(&str, &str)]) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
         header.set_mode(0o644);
-        tar.append_data(&mut header, format!("{top}/{path}"), text.as_bytes())
-            .expect("in memory");
+        tar.append_data(&mut header, format!("{top}/{path}"), text.as_bytes()).expect("in memory");
     }
-    tar.into_inner()
-        .and_then(|gz| gz.finish())
-        .expect("in memory")
+    tar.into_inner().and_then(|gz| gz.finish()).expect("in memory")
 }

@@ -5,40 +5,26 @@ use replay_seam::{Seam, Variant};
 #[test]
 fn our_edits_fit_the_engine() {
     let seam = Seam::of_this_repository();
-    let fixed = seam
-        .files(Variant::FixesOnly)
-        .unwrap_or_else(|e| panic!("{e}"));
-    let hooked = seam
-        .files(Variant::Hooked)
-        .unwrap_or_else(|e| panic!("{e}"));
+    let fixed = seam.files(Variant::FixesOnly).unwrap_or_else(|e| panic!("{e}"));
+    let hooked = seam.files(Variant::Hooked).unwrap_or_else(|e| panic!("{e}"));
     assert!(fixed.keys().all(|file| hooked.contains_key(file)));
     assert_ne!(fixed["src/lib.rs"], hooked["src/lib.rs"]);
 }
 
 #[test]
 fn fixes_do_not_mention_the_seam() {
-    let fixed = Seam::of_this_repository()
-        .files(Variant::FixesOnly)
-        .unwrap_or_else(|e| panic!("{e}"));
+    let fixed = Seam::of_this_repository().files(Variant::FixesOnly).unwrap_or_else(|e| panic!("{e}"));
     let mention: Vec<_> = fixed
         .iter()
         .filter(|(_, content)| String::from_utf8_lossy(content).contains("forward_hook"))
         .map(|(file, _)| file)
         .collect();
-    assert!(
-        mention.is_empty(),
-        "{mention:?} must compile without the seam"
-    );
+    assert!(mention.is_empty(), "{mention:?} must compile without the seam");
 }
 
 #[test]
 fn the_build_script_does_not_run_at_every_command() {
-    let files = Seam::of_this_repository()
-        .files(Variant::FixesOnly)
-        .unwrap_or_else(|e| panic!("{e}"));
+    let files = Seam::of_this_repository().files(Variant::FixesOnly).unwrap_or_else(|e| panic!("{e}"));
     let script = String::from_utf8_lossy(&files["build.rs"]);
-    assert!(
-        !script.contains("rerun-if-changed=.git/HEAD"),
-        "cargo takes a watched file that is missing for changed"
-    );
+    assert!(!script.contains("rerun-if-changed=.git/HEAD"), "cargo takes a watched file that is missing for changed");
 }
