@@ -9,16 +9,18 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
+/// `cargo seam`
+fn seam() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["run", "--quiet", "--manifest-path", "replay-mistralrs/seam/Cargo.toml", "--"]);
+    command
+}
+
 /// `cargo seam vendor` into a folder that stays, so that a second run compiles nothing.
 fn vendored(name: &str, options: &[&str]) -> (PathBuf, String) {
     let folder = repository().join("target/deployment").join(name);
-    let output = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--manifest-path", "replay-mistralrs/seam/Cargo.toml", "--", "vendor", "--into"])
-        .arg(&folder)
-        .args(options)
-        .current_dir(repository())
-        .output()
-        .unwrap();
+    let output =
+        seam().args(["vendor", "--into"]).arg(&folder).args(options).current_dir(repository()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     (folder, String::from_utf8(output.stdout).unwrap())
 }
@@ -40,7 +42,8 @@ fn run(name: &str, patch: &str, dependencies: &str, arguments: &[&str]) -> Strin
     if !folder.join("Cargo.lock").exists() {
         std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     }
-    let output = Command::new(env!("CARGO"))
+    // Through the seam's tool, which takes away what cargo sets for a test; dependencies would be compiled again for it.
+    let output = seam()
         .args(["run", "--quiet", "--manifest-path"])
         .arg(folder.join("Cargo.toml"))
         .arg("--")

@@ -9,7 +9,7 @@ use std::time::Duration;
 use candle_core::Tensor;
 use image::{DynamicImage, RgbImage};
 use mistralrs_core::{CustomLogitsProcessor, NormalRequest, Request, RequestMessage, Response, SamplingParams};
-use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling, Session};
+use replay_mistralrs::{Answer, AskError, Directive, Mode, Prompt, Sampling, Session};
 use tokio::sync::mpsc;
 
 use crate::common::{FAMILIES, SUBSTITUTE, change, config, copied, distance, fixture, prompt, runtime, session};
@@ -166,24 +166,31 @@ fn a_sequence_that_is_done_at_its_first_token_stops_there() {
     });
 }
 
+/// A model whose cache cannot grow past 512 positions, though prompts of up to 600 tokens pass the door: its forward fails, at
+/// the prompt's step or later.
+async fn short_cache() -> (tempfile::TempDir, Arc<Session>) {
+    let (folder, session) = altered(FAMILY, |model| {
+        change(&model.join("config.json"), |config| config["max_position_embeddings"] = 600.into());
+    })
+    .await;
+    (folder, Arc::new(session))
+}
+
 #[test]
-fn failing_requests_leave_running_completions_alone() {
+fn failing_steps_leave_running_completions_alone() {
     runtime().block_on(async {
-        let off = format!("enabled = false\n{SUBSTITUTE}");
-        let session = Arc::new(session(FAMILY, &off).await);
+        let (_folder, session) = short_cache().await;
         let long = || prompt(FAMILY, &["image.png"], "What is in the picture?");
-        let alone = ask(&session, long(), 120).await;
+        let alone = ask(&session, long(), 300).await;
         let running = {
             let (session, prompt) = (session.clone(), long());
-            tokio::spawn(async move { ask(&session, prompt, 120).await })
+            tokio::spawn(async move { ask(&session, prompt, 300).await })
         };
-        // At their prompt's step, and at that of a later token.
-        for at in [0, 1, 0, 2] {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            let (request, mut answer) = raw(&session, "Name three colours.", true, failing(at));
-            send(&session, request).await;
-            let failed = answer.recv().await;
-            assert!(matches!(&failed, Some(Response::ModelError(why, _)) if why.contains("on purpose")));
+        for length in [540, 480, 540, 480] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let sampling = Sampling { max_tokens: 40, ..Sampling::default() };
+            let failed = session.ask(prompt(FAMILY, &[], &"x".repeat(length)), sampling, OFF).await;
+            assert!(matches!(&failed, Err(AskError::Engine(why)) if why.contains("kv-cache")), "{failed:?}");
             assert!(!running.is_finished(), "the completion has to run beside it");
         }
         let off = distance(&running.await.unwrap().log_probs[0], &alone.log_probs[0]);
@@ -192,24 +199,26 @@ fn failing_requests_leave_running_completions_alone() {
 }
 
 #[test]
-fn clients_that_went_away_before_their_answer_or_error_harm_nobody() {
+fn requests_that_fail_or_whose_clients_went_away_harm_nobody() {
     runtime().block_on(async {
-        let off = format!("enabled = false\n{SUBSTITUTE}");
-        let session = Arc::new(session(FAMILY, &off).await);
-        let question = || prompt(FAMILY, &[], "Name three birds..");
-        let alone = ask(&session, question(), 40).await;
+        let (_folder, session) = short_cache().await;
+        // Of the same length, so that they share batches; or too long for the cache.
+        let (question, other, long) = ("Name three birds..", "Name three colours", "x".repeat(540));
+        let alone = ask(&session, prompt(FAMILY, &[], question), 40).await;
         for chat in [true, false] {
-            for look in [failing(0), failing(1), failing(usize::MAX)] {
-                let beside = {
-                    let (session, prompt) = (session.clone(), question());
-                    tokio::spawn(async move { ask(&session, prompt, 40).await })
-                };
-                // Of the same length, so that they share batches.
-                let (request, answer) = raw(&session, "Name three colours", chat, look);
-                drop(answer);
-                send(&session, request).await;
-                let off = distance(&beside.await.unwrap().log_probs[0], &alone.log_probs[0]);
-                assert!(off < 2e-5, "chat {chat}: {off:e}");
+            for (text, fails_at) in [(other, 0), (other, 1), (other, usize::MAX), (long.as_str(), usize::MAX)] {
+                for stays in [true, false] {
+                    let beside = {
+                        let (session, prompt) = (session.clone(), prompt(FAMILY, &[], question));
+                        tokio::spawn(async move { ask(&session, prompt, 40).await })
+                    };
+                    let (request, answer) = raw(&session, text, chat, failing(fails_at));
+                    let answer = stays.then_some(answer);
+                    send(&session, request).await;
+                    let off = distance(&beside.await.unwrap().log_probs[0], &alone.log_probs[0]);
+                    assert!(off < 2e-5, "chat {chat}, stays {stays}: {off:e}");
+                    drop(answer);
+                }
             }
         }
     });

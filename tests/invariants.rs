@@ -204,12 +204,10 @@ fn attach_needs_a_pipeline_that_is_not_running_yet() {
 
 #[test]
 fn install_reaches_pipelines_loaded_by_any_route() {
-    // In a process of its own: the observer is one per process.
-    let output = std::process::Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--example", "existing_deployment"])
-        .current_dir(common::repository())
-        .output()
-        .unwrap();
+    // In a process of its own: the observer is one per process. (Not through cargo, whose variables in a test's environment would
+    // have dependencies compiled again.)
+    let built = std::path::Path::new(env!("CARGO_BIN_EXE_replay")).with_file_name("examples/existing_deployment");
+    let output = std::process::Command::new(built).output().unwrap();
     let (text, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && text.contains("boxed"), "{text}{log}");
     assert!(log.contains("activation replay is on for"), "{log}");
