@@ -58,7 +58,8 @@ fn other_families_and_families_without_a_profile_are_refused_by_name() {
 
 #[test]
 fn damaged_checkpoints_end_with_exit_code_4_and_name_the_model() {
-    let damage: [(&str, fn(&Path)); 6] = [
+    type Damage = fn(&Path);
+    let damage: [(&str, Damage); 6] = [
         ("truncated", |model| {
             let file = model.join("model.safetensors");
             let bytes = std::fs::read(&file).unwrap();

@@ -8,8 +8,10 @@
 //! ```no_run
 //! # async fn f(pipeline: std::sync::Arc<tokio::sync::Mutex<dyn mistralrs_core::Pipeline + Send + Sync>>) -> anyhow::Result<()> {
 //! let config = replay_core::Config::from_file("replay.toml")?;
-//! let replay = replay_mistralrs::attach(&pipeline, &config)?; // before MistralRsBuilder::new(pipeline, ..)
-//! println!("replaying {}", replay.pair().rlvr.id);
+//! // Before MistralRsBuilder::new(pipeline, ..).
+//! if let Some(replay) = replay_mistralrs::attach(&pipeline, &config)? {
+//!     println!("replaying {}", replay.pair().rlvr.id);
+//! }
 //! # Ok(()) }
 //! ```
 mod attach;

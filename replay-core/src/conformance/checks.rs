@@ -178,7 +178,7 @@ async fn batch(subject: &mut dyn Subject) -> Outcome {
         let together = subject.prefill(order.iter().map(|&prompt| (prompt, plan(prompt))).collect()).await?;
         for (place, &prompt) in order.iter().enumerate() {
             let distance = distance(&alone[prompt].log_probs, &together[place].log_probs);
-            if !(distance <= tolerance) {
+            if distance > tolerance || distance.is_nan() {
                 return Ok(Err(format!(
                     "prompt {prompt} at place {place} of a batch differs from alone by {distance:e}"
                 )));

@@ -188,15 +188,15 @@ impl Mock {
         }
         for layer in 0..=LAYERS {
             let edited = if self.has(Fault::EditsOneLayerLate) { layer.checked_sub(1) } else { Some(layer) };
-            if let (Some(edits), Some(edited)) = (edits, edited) {
-                if let Some(rows) = edits.apply(edited, &tensor(&stream)?)? {
-                    let rows: Vec<Vec<f32>> = rows.to_vec2()?;
-                    let shift = usize::from(self.has(Fault::EditsShifted));
-                    let selected = &edits.layer(edited).ok_or(Error::NotCaptured { role: Role::Base, layer })?.rows;
-                    for &row in selected {
-                        let to = (row + shift).min(stream.len() - 1);
-                        stream[to].copy_from_slice(&rows[row]);
-                    }
+            if let (Some(edits), Some(edited)) = (edits, edited)
+                && let Some(rows) = edits.apply(edited, &tensor(&stream)?)?
+            {
+                let rows: Vec<Vec<f32>> = rows.to_vec2()?;
+                let shift = usize::from(self.has(Fault::EditsShifted));
+                let selected = &edits.layer(edited).ok_or(Error::NotCaptured { role: Role::Base, layer })?.rows;
+                for &row in selected {
+                    let to = (row + shift).min(stream.len() - 1);
+                    stream[to].copy_from_slice(&rows[row]);
                 }
             }
             if layer < LAYERS {
