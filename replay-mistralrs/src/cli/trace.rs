@@ -1,4 +1,6 @@
 //! `replay trace`
+use std::path::Path;
+
 use anyhow::Context;
 use replay_core::Trace;
 use replay_mistralrs::{Directive, Mode, Sampling};
@@ -27,11 +29,20 @@ pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
     for (name, logits) in [("plain", plain.first_token), ("replayed", replayed.first_token)] {
         trace.insert(format!("logprobs.{name}"), logits.context("the engine answered without logits")?);
     }
-    trace.write(&args.out).map_err(|e| InputError(format!("{}: {e}", args.out.display())))?;
+    write(&trace, &args.out).map_err(|e| InputError(format!("{}: {e}", args.out.display())))?;
     if let Some(report) = &replayed.replay {
         println!("{}", tables::status(report));
         println!("{}", tables::layers(report));
     }
     println!("wrote {}", args.out.display());
     Ok(())
+}
+
+/// Whole or not at all: a reader never finds half a file.
+fn write(trace: &Trace, out: &Path) -> anyhow::Result<()> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let scratch = tempfile::tempdir_in(folder)?;
+    let file = scratch.path().join("trace.safetensors");
+    trace.write(&file)?;
+    Ok(std::fs::rename(file, out)?)
 }
