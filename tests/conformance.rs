@@ -24,11 +24,20 @@ impl Subject for Engine {
         let ask = |(index, plan): (usize, Plan)| self.session.ask_planned(self.prompts[index].clone(), plan);
         let answers = match <[_; 2]>::try_from(batch) {
             Ok([first, second]) => {
-                let (first, second) = tokio::join!(ask(first), ask(second));
-                if self.session.replay().is_none_or(|replay| replay.largest_batch() < 2) {
+                let together = || self.session.replay().is_some_and(|replay| replay.largest_batch() >= 2);
+                let mut answers = vec![];
+                // The engine may have begun with the first when the second arrives.
+                for _ in 0..100 {
+                    let (first, second) = tokio::join!(ask(first.clone()), ask(second.clone()));
+                    answers = vec![first, second];
+                    if together() {
+                        break;
+                    }
+                }
+                if !together() {
                     return Err(Error::engine("the requests were not prefilled together"));
                 }
-                vec![first, second]
+                answers
             }
             Err(mut alone) => vec![ask(alone.remove(0)).await],
         };
