@@ -12,7 +12,8 @@ use replay_core::lens::LogitLens;
 use replay_core::registry::{self, Adapter, Architecture, inventory};
 use replay_core::substitute::Edits;
 use replay_core::{
-    Activations, Grid, Image, ModelInfo, PairInfo, PromptMap, ReplayBackend, Replayer, Result, Role, conformance,
+    Activations, Grid, Image, ImageContent, ModelInfo, PairInfo, PromptMap, ReplayBackend, Replayer, Result, Role,
+    conformance,
 };
 
 const LAYERS: usize = 3;
@@ -87,7 +88,7 @@ struct ToyPrompt {
     pair: PairInfo,
     tokens: Vec<u32>,
     map: PromptMap,
-    edits: Option<Edits>,
+    edits: Option<Arc<Edits>>,
 }
 
 #[async_trait(?Send)]
@@ -117,7 +118,7 @@ impl ReplayBackend for ToyPrompt {
         if role == Role::Base { self.base.clone() } else { self.rlvr.clone() }
     }
 
-    async fn substitute(&mut self, edits: Edits) -> Result<()> {
+    async fn substitute(&mut self, edits: Arc<Edits>) -> Result<()> {
         self.edits = Some(edits);
         Ok(())
     }
@@ -133,7 +134,8 @@ fn main() -> anyhow::Result<()> {
     assert_eq!((&config.replay.layers, &config.replay.rank.rule), (&Layers::First(2), &Rule::Quantile(0.5)));
 
     let tokens = vec![1, 2, IMAGE_TOKEN, IMAGE_TOKEN, IMAGE_TOKEN, IMAGE_TOKEN, 3, 4];
-    let image = Image { grid: Grid { frames: 1, rows: 2, columns: 2 } };
+    let content = ImageContent::of(2, 2, "luma8", &[1, 2, 3, 4]);
+    let image = Image { grid: Grid { frames: 1, rows: 2, columns: 2 }, content };
     let info = |id: &str| ModelInfo {
         id: id.into(),
         architecture: "Toy".into(),
@@ -142,6 +144,7 @@ fn main() -> anyhow::Result<()> {
         hidden: HIDDEN,
         vocabulary: VOCABULARY,
         dtype: "F32".into(),
+        fingerprint: format!("{id}, random"),
     };
     let base = Arc::new(Model::random(None)?);
     let mut prompt = ToyPrompt {
@@ -154,7 +157,7 @@ fn main() -> anyhow::Result<()> {
     };
 
     // Before the real prefill: capture, rank, arm.
-    let report = pollster::block_on(Replayer::new(&config.replay, LAYERS)?.replay(&mut prompt))?;
+    let report = pollster::block_on(Replayer::new(&config.replay, LAYERS)?.replay(&mut prompt, None))?.report;
     println!("{:?}: {} rows selected over {} layers", report.status, report.selected(), report.layers.len());
 
     // The real prefill, with the edits.

@@ -1,8 +1,10 @@
 //! What an engine implements.
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::learned::{Differentiable, Progress};
 use crate::lens::LogitLens;
 use crate::rank::{self, Lensed, RankRequest, Selection};
 use crate::substitute::Edits;
@@ -45,9 +47,25 @@ pub trait ReplayBackend {
         rank::rank(request, base, rlvr)
     }
 
+    /// The layers `layers.start..layers.end` of one model over this prompt, with gradients: what strategy `learned` needs. `None` if
+    /// this adapter cannot differentiate the model.
+    ///
+    /// # Errors
+    /// If the residuals that it starts from cannot be captured, or the model has no such layer.
+    async fn differentiable(&mut self, role: Role, layers: Range<usize>) -> Result<Option<Box<dyn Differentiable>>> {
+        let _ = (role, layers);
+        Ok(None)
+    }
+
+    /// Hears of each pass of learning; `false` ends it, as when the client went away.
+    fn progress(&mut self, progress: Progress) -> bool {
+        let _ = progress;
+        true
+    }
+
     /// Step 3: arms the edits for the real prefill of this prompt (each of its prefills, if the engine repeats it).
     ///
     /// # Errors
     /// If the engine cannot edit these residuals.
-    async fn substitute(&mut self, edits: Edits) -> Result<()>;
+    async fn substitute(&mut self, edits: Arc<Edits>) -> Result<()>;
 }

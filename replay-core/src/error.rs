@@ -47,6 +47,9 @@ pub enum Error {
         /// How many fired.
         saw: usize,
     },
+    /// Nobody waits for the answer any more.
+    #[error("the client went away")]
+    Cancelled,
     /// The configuration asks for something that this adapter or model does not offer.
     #[error("{0}")]
     Unavailable(String),

@@ -6,16 +6,20 @@
 //! * [`config`]: the TOML file, its presets, its errors with line and column;
 //! * [`ReplayBackend`]: what an engine implements for one prompt: capture, lens, substitute;
 //! * [`Replayer`]: runs the steps of a configuration over a backend and returns a [`Report`];
-//! * [`rank`], [`lens`], [`substitute`]: the steps themselves, each usable alone;
+//! * [`rank`], [`lens`], [`substitute`], [`learned`]: the steps themselves, each usable alone;
+//! * [`decoder`]: decoder layers with gradients, for adapters that can hand out weights;
 //! * [`registry`]: adapters by name; [`conformance`]: the checks that every adapter runs.
 //!
 //! Words: `residual[j]` is the residual stream entering decoder layer `j`, of shape `[rows, hidden]`; a row is one prompt position
 //! of one sequence; entropies and log-probabilities are in nats.
 mod activations;
 mod backend;
+mod cache;
 pub mod config;
 pub mod conformance;
+pub mod decoder;
 mod error;
+pub mod learned;
 pub mod lens;
 mod pair;
 pub mod rank;
@@ -28,11 +32,12 @@ mod trace;
 
 pub use activations::{Activations, Role};
 pub use backend::ReplayBackend;
+pub use cache::ReplayCache;
 pub use candle_core;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use pair::{ModelInfo, PairInfo};
-pub use replayer::Replayer;
-pub use report::{EntropySpread, KlMean, LayerReport, Milliseconds, Report, Status};
-pub use rows::{Grid, Image, PromptMap, RowLabel, VisualLabel};
+pub use replayer::{Replayed, Replayer};
+pub use report::{EntropySpread, KlMean, LayerReport, LearnedReport, Milliseconds, Report, Status};
+pub use rows::{Grid, Image, ImageContent, PromptMap, RowLabel, VisualLabel};
 pub use trace::Trace;

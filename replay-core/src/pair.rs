@@ -20,6 +20,8 @@ pub struct ModelInfo {
     pub vocabulary: usize,
     /// Precision of the residual stream.
     pub dtype: String,
+    /// A hash of its weights and configuration.
+    pub fingerprint: String,
 }
 
 /// The two models of a replayed pipeline.

@@ -1,7 +1,10 @@
 //! Runs the steps of a configuration over one prompt.
-use std::time::Instant;
+use std::sync::Arc;
 
+use crate::cache::{self, Entry, ReplayCache};
 use crate::config::{Alignment, Replay, Strategy};
+use crate::learned::strategy::{self, Clock};
+use crate::learned::Learned;
 use crate::lens::{StreamedLens, select_rows};
 use crate::rank::{self, Lensed, RankRequest, Selection, edited_residual, ranked_residual};
 use crate::substitute::Edits;
@@ -17,21 +20,23 @@ pub struct Replayer {
     fingerprint: String,
 }
 
+/// What replay did to one prompt.
+#[derive(Debug, Clone)]
+pub struct Replayed {
+    /// The report.
+    pub report: Report,
+    /// With strategy `learned`, if it came to that.
+    pub learned: Option<Arc<Learned>>,
+}
+
 impl Replayer {
     /// Binds settings to models of `decoder_layers` layers.
     ///
     /// # Errors
-    /// If the models have too few layers for the policy, or the strategy is not there.
+    /// If the models have too few layers for the policy.
     pub fn new(replay: &Replay, decoder_layers: usize) -> Result<Self> {
         let replay = replay.clone();
         let layers = replay.layers.policy_layers(decoder_layers).map_err(|e| Error::Unavailable(e.to_string()))?;
-        if replay.strategy == Strategy::Learned {
-            return Err(Error::Unavailable(
-                "strategy \"learned\" needs a differentiable prefix of the served model, which is not available yet; \
-                 use strategy = \"substitute\""
-                    .into(),
-            ));
-        }
         Ok(Self { fingerprint: replay.fingerprint(), replay, layers })
     }
 
@@ -62,28 +67,62 @@ impl Replayer {
             visual_rows: 0,
             images: 0,
             layers: Vec::new(),
+            learned: None,
+            cache_hits: 0,
             milliseconds: Milliseconds::default(),
         }
     }
 
-    /// Captures, ranks and arms the edits for one prompt.
+    /// Captures, ranks, learns if that is the strategy, and arms the edits for one prompt; or arms what an earlier prompt that began
+    /// the same has paid for.
     ///
     /// # Errors
     /// Those of the backend's steps; nothing is armed then.
-    pub async fn replay(&self, backend: &mut dyn ReplayBackend) -> Result<Report> {
-        let candidates = backend.prompt().candidates(self.replay.positions);
+    pub async fn replay(&self, backend: &mut dyn ReplayBackend, cache: Option<&ReplayCache>) -> Result<Replayed> {
         let mut report = Report {
             rows: backend.prompt().len(),
             visual_rows: backend.prompt().visual_rows().len(),
             images: backend.prompt().images().len(),
             ..self.passthrough("")
         };
+        let candidates = backend.prompt().candidates(self.replay.positions);
         if candidates.is_empty() {
             report.reason = Some("the prompt has no row to rank".into());
-            return Ok(report);
+            return Ok(Replayed { report, learned: None });
         }
         report.reason = None;
 
+        let key = cache.map(|cache| (cache, cache::key(&self.replay, backend.pair(), backend.prompt())));
+        if let Some(entry) = key.as_ref().and_then(|(cache, key)| cache.get(key)) {
+            let known = entry.report.clone();
+            report = Report { rows: report.rows, cache_hits: 1, milliseconds: Milliseconds::default(), ..known };
+            if let Some(edits) = &entry.edits {
+                backend.substitute(edits.clone()).await?;
+            }
+            return Ok(Replayed { report, learned: entry.learned.clone() });
+        }
+
+        let (edits, learned) = match self.replay.strategy {
+            Strategy::Substitute => (self.substitution(backend, &candidates, &mut report).await?, None),
+            Strategy::Learned => self.learning(backend, &mut report).await?,
+        };
+        let edits = edits.map(Arc::new);
+        if let Some((cache, key)) = key {
+            let entry = Entry { report: report.clone(), edits: edits.clone(), learned: learned.clone() };
+            cache.insert(key, Arc::new(entry));
+        }
+        if let Some(edits) = edits {
+            backend.substitute(edits).await?;
+        }
+        Ok(Replayed { report, learned })
+    }
+
+    async fn substitution(
+        &self,
+        backend: &mut dyn ReplayBackend,
+        candidates: &[usize],
+        report: &mut Report,
+    ) -> Result<Option<Edits>> {
         let mut clock = Clock::start();
         let base = backend.capture(Role::Base, &self.base_layers()).await?;
         report.milliseconds.capture_base = clock.lap();
@@ -94,12 +133,12 @@ impl Replayer {
         };
         report.milliseconds.capture_rlvr = clock.lap();
 
-        let selection = self.rank(backend, &candidates, &base, rlvr.as_ref()).await?;
+        let selection = self.rank(backend, candidates, &base, rlvr.as_ref()).await?;
         report.milliseconds.rank = clock.lap();
         report.layers = self.layer_reports(&selection);
         if selection.is_empty() {
             report.status = Status::NothingSelected;
-            return Ok(report);
+            return Ok(None);
         }
         let edits = Edits::new(&selection, &base, self.replay.alignment, self.replay.blend)?;
         report.milliseconds.substitute = clock.lap();
@@ -107,10 +146,27 @@ impl Replayer {
             self.measure(backend, &edits, rlvr, &base, &mut report.layers)?;
             report.milliseconds.measure_kl = clock.lap();
         }
-        backend.substitute(edits).await?;
-        report.milliseconds.substitute += clock.lap();
         report.status = Status::Replayed;
-        Ok(report)
+        Ok(Some(edits))
+    }
+
+    async fn learning(
+        &self,
+        backend: &mut dyn ReplayBackend,
+        report: &mut Report,
+    ) -> Result<(Option<Edits>, Option<Arc<Learned>>)> {
+        let found = strategy::learn(self, backend, &mut report.milliseconds).await?;
+        report.layers = self.layer_reports(&found.selection);
+        let Some(outcome) = found.outcome else {
+            report.status = Status::NothingSelected;
+            return Ok((None, None));
+        };
+        for (layer, kl) in report.layers.iter_mut().zip(outcome.kl) {
+            layer.kl = kl;
+        }
+        report.status = Status::Replayed;
+        report.learned = Some(outcome.report);
+        Ok((outcome.edits, Some(Arc::new(outcome.learned))))
     }
 
     /// Residuals of the base that the steps read: those that are ranked and those that are put in.
@@ -204,20 +260,5 @@ impl Replayer {
             Some(&layer) if needed > last => Err(Error::NoSuchLayer { role: Role::Base, layer, needed, last }),
             _ => Ok(()),
         }
-    }
-}
-
-struct Clock(Instant);
-
-impl Clock {
-    fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    /// Milliseconds since the last lap.
-    fn lap(&mut self) -> f64 {
-        let elapsed = self.0.elapsed().as_secs_f64() * 1e3;
-        self.0 = Instant::now();
-        elapsed
     }
 }

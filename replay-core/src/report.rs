@@ -1,7 +1,8 @@
 //! What replay did to one prompt.
 use serde::Serialize;
 
-use crate::config::{Alignment, Strategy};
+use crate::config::{Alignment, Solver, Strategy};
+use crate::learned::Stop;
 
 /// How replay ended for one prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,7 +52,7 @@ pub struct KlMean {
 pub struct LayerReport {
     /// The policy layer.
     pub layer: usize,
-    /// The residual that was edited.
+    /// The residual that was edited, or (strategy `learned`) compared.
     pub edited_residual: usize,
     /// Candidate rows with a finite entropy.
     pub ranked: usize,
@@ -61,7 +62,8 @@ pub struct LayerReport {
     pub selected: usize,
     /// Base entropies of the ranked rows; `None` if there are none.
     pub entropy: Option<EntropySpread>,
-    /// With `measure_kl`, where rows were selected; `after` is the clean RLVR residual with the edits of this layer alone.
+    /// Where rows were selected. Strategy `substitute` with `measure_kl`: over the whole vocabulary, and `after` is the clean RLVR
+    /// residual with the edits of this layer alone. Strategy `learned`: over the base's `top_tokens` likeliest entries, as its loss.
     pub kl: Option<KlMean>,
 }
 
@@ -74,10 +76,35 @@ pub struct Milliseconds {
     pub capture_rlvr: f64,
     /// Lens and ranking.
     pub rank: f64,
+    /// The base's likeliest tokens, for strategy `learned`.
+    pub targets: f64,
+    /// Learning the delta.
+    pub learn: f64,
     /// Building the edits.
     pub substitute: f64,
     /// Measuring divergences.
     pub measure_kl: f64,
+}
+
+/// How a delta was learned.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LearnedReport {
+    /// What ran.
+    pub solver: Solver,
+    /// The residual to which the delta is added.
+    pub inject: usize,
+    /// Passes: evaluations of loss and gradient.
+    pub iterations: usize,
+    /// The loss at each pass.
+    pub losses: Vec<f64>,
+    /// The loss of the delta that is used.
+    pub final_loss: f64,
+    /// Euclidean norm of the delta.
+    pub delta_norm: f64,
+    /// And of each of its rows.
+    pub delta_norms: Vec<f32>,
+    /// Why it ended.
+    pub stop: Stop,
 }
 
 /// What replay did to one prompt.
@@ -101,6 +128,10 @@ pub struct Report {
     pub images: usize,
     /// One entry per policy layer; empty if replay did not get that far.
     pub layers: Vec<LayerReport>,
+    /// With strategy `learned`, if it came to that.
+    pub learned: Option<LearnedReport>,
+    /// 1 if nothing was computed, since an earlier prompt began the same.
+    pub cache_hits: usize,
     /// Wall-clock times.
     pub milliseconds: Milliseconds,
 }

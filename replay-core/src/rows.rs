@@ -22,11 +22,32 @@ impl Grid {
     }
 }
 
+/// The identity of an image's content: a blake3 hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ImageContent([u8; 32]);
+
+impl ImageContent {
+    /// Of its pixels, together with how they are laid out: the same bytes in another shape or colour type are another image.
+    pub fn of(width: u32, height: u32, colour: &str, pixels: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&width.to_le_bytes()).update(&height.to_le_bytes());
+        hasher.update(&(colour.len() as u64).to_le_bytes()).update(colour.as_bytes()).update(pixels);
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    /// The hash.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 /// One image (or clip) of the prompt, in prompt order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Image {
     /// Its visual tokens.
     pub grid: Grid,
+    /// Its identity.
+    pub content: ImageContent,
 }
 
 /// Which piece of which image a visual row stands for.
@@ -74,7 +95,7 @@ impl PromptMap {
         images: Vec<Image>,
     ) -> Result<Self> {
         let expected: usize = images.iter().map(|image| image.grid.tokens()).sum();
-        let mut labels = images.iter().enumerate().flat_map(|(image, Image { grid })| {
+        let mut labels = images.iter().enumerate().flat_map(|(image, Image { grid, .. })| {
             let grid = *grid;
             (0..grid.tokens()).map(move |i| VisualLabel {
                 image,
@@ -144,7 +165,7 @@ mod tests {
     const PAD: u32 = 9;
 
     fn image(frames: usize, rows: usize, columns: usize) -> Image {
-        Image { grid: Grid { frames, rows, columns } }
+        Image { grid: Grid { frames, rows, columns }, content: ImageContent::of(1, 1, "", &[]) }
     }
 
     #[test]

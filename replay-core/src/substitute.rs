@@ -1,4 +1,5 @@
-//! Step 3: selected rows of the base's residual stream take the place of the RLVR model's in its prefill.
+//! Step 3: what is done to rows of the RLVR model's residual stream in its prefill: the base's take their place, or a learned delta is
+//! added.
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
@@ -8,20 +9,33 @@ use crate::lens::select_rows;
 use crate::rank::{Selection, edited_residual};
 use crate::{Activations, Error, Result};
 
-/// The rows of one residual that are replaced.
+/// What happens to the rows of an edit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    /// The values take their place; less than 1 mixes with the row that the prefill has there.
+    Replace {
+        /// The share of the values.
+        blend: f64,
+    },
+    /// The values are added to them.
+    Add,
+}
+
+/// The rows of one residual that are edited.
 #[derive(Debug, Clone)]
 pub struct LayerEdit {
     /// Positions in the prompt, ascending.
     pub rows: Vec<usize>,
-    /// The base's rows, `[selected, hidden]`.
+    /// `[rows, hidden]`.
     pub values: Tensor,
+    /// What they do.
+    pub change: Change,
 }
 
 /// All edits of one prompt, by the residual they apply to.
 #[derive(Debug, Clone)]
 pub struct Edits {
     layers: BTreeMap<usize, LayerEdit>,
-    blend: f64,
 }
 
 impl Edits {
@@ -34,9 +48,23 @@ impl Edits {
         for layer in selection.layers.iter().filter(|layer| !layer.rows.is_empty()) {
             let residual = edited_residual(layer.layer, alignment);
             let values = select_rows(base.residual(residual)?, &layer.rows)?;
-            layers.insert(residual, LayerEdit { rows: layer.rows.clone(), values });
+            layers.insert(residual, LayerEdit { rows: layer.rows.clone(), values, change: Change::Replace { blend } });
         }
-        Ok(Self { layers, blend })
+        Ok(Self { layers })
+    }
+
+    /// A delta that is added to `residual[layer]`.
+    ///
+    /// # Shapes
+    /// `rows`: positions in the prompt, ascending; `delta`: `[rows, hidden]`.
+    pub fn delta(layer: usize, rows: Vec<usize>, delta: Tensor) -> Self {
+        Self { layers: BTreeMap::from([(layer, LayerEdit { rows, values: delta, change: Change::Add })]) }
+    }
+
+    /// Bytes of the values held.
+    pub fn bytes(&self) -> u64 {
+        let bytes = |edit: &LayerEdit| (edit.values.elem_count() * edit.values.dtype().size_in_bytes()) as u64;
+        self.layers.values().map(bytes).sum()
     }
 
     /// No row at all.
@@ -54,7 +82,7 @@ impl Edits {
         self.layers.keys().copied()
     }
 
-    /// `residual[layer]` of this prompt with its rows replaced; `None` if none are. Rows that are not selected come out bit for bit.
+    /// `residual[layer]` of this prompt with its rows edited; `None` if none are. Rows that are not selected come out bit for bit.
     ///
     /// # Shapes
     /// `hidden`: `[rows, hidden]` of the prompt (rows past it, generated ones, may follow); returns the same.
@@ -62,12 +90,12 @@ impl Edits {
     /// # Errors
     /// If `hidden` has fewer rows than the prompt, or another width.
     pub fn apply(&self, layer: usize, hidden: &Tensor) -> Result<Option<Tensor>> {
-        self.layers.get(&layer).map(|edit| edit.apply(hidden, self.blend)).transpose()
+        self.layers.get(&layer).map(|edit| edit.apply(hidden)).transpose()
     }
 }
 
 impl LayerEdit {
-    fn apply(&self, hidden: &Tensor, blend: f64) -> Result<Tensor> {
+    fn apply(&self, hidden: &Tensor) -> Result<Tensor> {
         let (rows, width) = hidden.dims2()?;
         let last = self.rows.last().copied().unwrap_or(0);
         if last >= rows || self.values.dim(1)? != width {
@@ -79,13 +107,18 @@ impl LayerEdit {
         }
         let index: Vec<u32> = self.rows.iter().map(|&row| row as u32).collect();
         let index = Tensor::new(index, hidden.device())?;
-        let base = self.values.to_device(hidden.device())?.to_dtype(hidden.dtype())?;
-        let values = if blend == 1.0 {
-            base
-        } else {
+        let given = self.values.to_device(hidden.device())?;
+        let values = match self.change {
+            Change::Replace { blend: 1.0 } => given.to_dtype(hidden.dtype())?,
             // Written as a step from the row itself, so that equal rows stay equal bit for bit.
-            let own = hidden.index_select(&index, 0)?;
-            (&own + ((base - &own)? * blend)?)?
+            Change::Replace { blend } => {
+                let own = hidden.index_select(&index, 0)?;
+                (&own + ((given.to_dtype(hidden.dtype())? - &own)? * blend)?)?
+            }
+            // In the delta's own precision: a small one would vanish in half precision before it is added.
+            Change::Add => {
+                (hidden.index_select(&index, 0)?.to_dtype(given.dtype())? + given)?.to_dtype(hidden.dtype())?
+            }
         };
         let index = index.unsqueeze(1)?.broadcast_as(values.shape())?.contiguous()?;
         Ok(hidden.contiguous()?.scatter(&index, &values.contiguous()?, 0)?)
@@ -146,6 +179,17 @@ mod tests {
         assert!(difference.to_scalar::<f32>().unwrap() < 1e-6);
         let same = edits(&own, vec![0, 1, 2], Alignment::Aligned, 0.3).apply(3, &own).unwrap().unwrap();
         assert_eq!(bits(&same), bits(&own));
+    }
+
+    #[test]
+    fn a_delta_is_added_to_its_rows_alone() {
+        let (own, delta) = (random(4), random(2));
+        let got = Edits::delta(0, vec![1, 3], delta.clone()).apply(0, &own).unwrap().unwrap();
+        assert_eq!(bits(&got)[0], bits(&own)[0]);
+        let sum = (own.i(3).unwrap() + delta.i(1).unwrap()).unwrap();
+        assert_eq!(got.i(3).unwrap().to_vec1::<f32>().unwrap(), sum.to_vec1::<f32>().unwrap());
+        let nothing = Edits::delta(0, vec![1, 3], delta.zeros_like().unwrap()).apply(0, &own).unwrap().unwrap();
+        assert_eq!(bits(&nothing), bits(&own));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::learned::Learned;
 use crate::lens::StreamedLens;
 use crate::{Error, ReplayBackend, Replayer, Result, Role};
 
@@ -12,7 +13,8 @@ use crate::{Error, ReplayBackend, Replayer, Result, Role};
 /// # Shapes
 /// `token_ids` `[rows]` and `visual_rows` `[visual]`, u32; `residual.base.{j}`, `residual.rlvr.{j}` `[rows, hidden]` and
 /// `entropy.base.{j}`, `entropy.rlvr.{j}` `[rows]`, f32, of clean passes over all rows whatever the policy ranks, for `j` from 0 to the
-/// last residual that is ranked; `mask` `[policy layers, rows]`, u8; whoever runs the real prefill adds `logprobs.plain` and
+/// last residual that is ranked; `mask` `[policy layers, rows]`, u8; with strategy `learned`, `learned.delta` `[visual, hidden]` and
+/// `learned.losses` `[iterations]`; whoever runs the real prefill adds `logprobs.plain` and
 /// `logprobs.replayed` `[vocabulary]`, natural logarithms for the first generated token.
 #[derive(Debug, Clone, Default)]
 pub struct Trace {
@@ -36,6 +38,19 @@ impl Trace {
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         candle_core::safetensors::save(&self.tensors, path).map_err(Error::from)
+    }
+}
+
+impl Trace {
+    /// Adds what was learned: `learned.delta` `[visual, hidden]` and `learned.losses` `[iterations]`, f32.
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn insert_learned(&mut self, learned: &Learned) -> Result<()> {
+        let losses: Vec<f32> = learned.losses.iter().map(|&loss| loss as f32).collect();
+        self.insert("learned.losses", Tensor::new(losses, &Device::Cpu)?);
+        self.insert("learned.delta", learned.delta.to_device(&Device::Cpu)?.contiguous()?);
+        Ok(())
     }
 }
 

@@ -4,21 +4,24 @@ use std::sync::{Arc, Mutex};
 
 use mistralrs_core::forward_hook::{self, Observer};
 use mistralrs_core::{Pipeline, Response};
-use replay_core::config::{Config, MAX_LAYERS, Replay};
+use replay_core::config::{Config, MAX_LAYERS, Replay, Strategy};
 use replay_core::conformance::{Observed, Plan};
-use replay_core::{ModelInfo, PairInfo, Replayer, Role};
+use replay_core::learned::Progress;
+use replay_core::{ModelInfo, PairInfo, ReplayCache, Replayer, Role};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backend::Bound;
-use crate::directive::{Directive, Order, RequestReport};
+use crate::backend::{Bound, Decoders, TestedDecoder};
+use crate::decoder::EngineDecoder;
+use crate::directive::{Directive, Listeners, Order, RequestReport};
 use crate::error::AttachError;
 use crate::families::Family;
 use crate::hook::Hook;
 use crate::lens::EngineLens;
 use crate::load::{Loaded, load};
 use crate::pair::{self, ModelFiles};
-use crate::self_test::self_test;
+use crate::self_test::{self_test, test_prefix};
+use crate::fingerprint;
 use crate::source::ModelSource;
 use crate::table::EngineTable;
 
@@ -48,9 +51,31 @@ impl Attached {
     /// Says what the request that answers on this channel asks for; call it before sending the request. The report arrives with
     /// the request's prefill (never, if it is not prefilled).
     pub fn direct(&self, channel: &mpsc::Sender<Response>, directive: Directive) -> oneshot::Receiver<RequestReport> {
+        self.direct_with_progress(channel, directive, None)
+    }
+
+    /// The same, for someone who also wants to hear of each pass of learning.
+    pub fn direct_with_progress(
+        &self,
+        channel: &mpsc::Sender<Response>,
+        directive: Directive,
+        progress: Option<mpsc::UnboundedSender<Progress>>,
+    ) -> oneshot::Receiver<RequestReport> {
         let (sender, receiver) = oneshot::channel();
-        self.hook.orders.add(channel, Order::Replay(directive, Some(sender)));
+        self.hook.orders.add(channel, Order::Replay(directive, Listeners { report: Some(sender), progress }));
         receiver
+    }
+
+    /// With strategy `learned`: how far the differentiable decoders of base and RLVR model were from the engine's own at start-up, as the
+    /// largest difference of a residual over its largest value.
+    pub fn prefix_distances(&self) -> Option<(f32, f32)> {
+        let decoders = self.hook.bound.decoders.as_ref()?;
+        Some((decoders.base.distance, decoders.rlvr.distance))
+    }
+
+    /// What is kept for prompts that begin like an earlier one.
+    pub fn cache(&self) -> &ReplayCache {
+        &self.hook.bound.cache
     }
 
     /// For the conformance kit: before the request that answers on this channel is prefilled, runs a plan in place of replay.
@@ -146,6 +171,8 @@ pub(crate) struct Base {
     layers: usize,
     loaded: Arc<Mutex<Loaded>>,
     lens: Arc<EngineLens>,
+    /// With strategy `learned`.
+    decoder: Option<TestedDecoder>,
     info: ModelInfo,
 }
 
@@ -166,6 +193,10 @@ impl Base {
             // Before minutes of loading.
             let (base, rlvr) = (ModelFiles::read(Role::Base, &source)?, ModelFiles::read(Role::Rlvr, &rlvr)?);
             let family = pair::check(&base, &rlvr)?;
+            if config.replay.strategy == Strategy::Learned && family.decoder.is_none() {
+                let known = Family::differentiable();
+                return Err(AttachError::NotDifferentiable { architecture: family.architecture, known });
+            }
             fits(config, family.size(&rlvr.config, "num_hidden_layers")?)?;
         }
 
@@ -180,6 +211,7 @@ impl Base {
         let mut pipeline = loaded.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
         let (lens, dtype) = lens(&mut *pipeline, family, &files.config, Role::Base)?;
         self_test(&mut *pipeline, Role::Base, layers, hidden)?;
+        let decoder = decoder(&mut *pipeline, family, &files.config, &config.replay, Role::Base)?;
         drop(pipeline);
         let info = ModelInfo {
             id: config.pair.base.clone(),
@@ -189,10 +221,11 @@ impl Base {
             hidden,
             vocabulary: lens.vocabulary_rows(),
             dtype,
+            fingerprint: weights(Role::Base, &source)?,
         };
         let (replay, loaded) = (config.replay.clone(), Arc::new(Mutex::new(loaded)));
         let rlvr_name = config.pair.rlvr.clone();
-        Ok(Self { replay, rlvr, rlvr_name, files, family, layers, loaded, lens: Arc::new(lens), info })
+        Ok(Self { replay, rlvr, rlvr_name, files, family, layers, loaded, lens: Arc::new(lens), decoder, info })
     }
 
     /// Checks that this pipeline and the base are a pair, and prepares the hook.
@@ -212,7 +245,10 @@ impl Base {
             hidden,
             vocabulary: lens.vocabulary_rows(),
             dtype,
+            fingerprint: weights(Role::Rlvr, &self.rlvr)?,
         };
+        let rlvr_decoder = decoder(pipeline, self.family, &files.config, &self.replay, Role::Rlvr)?;
+        let decoders = self.decoder.clone().zip(rlvr_decoder).map(|(base, rlvr)| Decoders { base, rlvr });
         let pair = PairInfo { base: ModelInfo { loaded_layers: self.layers, ..self.info.clone() }, rlvr };
         replayer.check_depth(&pair)?;
         let bound = Bound {
@@ -223,6 +259,8 @@ impl Base {
             rlvr_lens: Arc::new(lens),
             placeholders: family.placeholder_ids(&files.config),
             merge: family.merge(&files.config),
+            decoders,
+            cache: ReplayCache::new(self.replay.cache.max_bytes),
         };
         Ok(Attached { hook: Arc::new(Hook::new(bound)) })
     }
@@ -232,13 +270,7 @@ impl Base {
 fn fits(config: &Config, decoder_layers: usize) -> Result<(), AttachError> {
     match Replayer::new(&config.replay, decoder_layers) {
         Ok(_) => Ok(()),
-        Err(error) => {
-            let key = match config.replay.layers.policy_layers(decoder_layers) {
-                Err(_) => "replay.layers",
-                Ok(_) => "replay.strategy",
-            };
-            Err(config.refuse(key, &error.to_string(), None).into())
-        }
+        Err(error) => Err(config.refuse("replay.layers", &error.to_string(), None).into()),
     }
 }
 
@@ -253,6 +285,28 @@ fn truncate(text: &str, needed: usize) -> Result<String, String> {
     let Ok(family) = Family::of(&config) else { return Ok(text.into()) };
     let decoder_layers = family.size(&config, "num_hidden_layers").map_err(|e| e.to_string())?;
     family.truncated(text, loaded_layers(family, &config, decoder_layers, needed))
+}
+
+fn weights(role: Role, source: &ModelSource) -> Result<String, AttachError> {
+    fingerprint::of(source).map_err(|e| AttachError::Load { role, id: source.id.clone(), why: e.to_string() })
+}
+
+/// The differentiable decoder that strategy `learned` needs, tested against the engine.
+fn decoder(
+    pipeline: &mut dyn Pipeline,
+    family: &'static Family,
+    config: &Value,
+    replay: &Replay,
+    role: Role,
+) -> Result<Option<TestedDecoder>, AttachError> {
+    if replay.strategy != Strategy::Learned {
+        return Ok(None);
+    }
+    let Some(weights) = pipeline.model_weights() else { return Ok(None) };
+    let decoder = Arc::new(EngineDecoder::new(family, config, &weights, role)?);
+    let layers = replay.learned.inject..replay.layers.highest().map_or(1, |highest| highest + 1);
+    let distance = test_prefix(pipeline, family, config, &decoder, layers, role)?;
+    Ok(Some(TestedDecoder { decoder, distance }))
 }
 
 fn lens(

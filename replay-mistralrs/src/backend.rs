@@ -1,14 +1,22 @@
 //! One prompt in mistral.rs, as the core sees it.
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use image::DynamicImage;
 use mistralrs_core::forward_hook::{PromptCall, PromptRow};
+use replay_core::learned::{Differentiable, Progress};
 use replay_core::lens::LogitLens;
 use replay_core::substitute::Edits;
-use replay_core::{Activations, Error, Grid, Image, PairInfo, PromptMap, ReplayBackend, Replayer, Result, Role};
+use replay_core::{
+    Activations, Error, Grid, Image, ImageContent, PairInfo, PromptMap, ReplayBackend, ReplayCache, Replayer, Result, Role,
+};
+use tokio::sync::mpsc::UnboundedSender;
 
+use crate::decoder::EngineDecoder;
 use crate::lens::EngineLens;
 use crate::load::Loaded;
+use crate::prefix::{needed, prefix};
 use crate::tap::CaptureTap;
 
 /// A pipeline and its base, ready to be replayed.
@@ -21,25 +29,62 @@ pub(crate) struct Bound {
     pub(crate) rlvr_lens: Arc<EngineLens>,
     pub(crate) placeholders: Vec<u32>,
     pub(crate) merge: usize,
+    /// With strategy `learned`.
+    pub(crate) decoders: Option<Decoders>,
+    pub(crate) cache: ReplayCache,
+}
+
+/// Both models' decoders, differentiable.
+#[derive(Clone)]
+pub(crate) struct Decoders {
+    pub(crate) base: TestedDecoder,
+    pub(crate) rlvr: TestedDecoder,
+}
+
+/// A decoder, and how far its residuals were from the engine's at start-up, relative to the largest.
+#[derive(Clone)]
+pub(crate) struct TestedDecoder {
+    pub(crate) decoder: Arc<EngineDecoder>,
+    pub(crate) distance: f32,
+}
+
+/// How a picture's pixels are laid out, and what they are.
+fn content(image: &DynamicImage) -> ImageContent {
+    ImageContent::of(image.width(), image.height(), &format!("{:?}", image.color()), image.as_bytes())
 }
 
 impl Bound {
     /// The labelled rows of one sequence's prompt.
-    pub(crate) fn map(&self, row: &PromptRow) -> Result<PromptMap> {
-        let grids = row.image_grid_thw.as_deref().unwrap_or(&[]);
-        let images = grids.iter().map(|grid| self.image(grid)).collect::<Result<Vec<_>>>()?;
-        let prompt = row.tokens.get(..row.prompt_len).unwrap_or(&row.tokens);
-        PromptMap::new(row.sequence, prompt, |token| self.placeholders.contains(&token), images)
+    pub(crate) fn map(&self, row: &PromptRow, pictures: &[DynamicImage]) -> Result<PromptMap> {
+        prompt_map(row, pictures, &self.placeholders, self.merge)
     }
+}
 
-    /// Patches, as the engine counts them, to visual tokens.
-    fn image(&self, patches: &[u32]) -> Result<Image> {
-        let [frames, rows, columns] = patches else {
-            return Err(Error::engine(format!("an image grid of {patches:?} patches")));
-        };
-        let merged = |patches: &u32| *patches as usize / self.merge;
-        Ok(Image { grid: Grid { frames: *frames as usize, rows: merged(rows), columns: merged(columns) } })
+/// The labelled rows of one sequence's prompt.
+pub(crate) fn prompt_map(
+    row: &PromptRow,
+    pictures: &[DynamicImage],
+    placeholders: &[u32],
+    merge: usize,
+) -> Result<PromptMap> {
+    let grids = row.image_grid_thw.as_deref().unwrap_or(&[]);
+    if pictures.len() != grids.len() {
+        return Err(Error::engine(format!("{} images and {} image grids", pictures.len(), grids.len())));
     }
+    let images = grids.iter().zip(pictures).map(|(grid, picture)| image(grid, picture, merge));
+    let images = images.collect::<Result<Vec<_>>>()?;
+    let prompt = row.tokens.get(..row.prompt_len).unwrap_or(&row.tokens);
+    PromptMap::new(row.sequence, prompt, |token| placeholders.contains(&token), images)
+}
+
+/// Patches, as the engine counts them, to visual tokens.
+fn image(patches: &[u32], picture: &DynamicImage, merge: usize) -> Result<Image> {
+    let [frames, rows, columns] = patches else {
+        return Err(Error::engine(format!("an image grid of {patches:?} patches")));
+    };
+    let merged = |patches: &u32| *patches as usize / merge;
+    let grid = Grid { frames: *frames as usize, rows: merged(rows), columns: merged(columns) };
+    Ok(Image { grid, content: content(picture) })
 }
 
 /// One sequence that is about to be prefilled.
@@ -48,7 +93,9 @@ pub(crate) struct EnginePrompt<'c, 'a, 'batch, 'seq> {
     pub(crate) call: &'c mut PromptCall<'a, 'batch, 'seq>,
     pub(crate) row: usize,
     pub(crate) map: PromptMap,
-    pub(crate) edits: Option<Edits>,
+    pub(crate) edits: Option<Arc<Edits>>,
+    /// Hears of each pass of learning.
+    pub(crate) listener: Option<UnboundedSender<Progress>>,
 }
 
 #[async_trait(?Send)]
@@ -63,7 +110,7 @@ impl ReplayBackend for EnginePrompt<'_, '_, '_, '_> {
 
     async fn capture(&mut self, role: Role, layers: &[usize]) -> Result<Activations> {
         if self.call.cancelled(self.row) {
-            return Err(Error::Unavailable("the client went away".into()));
+            return Err(Error::Cancelled);
         }
         let tap = Arc::new(CaptureTap::new(layers, self.map.len()));
         let pass = match role {
@@ -85,7 +132,24 @@ impl ReplayBackend for EnginePrompt<'_, '_, '_, '_> {
         }
     }
 
-    async fn substitute(&mut self, edits: Edits) -> Result<()> {
+    async fn differentiable(&mut self, role: Role, layers: Range<usize>) -> Result<Option<Box<dyn Differentiable>>> {
+        let Some(decoders) = &self.bound.decoders else { return Ok(None) };
+        let decoder = match role {
+            Role::Base => decoders.base.decoder.clone(),
+            Role::Rlvr => decoders.rlvr.decoder.clone(),
+        };
+        let captured = self.capture(role, &needed(&decoder, &layers)).await?;
+        Ok(Some(Box::new(prefix(&decoder, &self.map, layers, &captured)?)))
+    }
+
+    fn progress(&mut self, progress: Progress) -> bool {
+        if let Some(listener) = &self.listener {
+            let _ = listener.send(progress);
+        }
+        !self.call.cancelled(self.row)
+    }
+
+    async fn substitute(&mut self, edits: Arc<Edits>) -> Result<()> {
         self.edits = Some(edits);
         Ok(())
     }

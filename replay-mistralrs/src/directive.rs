@@ -3,6 +3,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mistralrs_core::Response;
 use replay_core::conformance::{Observed, Plan};
+use replay_core::learned::Progress;
 use replay_core::{Report, Trace};
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,8 +22,17 @@ pub enum Mode {
 pub struct Directive {
     /// Whether it is replayed.
     pub mode: Mode,
-    /// Also write down every intermediate. Costs clean passes of both models and the lens over all rows.
+    /// Also write down every intermediate, and what was learned. Costs clean passes of both models and the lens over all rows.
     pub trace: bool,
+}
+
+/// Who hears what of one request.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    /// The report.
+    pub(crate) report: Option<oneshot::Sender<RequestReport>>,
+    /// Each pass of learning.
+    pub(crate) progress: Option<mpsc::UnboundedSender<Progress>>,
 }
 
 /// What replay did to one request.
@@ -36,7 +46,7 @@ pub struct RequestReport {
 
 /// What is done before the prefill of one request, and who hears of it.
 pub(crate) enum Order {
-    Replay(Directive, Option<oneshot::Sender<RequestReport>>),
+    Replay(Directive, Listeners),
     /// A plan of the conformance kit, in place of replay.
     Plan(Plan, oneshot::Sender<replay_core::Result<Observed>>),
 }
@@ -64,7 +74,7 @@ impl Orders {
         let same = |entry: &Entry| entry.channel.upgrade().is_some_and(|other| other.same_channel(channel));
         match entries.iter().position(same) {
             Some(index) => entries.swap_remove(index).order,
-            None => Order::Replay(Directive::default(), None),
+            None => Order::Replay(Directive::default(), Listeners::default()),
         }
     }
 }
@@ -86,7 +96,7 @@ mod tests {
         let (mine, _keep) = mpsc::channel(1);
         let (other, _keep_other) = mpsc::channel(1);
         let off = Directive { mode: Mode::Off, trace: true };
-        orders.add(&mine, Order::Replay(off, None));
+        orders.add(&mine, Order::Replay(off, Listeners::default()));
         assert_eq!(directive(orders.take(&other)), Directive::default());
         assert_eq!(directive(orders.take(&mine.clone())), off);
         assert_eq!(directive(orders.take(&mine)), Directive::default());
@@ -97,7 +107,7 @@ mod tests {
         let orders = Orders::default();
         for _ in 0..10 {
             let (channel, _) = mpsc::channel(1);
-            orders.add(&channel, Order::Replay(Directive::default(), None));
+            orders.add(&channel, Order::Replay(Directive::default(), Listeners::default()));
         }
         assert!(orders.0.lock().unwrap().len() <= 1);
     }

@@ -27,6 +27,14 @@ pub enum AttachError {
         /// The architectures there are.
         known: Vec<&'static str>,
     },
+    /// The architecture has no differentiable decoder.
+    #[error("strategy \"learned\" cannot be done for architecture {architecture}; it can for: {}", known.join(", "))]
+    NotDifferentiable {
+        /// The architecture in `config.json`.
+        architecture: &'static str,
+        /// The architectures it can be done for.
+        known: Vec<&'static str>,
+    },
     /// The two models do not belong together.
     #[error("the models are not a pair:{}", list(.0))]
     NotAPair(Vec<Mismatch>),
@@ -36,6 +44,9 @@ pub enum AttachError {
     /// The pipeline is of a kind that cannot be replayed.
     #[error("{0}")]
     Pipeline(String),
+    /// Weights could not be read.
+    #[error("a model's weights cannot be read: {0}")]
+    Weights(#[from] candle_core::Error),
     /// The taps do not see what they should, or the policy does not fit the models.
     #[error(transparent)]
     Replay(#[from] replay_core::Error),

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mistralrs_core::forward_hook::{LayerTap, PromptCall, PromptHook, PromptRow};
 use replay_core::config::OnError;
 use replay_core::conformance::{Observed, Plan};
-use replay_core::{Error, Report, Status};
+use replay_core::learned::Progress;
+use replay_core::{Error, Replayed, Report, Status};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::backend::{Bound, EnginePrompt};
 use crate::decisions::{Decision, Decisions};
-use crate::directive::{Directive, Mode, Order, Orders, RequestReport};
+use crate::directive::{Directive, Listeners, Mode, Order, Orders, RequestReport};
 use crate::edit::EditTap;
 
 /// The hook of one pipeline.
@@ -45,9 +47,9 @@ impl Hook {
                 let _ = recipient.send(observed);
                 decision
             }
-            Order::Replay(directive, recipient) => {
+            Order::Replay(directive, Listeners { report: recipient, progress }) => {
                 // One sequence's trouble must not reach the others of its batch.
-                let outcome = catch_unwind(AssertUnwindSafe(|| self.replay(call, index, row, directive)))
+                let outcome = catch_unwind(AssertUnwindSafe(|| self.replay(call, index, row, directive, progress)))
                     .unwrap_or_else(|_| Err(Error::engine("replay panicked")));
                 let (decision, report) = match outcome {
                     Ok(decided) => decided,
@@ -72,10 +74,9 @@ impl Hook {
         if plan.0.is_empty() {
             return Ok((Decision::Leave, Observed::default()));
         }
-        let map = self.bound.map(row)?;
-        let mut prompt = EnginePrompt { bound: &self.bound, call, row: index, map, edits: None };
+        let mut prompt = self.prompt(call, index, row, None)?;
         let observed = pollster::block_on(plan.run(&mut prompt))?;
-        let decision = prompt.edits.map_or(Decision::Leave, |edits| Decision::Edit(Arc::new(edits)));
+        let decision = prompt.edits.map_or(Decision::Leave, Decision::Edit);
         Ok((decision, observed))
     }
 
@@ -85,6 +86,7 @@ impl Hook {
         index: usize,
         row: &PromptRow,
         directive: Directive,
+        progress: Option<UnboundedSender<Progress>>,
     ) -> replay_core::Result<(Decision, RequestReport)> {
         if row.images == 0 && row.image_grid_thw.is_none() {
             return Ok((Decision::Leave, self.passthrough("the prompt has no image")));
@@ -99,22 +101,35 @@ impl Hook {
                     .into(),
             ));
         }
-        let map = self.bound.map(row)?;
-        let mut prompt = EnginePrompt { bound: &self.bound, call, row: index, map, edits: None };
+        let mut prompt = self.prompt(call, index, row, progress)?;
         // No future here ever waits: the engine's thread is ours until the real prefill.
-        let trace = match directive.trace {
+        let mut trace = match directive.trace {
             true => Some(pollster::block_on(self.bound.replayer.trace(&mut prompt))?),
             false => None,
         };
-        let report = match off {
-            true => self.bound.replayer.passthrough("off for this request"),
-            false => pollster::block_on(self.bound.replayer.replay(&mut prompt))?,
+        let Replayed { report, learned } = match off {
+            true => Replayed { report: self.bound.replayer.passthrough("off for this request"), learned: None },
+            false => pollster::block_on(self.bound.replayer.replay(&mut prompt, Some(&self.bound.cache)))?,
         };
+        if let (Some(trace), Some(learned)) = (&mut trace, &learned) {
+            trace.insert_learned(learned)?;
+        }
         let decision = match prompt.edits {
-            Some(edits) if report.status == Status::Replayed => Decision::Edit(Arc::new(edits)),
+            Some(edits) if report.status == Status::Replayed => Decision::Edit(edits),
             _ => Decision::Leave,
         };
         Ok((decision, RequestReport { report, trace }))
+    }
+
+    fn prompt<'c, 'a, 'batch, 'seq>(
+        &'c self,
+        call: &'c mut PromptCall<'a, 'batch, 'seq>,
+        index: usize,
+        row: &PromptRow,
+        listener: Option<UnboundedSender<Progress>>,
+    ) -> replay_core::Result<EnginePrompt<'c, 'a, 'batch, 'seq>> {
+        let map = self.bound.map(row, call.images(index))?;
+        Ok(EnginePrompt { bound: &self.bound, call, row: index, map, edits: None, listener })
     }
 
     fn refuse(&self, error: &Error) -> (Decision, RequestReport) {

@@ -17,14 +17,17 @@
 mod attach;
 mod backend;
 mod decisions;
+mod decoder;
 mod directive;
 mod edit;
 mod error;
 pub mod families;
+mod fingerprint;
 mod hook;
 mod lens;
 mod load;
 mod pair;
+mod prefix;
 mod self_test;
 mod session;
 mod source;

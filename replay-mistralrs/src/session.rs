@@ -12,6 +12,7 @@ use mistralrs_core::{
 };
 use replay_core::config::Config;
 use replay_core::conformance::{Observed, Plan};
+use replay_core::learned::Progress;
 use replay_core::{Report, Role, Trace};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -135,7 +136,22 @@ impl Session {
     /// # Errors
     /// If the request cannot be answered, or fails.
     pub async fn ask(&self, prompt: Prompt, sampling: Sampling, directive: Directive) -> Result<Answer, AskError> {
-        let direct = |channel: &_| self.replay.as_ref().map(|replay| replay.direct(channel, directive));
+        self.ask_with_progress(prompt, sampling, directive, None).await
+    }
+
+    /// The same, for someone who also wants to hear of each pass of learning.
+    ///
+    /// # Errors
+    /// If the request cannot be answered, or fails.
+    pub async fn ask_with_progress(
+        &self,
+        prompt: Prompt,
+        sampling: Sampling,
+        directive: Directive,
+        progress: Option<mpsc::UnboundedSender<Progress>>,
+    ) -> Result<Answer, AskError> {
+        let replay = self.replay.as_ref();
+        let direct = |channel: &_| replay.map(|replay| replay.direct_with_progress(channel, directive, progress));
         let (mut answer, report) = self.answer(prompt, sampling, direct).await?;
         if let Some(report) = report.and_then(|mut report| report.try_recv().ok()) {
             answer.replay = Some(report.report);

@@ -1,7 +1,7 @@
 //! Pair and report as tables for a terminal.
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
-use replay_core::{PairInfo, Report, Status};
+use replay_core::{LearnedReport, PairInfo, Report, Status};
 
 /// An empty table.
 pub fn table<const N: usize>(header: [&str; N]) -> Table {
@@ -39,7 +39,7 @@ pub fn pair(pair: &PairInfo) -> Table {
 pub fn layers(report: &Report) -> Table {
     let mut table = table([
         "layer",
-        "edited residual",
+        "residual",
         "ranked rows",
         "selected",
         "entropy min",
@@ -71,11 +71,21 @@ pub fn layers(report: &Report) -> Table {
     table
 }
 
+/// How a delta was learned, in one line.
+pub fn learned(learned: &LearnedReport, milliseconds: f64) -> String {
+    let first = learned.losses.first().copied().unwrap_or(f64::NAN);
+    format!(
+        "learned by {} in {} passes ({milliseconds:.0} ms): loss {first:.3e} to {:.3e}, |delta| {:.3e} at residual[{}]; {}",
+        learned.solver, learned.iterations, learned.final_loss, learned.delta_norm, learned.inject, learned.stop
+    )
+}
+
 /// How replay ended, in one line.
 pub fn status(report: &Report) -> String {
+    let from = if report.cache_hits > 0 { ", from the cache" } else { "" };
     match report.status {
         Status::Replayed => format!(
-            "replayed: {} rows over {} policy layers, of {} visual rows in a prompt of {}",
+            "replayed{from}: {} rows over {} policy layers, of {} visual rows in a prompt of {}",
             report.selected(),
             report.layers.len(),
             report.visual_rows,

@@ -16,13 +16,19 @@ struct Seen {
 #[derive(Debug)]
 pub(crate) struct CaptureTap {
     layers: Vec<usize>,
-    rows: usize,
+    /// `None`: whatever the pass has.
+    rows: Option<usize>,
     seen: Mutex<Seen>,
 }
 
 impl CaptureTap {
     pub(crate) fn new(layers: &[usize], rows: usize) -> Self {
-        Self { layers: layers.to_vec(), rows, seen: Mutex::default() }
+        Self { layers: layers.to_vec(), rows: Some(rows), seen: Mutex::default() }
+    }
+
+    /// Captures all rows of a pass whose length is not known yet.
+    pub(crate) fn whole(layers: &[usize]) -> Self {
+        Self { layers: layers.to_vec(), rows: None, seen: Mutex::default() }
     }
 
     fn last(&self) -> usize {
@@ -39,7 +45,8 @@ impl CaptureTap {
         if seen.taps != expected {
             return Err(Error::Taps { role, expected, saw: seen.taps });
         }
-        let mut activations = Activations::new(role, self.rows);
+        let all = seen.residuals.values().next().map_or(Ok(0), |residual| residual.dim(0))?;
+        let mut activations = Activations::new(role, self.rows.unwrap_or(all));
         for (layer, residual) in seen.residuals {
             activations.insert(layer, residual)?;
         }
@@ -57,7 +64,9 @@ impl LayerTap for CaptureTap {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.taps += 1;
         if self.layers.contains(&site.layer) {
-            seen.residuals.insert(site.layer, hidden.i(0)?.narrow(0, 0, self.rows)?);
+            let hidden = hidden.i(0)?;
+            let rows = self.rows.map_or_else(|| hidden.dim(0), Ok)?;
+            seen.residuals.insert(site.layer, hidden.narrow(0, 0, rows)?);
         }
         Ok(if site.layer >= self.last() { Flow::Stop } else { Flow::Continue })
     }

@@ -4,7 +4,8 @@ usage: check.py [NAME...]        all folders below tests/fixtures without names
 
 pixels   our patches against the transformers image processor
 pair     the pair written again from its seed (not for the kept one)
-golden   every tensor: integers and masks identical, floats to 1e-5 of the largest value; selections clearly decided
+golden   every tensor: integers and masks identical, floats to 1e-5 of the largest value; selections clearly decided; losses fall
+learned  the losses of published.py, relative to those of the golden
 decode   token ids identical, log-probabilities to 1e-5; no greedy choice is a close call
 """
 import json
@@ -19,6 +20,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 import decode
 import goldens
+import published
 import tiny_pair
 from fixtures import FIXTURES, ROOT
 from prompt import Prompter
@@ -85,7 +87,23 @@ def check_golden(folder):
         full = again["visual_rows"] if name.endswith("visual") else again["rows"]
         if not all(0 < n < full for n in counts):
             return float("inf"), f"{name} selects {counts} of {full}"
+    rising = [k for k, v in tensors.items() if k.endswith(".losses") and not (v.diff() < 0).all()]
+    if rising:
+        return float("inf"), f"rises: {rising}"
     return compare(tensors, load_file(folder / "golden.safetensors"))
+
+
+def check_learned(folder):
+    facts, golden = json.loads((folder / "golden.json").read_text()), load_file(folder / "golden.safetensors")
+    things = published.prepare(folder / "pair", [folder / p for p in facts["images"]], facts["prompt"], facts["system"])
+    assert facts["learned"]["top"] == published.TOP
+    worst = (0.0, "")
+    for alignment in ("aligned", "released"):
+        got = published.measure(*things, layers=facts["layers"], fraction=facts["fraction_of_max"], aligned=alignment == "aligned",
+                                learning_rate=facts["learned"]["learning_rate"], iterations=facts["learned"]["iterations"])
+        ratio = torch.tensor(got["losses"]) / golden[f"learned.{alignment}.losses"]
+        worst = max(worst, (difference(ratio, torch.ones_like(ratio)), alignment))
+    return worst
 
 
 def check_decode(folder):
@@ -106,7 +124,7 @@ def main():
     for name in sys.argv[1:] or FIXTURES:
         folder, spec = ROOT / name, FIXTURES[name]
         steps = {"pixels": lambda: check_pixels(folder), "golden": lambda: check_golden(folder),
-                 "decode": lambda: check_decode(folder)}
+                 "learned": lambda: check_learned(folder), "decode": lambda: check_decode(folder)}
         if not spec.get("kept"):
             steps["pair"] = lambda: check_pair(folder, spec["pair"])
         for step, run in steps.items():

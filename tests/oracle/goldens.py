@@ -8,7 +8,10 @@ log-probabilities per case, and next to it a JSON file with the arguments:
     substitute.released.all    rows with H_base below `below` and below H_rlvr, ranked at residual[k+1], swapped at residual[k]
     substitute.aligned.all     the same rows, swapped at residual[k+1]
     substitute.aligned.visual  visual rows with H_base at most `fraction` of the largest, swapped at residual[k+1]
-    learned.aligned|released   (--learned) the delta learned on the rows of the previous case
+    learned.aligned|released   (--learned) the delta learned on the rows of the previous case, `learned.mask`
+    learned.high               aligned, on the visual rows with H_base at least `fraction` of the largest
+    learned.all                aligned, on all visual rows
+    learned.middle             the delta added to residual[2], the loss at policy layer 2 alone, as released: where it is added
 
 Another implementation differs in the last digits, so every selection must be decided by at least --margin nats.
 """
@@ -24,6 +27,7 @@ from model import capture, entropy, forward, load, tapped
 from prompt import Prompter
 
 LEARNED = dict(learning_rate=10.0, iterations=25, top=50)
+MIDDLE = 2
 
 
 def lead_below(threshold, base, rlvr):
@@ -71,6 +75,15 @@ def substitute(rlvr, inputs, base_residuals, masks):
         return forward(rlvr, inputs)
 
 
+def alternatives(focused, high, visual):
+    """Per learned case the masks [layers, rows] and the arguments of `learn`. `high`: [layers, visual rows]."""
+    uncertain, middle = torch.zeros_like(focused), torch.zeros_like(focused)
+    uncertain[:, visual], middle[MIDDLE] = high, focused[MIDDLE]
+    return {"aligned": (focused, dict(aligned=True)), "released": (focused, dict(aligned=False)),
+            "high": (uncertain, dict(aligned=True)), "all": (visual.expand_as(focused), dict(aligned=True)),
+            "middle": (middle, dict(aligned=False, inject=MIDDLE))}
+
+
 def compute(pair, images, prompt, layers, system=None, below=None, fraction=None, need=0.002, learned=False):
     """(tensors, facts): what goes into the safetensors file and into the JSON file. Thresholds left out are searched."""
     base, rlvr = load(f"{pair}/base"), load(f"{pair}/rlvr")
@@ -101,9 +114,11 @@ def compute(pair, images, prompt, layers, system=None, below=None, fraction=None
         out[f"{name}.logprobs"] = substitute(rlvr, inputs, base_h, {k + shift: mask[k] for k in range(layers)})
     if learned:
         out["learned.mask"] = focused.to(torch.uint8)
-        for name in ("aligned", "released"):
-            delta, losses, logprobs = learn(base, rlvr, inputs, visual, base_h, focused, aligned=name == "aligned", **LEARNED)
+        for name, (mask, how) in alternatives(focused, lead_fraction(fraction, seen) <= 0, visual).items():
+            delta, losses, logprobs = learn(base, rlvr, inputs, visual, base_h, mask, **how, **LEARNED)
             out |= {f"learned.{name}.delta": delta, f"learned.{name}.losses": losses, f"learned.{name}.logprobs": logprobs}
+            if mask is not focused:  # one row per policy layer of the case, as a trace has it
+                out[f"learned.{name}.mask"] = mask[mask.any(-1)].to(torch.uint8)
     facts = dict(images=[Path(p).name for p in images], prompt=prompt, system=system, layers=layers, below=below,
                  base_below_rlvr=True, fraction_of_max=fraction, learned=LEARNED if learned else None, rows=len(ids),
                  visual_rows=int(visual.sum()), margin_nats={k: round(v, 5) for k, v in margins.items()},

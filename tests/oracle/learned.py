@@ -1,10 +1,10 @@
-"""The `learned` strategy, reference solver: gradient descent on a delta at the visual rows of residual[0]."""
+"""The `learned` strategy, reference solver: gradient descent on a delta at the visual rows of one residual."""
 import torch
 
 from model import forward, lens, tapped
 
 
-def learn(base, rlvr, inputs, visual, base_residuals, masks, *, aligned, learning_rate, iterations, top):
+def learn(base, rlvr, inputs, visual, base_residuals, masks, *, aligned, learning_rate, iterations, top, inject=0):
     """delta [visual, hidden], losses [iterations], log-probabilities of the first token with the delta in place.
 
     The loss at policy layer k compares the base at residual[k + 1] with RLVR at residual[k + 1] (aligned) or residual[k]
@@ -19,11 +19,11 @@ def learn(base, rlvr, inputs, visual, base_residuals, masks, *, aligned, learnin
                 best, tokens = lens(base, base_residuals[k + 1][mask]).topk(top, -1)
             goals.append((k + 1 if aligned else k, mask, tokens, best.log_softmax(-1)))
     seen = {}
-    add = {0: lambda h: h.index_add(1, rows, delta[None])}
+    add = {inject: lambda h: h.index_add(1, rows, delta[None])}
 
     def watch(j):
         def tap(h):
-            h = add[0](h) if j == 0 else h
+            h = add[inject](h) if j == inject else h
             seen[j] = h
             return h
         return tap

@@ -13,9 +13,9 @@ logging.disable_progress_bar()
 torch.set_num_threads(1)  # tiny matrices: threads cost more than they bring, and sums keep their order
 
 
-def load(folder):
-    """The model in f32 whatever its stored type, with plain attention, for forward passes only."""
-    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+def load(folder, attention="eager"):
+    """The model in f32 whatever its stored type, by default with plain attention, for forward passes only."""
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention).eval()
     return model.requires_grad_(False)
 
 

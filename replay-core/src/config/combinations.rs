@@ -12,16 +12,19 @@ use super::reader::{Given, Session, Slot};
 use super::replay::Replay;
 use super::resolve::GivenRule;
 use super::shape::Mismatch;
+use crate::rank::edited_residual;
 
 pub(super) fn check(raw: &RawReplay, rules: &[GivenRule], replay: &Replay, session: &mut Session) {
     one_rule(rules, session);
     threshold_per_layer(raw, rules, replay, session);
     certain_rows_from_the_low_end(raw, replay, session);
+    seed_of_a_random_mask(raw, replay, session);
     if is_known(&raw.strategy, raw) {
         match replay.strategy {
             Strategy::Learned => {
                 no_blend(raw, session);
                 visual_positions(raw, replay, session);
+                inject_in_front(raw, replay, session);
             }
             Strategy::Substitute => no_learned_settings(raw, session),
         }
@@ -124,6 +127,28 @@ fn visual_positions(raw: &RawReplay, replay: &Replay, session: &mut Session) {
     }
 }
 
+/// A delta changes only what comes after it.
+fn inject_in_front(raw: &RawReplay, replay: &Replay, session: &mut Session) {
+    let (Some(inject), Some(lowest)) = (raw.learned.inject.given(), replay.layers.lowest()) else { return };
+    let compared = edited_residual(lowest, replay.alignment);
+    if !is_known(&raw.layers, raw) || replay.learned.inject <= compared {
+        return;
+    }
+    let expected = format!("at most {compared}, the first residual that is compared");
+    let mismatch = Mismatch::new(inject.key.clone(), expected, inject.value.to_string())
+        .hint("the policy layers in front of it could not change: leave them out of `layers`");
+    session.report("replay.learned.inject", mismatch);
+}
+
+fn seed_of_a_random_mask(raw: &RawReplay, replay: &Replay, session: &mut Session) {
+    if let (Some(seed), true) = (raw.rank.seed.given(), replay.rank.keep != Keep::Random) {
+        let found = format!("`keep = \"{}\"`", replay.rank.keep);
+        let mismatch = Mismatch::new(seed.key.clone(), "`seed` with `keep = \"random\"` only", found)
+            .hint("remove `seed`, or set `keep = \"random\"`");
+        session.report("replay.rank.seed", mismatch);
+    }
+}
+
 fn no_learned_settings(raw: &RawReplay, session: &mut Session) {
     fn key<T>(slot: &Slot<T>) -> Option<Range<usize>> {
         slot.given().map(|Given { key, .. }| key.clone())
@@ -134,6 +159,11 @@ fn no_learned_settings(raw: &RawReplay, session: &mut Session) {
         ("learning_rate", key(&learned.learning_rate)),
         ("top_tokens", key(&learned.top_tokens)),
         ("normalize", key(&learned.normalize)),
+        ("solver", key(&learned.solver)),
+        ("tolerance", key(&learned.tolerance)),
+        ("time_budget_ms", key(&learned.time_budget_ms)),
+        ("inject", key(&learned.inject)),
+        ("activation_memory", key(&learned.activation_memory)),
     ];
     for (name, key) in given {
         let Some(key) = key else { continue };

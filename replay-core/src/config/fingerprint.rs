@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::layers::Layers;
-use super::names::Strategy;
+use super::names::{Keep, Strategy};
 use super::rank::{Below, Rule};
 use super::replay::Replay;
 
@@ -16,7 +16,7 @@ impl Replay {
     /// Two configurations that do the same have the same fingerprint, whether they were written by preset or by hand:
     /// the preset's name, comments, and settings without meaning for the strategy are left out, `layers = 2` equals
     /// `layers = [0, 1]`, and one threshold equals a list of equal ones. Left out as well: `on_error`, `measure_kl`,
-    /// `lens_memory` and the cache, none of which changes what is computed. The models and the adapter's own table
+    /// `lens_memory`, `activation_memory` and the cache, none of which changes what is computed. The models and the adapter's own table
     /// are not part of it; combine it with the fingerprints of the weights.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -33,6 +33,9 @@ impl Replay {
                 "base_below_rlvr": self.rank.base_below_rlvr,
             },
         });
+        if self.rank.keep == Keep::Random {
+            settings["rank"]["seed"] = json!(self.rank.seed);
+        }
         match self.strategy {
             Strategy::Substitute => settings["blend"] = number(self.blend),
             Strategy::Learned => {
@@ -41,6 +44,10 @@ impl Replay {
                     "learning_rate": number(self.learned.learning_rate),
                     "top_tokens": self.learned.top_tokens,
                     "normalize": self.learned.normalize,
+                    "solver": self.learned.solver,
+                    "tolerance": number(self.learned.tolerance),
+                    "time_budget_ms": self.learned.time_budget_ms,
+                    "inject": self.learned.inject,
                 });
             }
         }

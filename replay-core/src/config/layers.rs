@@ -39,6 +39,15 @@ impl Layers {
         }
     }
 
+    /// The lowest policy layer.
+    #[must_use]
+    pub fn lowest(&self) -> Option<usize> {
+        match self {
+            Self::First(count) => (*count > 0).then_some(0),
+            Self::List(list) => list.first().copied(),
+        }
+    }
+
     /// The highest policy layer: nothing above it has to be computed for capture or learning.
     #[must_use]
     pub fn highest(&self) -> Option<usize> {

@@ -37,6 +37,11 @@ impl Replay {
                 ("replay.learned.learning_rate", format!("{:?}", learned.learning_rate)),
                 ("replay.learned.top_tokens", learned.top_tokens.to_string()),
                 ("replay.learned.normalize", learned.normalize.to_string()),
+                ("replay.learned.solver", quoted(learned.solver.name())),
+                ("replay.learned.tolerance", format!("{:?}", learned.tolerance)),
+                ("replay.learned.time_budget_ms", learned.time_budget_ms.to_string()),
+                ("replay.learned.inject", learned.inject.to_string()),
+                ("replay.learned.activation_memory", size(learned.activation_memory)),
             ]);
         }
         rows.push(("replay.cache.max_bytes", size(self.cache.max_bytes)));

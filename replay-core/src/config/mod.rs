@@ -61,7 +61,7 @@ pub use adapter::AdapterTable;
 pub use error::{ConfigError, Problem};
 pub use keys::{Described, Fallback, Key, Table};
 pub use layers::{Layers, MAX_LAYERS, NoSuchLayer};
-pub use names::{Alignment, Keep, OnError, Positions, Preset, Strategy};
+pub use names::{Alignment, Keep, OnError, Positions, Preset, Solver, Strategy};
 pub use rank::{Below, Rank, Rule};
 pub use reference::{reference_markdown, table_markdown};
 pub use replay::{Cache, Learned, Replay};

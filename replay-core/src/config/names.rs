@@ -93,6 +93,18 @@ named_enum! {
 }
 
 named_enum! {
+    /// How a delta is found.
+    #[derive(Default)]
+    pub enum Solver {
+        /// Plain gradient descent: the paper's.
+        #[default]
+        GradientDescent = "gradient-descent",
+        /// L-BFGS with a backtracking line search: the same loss in a fraction of the passes.
+        Lbfgs = "lbfgs",
+    }
+}
+
+named_enum! {
     /// Which end of the entropy ranking is selected.
     #[derive(Default)]
     pub enum Keep {
@@ -101,6 +113,8 @@ named_enum! {
         Low = "low",
         /// The rows the base is least certain about: the paper's control, which hurts.
         High = "high",
+        /// As many rows as `low` would select, chosen at random (by `seed`): a control.
+        Random = "random",
     }
 }
 

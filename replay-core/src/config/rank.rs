@@ -15,6 +15,8 @@ pub struct Rank {
     /// Also require that the base is more certain than the RLVR model: `H_base < H_rlvr`, strictly. Costs a clean
     /// RLVR pass.
     pub base_below_rlvr: bool,
+    /// Which rows `keep = "random"` selects.
+    pub seed: u64,
 }
 
 /// The rule of a [`Rank`]. `H` is the entropy of one row at one policy layer, in nats.

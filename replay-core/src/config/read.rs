@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Pair;
 use super::keys;
 use super::layers::Layers;
-use super::names::{Alignment, Keep, OnError, Positions, Preset, Strategy};
+use super::names::{Alignment, Keep, OnError, Positions, Preset, Solver, Strategy};
 use super::rank::Below;
 use super::reader::{Session, Slot, TableReader};
 
@@ -42,6 +42,7 @@ pub(super) struct RawRank {
     pub(super) top: Slot<i64>,
     pub(super) keep: Slot<Keep>,
     pub(super) base_below_rlvr: Slot<bool>,
+    pub(super) seed: Slot<i64>,
 }
 
 /// The table `[replay.learned]` as it stands in the file.
@@ -51,6 +52,11 @@ pub(super) struct RawLearned {
     pub(super) learning_rate: Slot<f64>,
     pub(super) top_tokens: Slot<i64>,
     pub(super) normalize: Slot<bool>,
+    pub(super) solver: Slot<Solver>,
+    pub(super) tolerance: Slot<f64>,
+    pub(super) time_budget_ms: Slot<i64>,
+    pub(super) inject: Slot<i64>,
+    pub(super) activation_memory: Slot<u64>,
 }
 
 impl RawReplay {
@@ -131,6 +137,7 @@ fn rank(table: &mut TableReader<'_>) -> RawRank {
         top: table.key(&keys::TOP).slot(),
         keep: table.key(&keys::KEEP).slot(),
         base_below_rlvr: table.key(&keys::BASE_BELOW_RLVR).slot(),
+        seed: table.key(&keys::SEED).slot(),
     }
 }
 
@@ -140,5 +147,10 @@ fn learned(table: &mut TableReader<'_>) -> RawLearned {
         learning_rate: table.key(&keys::LEARNING_RATE).slot(),
         top_tokens: table.key(&keys::TOP_TOKENS).slot(),
         normalize: table.key(&keys::NORMALIZE).slot(),
+        solver: table.key(&keys::SOLVER).slot(),
+        tolerance: table.key(&keys::TOLERANCE).slot(),
+        time_budget_ms: table.key(&keys::TIME_BUDGET_MS).slot(),
+        inject: table.key(&keys::INJECT).slot(),
+        activation_memory: table.key(&keys::ACTIVATION_MEMORY).slot(),
     }
 }

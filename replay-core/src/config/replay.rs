@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::layers::Layers;
-use super::names::{Alignment, Keep, OnError, Positions, Preset, Strategy};
+use super::names::{Alignment, Keep, OnError, Positions, Preset, Solver, Strategy};
 use super::rank::{Rank, Rule};
 
 const MIB: u64 = 1 << 20;
@@ -43,7 +43,7 @@ pub struct Replay {
 /// Settings of strategy `learned`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Learned {
-    /// Steps of gradient descent, at least one.
+    /// Passes (evaluations of loss and gradient) at most, at least one: the steps of gradient descent.
     pub iterations: u32,
     /// Step size of gradient descent, above zero.
     pub learning_rate: f64,
@@ -51,6 +51,16 @@ pub struct Learned {
     pub top_tokens: usize,
     /// Divide the loss by the number of visual rows.
     pub normalize: bool,
+    /// How the delta is found.
+    pub solver: Solver,
+    /// End when a pass lowers the loss by less than this share of it; 0 never does.
+    pub tolerance: f64,
+    /// Begin no further pass after so many milliseconds; 0 is no limit.
+    pub time_budget_ms: u64,
+    /// The residual to which the delta is added: 0 is the paper's, others are its control.
+    pub inject: usize,
+    /// Bytes of a pass's intermediate values that may be kept for its way back; what does not fit is computed again.
+    pub activation_memory: u64,
 }
 
 /// The cache of captured and learned activations.
@@ -75,7 +85,7 @@ impl Replay {
             blend: 1.0,
             measure_kl: false,
             lens_memory: 64 * MIB,
-            rank: Rank { rule, keep: Keep::default(), base_below_rlvr: false },
+            rank: Rank { rule, keep: Keep::default(), base_below_rlvr: false, seed: 0 },
             learned: Learned::default(),
             cache: Cache::default(),
         }
@@ -85,7 +95,17 @@ impl Replay {
 impl Default for Learned {
     /// The published values.
     fn default() -> Self {
-        Self { iterations: 25, learning_rate: 10.0, top_tokens: 50, normalize: true }
+        Self {
+            iterations: 25,
+            learning_rate: 10.0,
+            top_tokens: 50,
+            normalize: true,
+            solver: Solver::default(),
+            tolerance: 0.0,
+            time_budget_ms: 0,
+            inject: 0,
+            activation_memory: 256 * MIB,
+        }
     }
 }
 

@@ -97,12 +97,18 @@ fn overlay(raw: &RawReplay, rules: &[GivenRule], replay: &mut Replay) {
     }
     put(&raw.rank.keep, &mut replay.rank.keep);
     put(&raw.rank.base_below_rlvr, &mut replay.rank.base_below_rlvr);
+    put(&raw.rank.seed.clone().map(i64::unsigned_abs), &mut replay.rank.seed);
     let learned = &mut replay.learned;
     let iterations = raw.learned.iterations.clone();
     put(&iterations.map(|count| u32::try_from(count).unwrap_or(u32::MAX)), &mut learned.iterations);
     put(&raw.learned.learning_rate, &mut learned.learning_rate);
     put(&raw.learned.top_tokens.clone().map(index), &mut learned.top_tokens);
     put(&raw.learned.normalize, &mut learned.normalize);
+    put(&raw.learned.solver, &mut learned.solver);
+    put(&raw.learned.tolerance, &mut learned.tolerance);
+    put(&raw.learned.time_budget_ms.clone().map(i64::unsigned_abs), &mut learned.time_budget_ms);
+    put(&raw.learned.inject.clone().map(index), &mut learned.inject);
+    put(&raw.learned.activation_memory, &mut learned.activation_memory);
     put(&raw.max_bytes, &mut replay.cache.max_bytes);
 }
 

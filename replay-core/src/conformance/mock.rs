@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use super::{Check, Maker, Observed, Plan, Prefill, Subject};
 use crate::lens::LogitLens;
 use crate::substitute::Edits;
-use crate::{Activations, Error, Grid, Image, ModelInfo, PairInfo, PromptMap, ReplayBackend, Result, Role};
+use crate::{Activations, Error, Grid, Image, ImageContent, ModelInfo, PairInfo, PromptMap, ReplayBackend, Result, Role};
 
 const LAYERS: usize = 5;
 const HIDDEN: usize = 8;
@@ -148,7 +148,7 @@ struct Mock {
     rlvr: Model,
     pair: PairInfo,
     prompts: [Vec<u32>; 2],
-    armed: HashMap<usize, Edits>,
+    armed: HashMap<usize, Arc<Edits>>,
 }
 
 impl Mock {
@@ -161,6 +161,7 @@ impl Mock {
             hidden: HIDDEN,
             vocabulary: VOCABULARY,
             dtype: "F32".into(),
+            fingerprint: format!("{id} {twins}"),
         };
         let prompt = |first: u32| {
             let images = [vec![first, 2], vec![PLACEHOLDER; 4], vec![3], vec![PLACEHOLDER; 2], vec![4, first + 5]];
@@ -234,7 +235,7 @@ impl Subject for Mock {
             if self.has(Fault::EditsForTheWholeBatch) {
                 edits = edits.or(batch.iter().find_map(|(other, _)| self.armed.get(other)));
             }
-            prefills[place].log_probs = self.forward(*prompt, edits, perturbed[place])?;
+            prefills[place].log_probs = self.forward(*prompt, edits.map(|edits| &**edits), perturbed[place])?;
         }
         if !self.has(Fault::EditsStayArmed) {
             self.armed.clear();
@@ -247,14 +248,17 @@ struct Backend<'a> {
     mock: &'a Mock,
     prompt: usize,
     map: PromptMap,
-    edits: Option<Edits>,
+    edits: Option<Arc<Edits>>,
     passes: usize,
     stopped: bool,
 }
 
 impl<'a> Backend<'a> {
     fn new(mock: &'a Mock, prompt: usize) -> Result<Self> {
-        let image = |rows, columns| Image { grid: Grid { frames: 1, rows, columns } };
+        let image = |rows, columns| Image {
+            grid: Grid { frames: 1, rows, columns },
+            content: ImageContent::of(columns as u32, rows as u32, "mock", &[prompt as u8]),
+        };
         let sequence = if mock.has(Fault::SequencesShareAName) { 0 } else { prompt };
         let images = vec![image(2, 2), image(1, 2)];
         let map = PromptMap::new(sequence, &mock.prompts[prompt], |token| token == PLACEHOLDER, images)?;
@@ -306,7 +310,7 @@ impl ReplayBackend for Backend<'_> {
         })
     }
 
-    async fn substitute(&mut self, edits: Edits) -> Result<()> {
+    async fn substitute(&mut self, edits: Arc<Edits>) -> Result<()> {
         self.edits = Some(edits);
         Ok(())
     }

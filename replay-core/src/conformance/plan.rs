@@ -58,10 +58,10 @@ impl Plan {
                     };
                     let selection = Selection { layers: vec![selected] };
                     let edits = Edits::new(&selection, &activations, crate::config::Alignment::Aligned, 1.0)?;
-                    backend.substitute(edits).await?;
+                    backend.substitute(std::sync::Arc::new(edits)).await?;
                     observed.captures.push(activations);
                 }
-                Step::Replay(replayer) => observed.report = Some(replayer.replay(backend).await?),
+                Step::Replay(replayer) => observed.report = Some(replayer.replay(backend, None).await?.report),
             }
         }
         Ok(observed)

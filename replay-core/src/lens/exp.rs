@@ -4,7 +4,7 @@
 ///
 /// `x = n ln 2 + r`, `|r| <= ln 2 / 2`; `e^r` by its Taylor polynomial of degree 7 (remainder below 5e-9), `2^n` by its exponent bits.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     // ln 2 in two parts, so that n * ln 2 is subtracted without losing the low bits of r (Cody and Waite).
     const LN2_HIGH: f32 = 0.693_359_4;

@@ -4,7 +4,9 @@
 //! base model). The logits of all rows at once would be the largest tensor of a request, so rows go through in blocks.
 mod entropy;
 mod exp;
+pub(crate) use exp::exp;
 mod kl;
+mod top;
 
 use candle_core::{DType, Tensor};
 
@@ -77,6 +79,22 @@ impl<'a> StreamedLens<'a> {
         let mut out = Vec::with_capacity(rows.len());
         for block in rows.chunks((self.block_rows(mine.device().is_cpu()) / 2).max(1)) {
             out.extend(kl::rows(&self.block(mine, block)?, &other.block(theirs, block)?)?);
+        }
+        Ok(out)
+    }
+
+    /// The `count` likeliest vocabulary entries of each row, likeliest first.
+    ///
+    /// # Shapes
+    /// `residual`: `[rows, hidden]`; returns `rows` lists.
+    ///
+    /// # Errors
+    /// Those of the engine's own layers.
+    pub fn likeliest(&self, residual: &Tensor, count: usize) -> Result<Vec<Vec<u32>>> {
+        let rows: Vec<usize> = (0..residual.dim(0)?).collect();
+        let mut out = Vec::with_capacity(rows.len());
+        for block in rows.chunks(self.block_rows(residual.device().is_cpu())) {
+            out.extend(top::rows(&self.block(residual, block)?, count)?);
         }
         Ok(out)
     }

@@ -7,7 +7,7 @@ mod rule;
 use candle_core::Tensor;
 use serde::Serialize;
 
-use crate::config::{Alignment, Rank};
+use crate::config::{Alignment, Keep, Rank};
 use crate::lens::StreamedLens;
 use crate::{Activations, EntropySpread, Result};
 
@@ -108,6 +108,10 @@ pub fn rank(request: &RankRequest<'_>, base: Lensed<'_>, rlvr: Option<Lensed<'_>
             let theirs = rlvr.lens.entropy(rlvr.activations.residual(ranked)?, &rows)?;
             let mut theirs = theirs.into_iter();
             selected.retain(|&i| theirs.next().is_some_and(|theirs| values[i] < theirs));
+        }
+        if request.rank.keep == Keep::Random {
+            let candidates: Vec<usize> = finite.iter().map(|&i| request.candidates[i]).collect();
+            selected = rule::random(request.rank.seed, layer, &candidates, selected.len());
         }
         layers.push(LayerSelection {
             layer,

@@ -23,3 +23,16 @@ pub(super) fn select(rank: &Rank, index: usize, values: &[f32]) -> Vec<usize> {
         Rule::Top(count) => order::first(values, *count, high),
     }
 }
+
+/// As many of `candidates` as `count`, whatever their entropy: those with the lowest hashes of seed, layer and position.
+pub(super) fn random(seed: u64, layer: usize, candidates: &[usize], count: usize) -> Vec<usize> {
+    let draw = |&position: &usize| {
+        let place = [seed, layer as u64, position as u64].map(u64::to_le_bytes).concat();
+        *blake3::hash(&place).as_bytes()
+    };
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by_cached_key(|&i| draw(&candidates[i]));
+    order.truncate(count);
+    order.sort_unstable();
+    order
+}

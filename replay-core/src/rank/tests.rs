@@ -27,7 +27,7 @@ fn activations(role: Role, values: &[f32]) -> Activations {
 
 /// Rows selected at policy layer 0 among all rows; the row with the largest value has the lowest entropy.
 fn selected(rule: Rule, keep: Keep, base: &[f32], rlvr: Option<&[f32]>) -> LayerSelection {
-    let rank = Rank { rule, keep, base_below_rlvr: rlvr.is_some() };
+    let rank = Rank { rule, keep, base_below_rlvr: rlvr.is_some(), seed: 7 };
     let candidates: Vec<usize> = (0..base.len()).collect();
     let request = RankRequest { layers: &[0], candidates: &candidates, rank: &rank };
     let base = activations(Role::Base, base);
@@ -51,6 +51,17 @@ fn quantile_takes_a_share_of_the_candidates() {
     assert_eq!(selected(Rule::Quantile(0.6), Keep::Low, &BASE, None).rows, [1, 2, 4]);
     assert_eq!(selected(Rule::Quantile(0.2), Keep::High, &BASE, None).rows, [3]);
     assert!(selected(Rule::Quantile(0.0), Keep::Low, &BASE, None).rows.is_empty());
+}
+
+#[test]
+fn random_takes_as_many_rows_as_low_would_and_always_the_same_ones() {
+    let low = selected(Rule::FractionOfMax(0.6), Keep::Low, &BASE, None).rows;
+    let random = selected(Rule::FractionOfMax(0.6), Keep::Random, &BASE, None).rows;
+    assert_eq!(random.len(), low.len());
+    assert!(random.is_sorted() && random != low, "{random:?}");
+    assert_eq!(selected(Rule::FractionOfMax(0.6), Keep::Random, &BASE, None).rows, random);
+    let drawn = |seed| rule::random(seed, 0, &[0, 1, 2, 3, 4, 5, 6, 7], 3);
+    assert!((0..50).any(|seed| drawn(seed) != drawn(7)));
 }
 
 #[test]

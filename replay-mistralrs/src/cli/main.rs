@@ -6,6 +6,7 @@ mod exit;
 mod images;
 mod open;
 mod presets;
+mod progress;
 mod run;
 
 mod trace;

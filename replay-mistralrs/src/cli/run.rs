@@ -5,7 +5,7 @@ use serde_json::json;
 use super::args::RunArgs;
 use replay_mistralrs::tables;
 
-use super::open;
+use super::{open, progress};
 
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
@@ -17,9 +17,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         samples: args.samples as usize,
     };
     let mode = if args.off { Mode::Off } else { Mode::On };
-    let progress = open::spinner("answering".into());
-    let answer = session.ask(prompt, sampling, Directive { mode, trace: false }).await;
-    progress.finish_and_clear();
+    let answer = progress::ask(&session, prompt, sampling, Directive { mode, trace: false }).await;
     let answer = answer?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&object(&answer))?);
@@ -58,6 +56,9 @@ fn print(answer: &Answer) {
             println!("{}", tables::status(report));
             if !report.layers.is_empty() {
                 println!("{}", tables::layers(report));
+            }
+            if let Some(learned) = &report.learned {
+                println!("{}", tables::learned(learned, report.milliseconds.learn));
             }
         }
     }

@@ -3,13 +3,14 @@ use std::path::Path;
 
 use anyhow::Context;
 use replay_core::Trace;
+use replay_core::config::Strategy;
 use replay_mistralrs::{Directive, Mode, Sampling};
 
 use super::args::TraceArgs;
 use super::exit::InputError;
 use replay_mistralrs::tables;
 
-use super::open;
+use super::{open, progress};
 
 pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
@@ -22,10 +23,14 @@ pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
         return Err(config.refuse("replay.enabled", "true, to trace a replay", None).into());
     }
     let first = Sampling { max_tokens: 1, ..Sampling::default() };
-    let off = Directive { mode: Mode::Off, trace: true };
+    let off = Directive { mode: Mode::Off, trace: config.replay.strategy != Strategy::Learned };
     let plain = session.ask(prompt.clone(), first, off).await?;
-    let replayed = session.ask(prompt, first, Directive::default()).await?;
-    let mut trace: Trace = plain.trace.context("the engine answered without a trace")?;
+    let learns = config.replay.strategy == Strategy::Learned;
+    let on = Directive { mode: Mode::On, trace: learns };
+    let replayed = progress::ask(&session, prompt, first, on).await?;
+    // With what was learned, if anything was.
+    let trace = if learns { replayed.trace } else { plain.trace };
+    let mut trace: Trace = trace.context("the engine answered without a trace")?;
     for (name, logits) in [("plain", plain.first_token), ("replayed", replayed.first_token)] {
         trace.insert(format!("logprobs.{name}"), logits.context("the engine answered without logits")?);
     }
@@ -33,6 +38,9 @@ pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
     if let Some(report) = &replayed.replay {
         println!("{}", tables::status(report));
         println!("{}", tables::layers(report));
+        if let Some(learned) = &report.learned {
+            println!("{}", tables::learned(learned, report.milliseconds.learn));
+        }
     }
     println!("wrote {}", args.out.display());
     Ok(())

@@ -1,8 +1,11 @@
 //! What replay has to know of a model family. Another family is one file here and one line in [`ALL`].
+mod decoder;
+mod mrope;
 mod qwen2_5_vl;
 mod qwen2_vl;
 mod qwen3_vl;
 
+pub use decoder::Decoder;
 use replay_core::registry::Architecture;
 use serde_json::Value;
 
@@ -25,8 +28,12 @@ pub struct Family {
     pub head: Head,
     /// Token ids that stand for a piece of an image (the engine gives these families no videos; a video token is text).
     pub placeholders: &'static [&'static str],
+    /// An image in a prompt, before its placeholder is multiplied.
+    pub image_tag: &'static str,
     /// Patches per side that become one visual token.
     pub merge: &'static str,
+    /// How its decoder is differentiated, for strategy `learned`; `None` if it is not.
+    pub decoder: Option<&'static Decoder>,
     /// Decoder layers that must be loaded whatever the policy needs.
     pub least_layers: fn(&Value) -> usize,
 }
@@ -40,10 +47,18 @@ pub enum Head {
 
 /// Architectures and strategies, for the registry.
 pub fn architectures() -> Vec<Architecture> {
-    ALL.iter().map(|family| Architecture { name: family.architecture, strategies: &["substitute"] }).collect()
+    let strategies = |family: &Family| -> &'static [&'static str] {
+        if family.decoder.is_some() { &["substitute", "learned"] } else { &["substitute"] }
+    };
+    ALL.iter().map(|family| Architecture { name: family.architecture, strategies: strategies(family) }).collect()
 }
 
 impl Family {
+    /// Architectures that strategy `learned` can do.
+    pub fn differentiable() -> Vec<&'static str> {
+        ALL.iter().filter(|family| family.decoder.is_some()).map(|family| family.architecture).collect()
+    }
+
     /// The family of a `config.json`.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ pub(super) const TABLE: Table = Table {
     path: "replay.rank",
     meaning: "Which rows are selected, by the entropy H of the base's logit lens. Exactly one rule: `fraction_of_max`, \
               `below`, `quantile` or `top`; giving one replaces the preset's.",
-    keys: &[&FRACTION_OF_MAX, &BELOW, &QUANTILE, &TOP, &KEEP, &BASE_BELOW_RLVR],
+    keys: &[&FRACTION_OF_MAX, &BELOW, &QUANTILE, &TOP, &KEEP, &BASE_BELOW_RLVR, &SEED],
 };
 
 pub(in crate::config) static FRACTION_OF_MAX: Key<Number> = Key {
@@ -43,7 +43,8 @@ pub(in crate::config) static KEEP: Key<Choice<'static, Keep>> = Key {
     name: "keep",
     shape: Choice(Keep::NAMED),
     fallback: Fallback::Value("\"low\""),
-    meaning: "Which end of the ranking the rule selects; `high` mirrors each rule and is a control, not a remedy.",
+    meaning: "Which end of the ranking the rule selects; `high` mirrors each rule, `random` selects as many rows as `low` \
+              would, by `seed`: both are controls, not remedies.",
 };
 
 pub(in crate::config) static BASE_BELOW_RLVR: Key<Flag> = Key {
@@ -51,4 +52,11 @@ pub(in crate::config) static BASE_BELOW_RLVR: Key<Flag> = Key {
     shape: Flag,
     fallback: Fallback::Value("false"),
     meaning: "Also require that the base is more certain than the RLVR model. Costs a clean RLVR pass.",
+};
+
+pub(in crate::config) static SEED: Key<Integer> = Key {
+    name: "seed",
+    shape: Integer(0..=i64::MAX),
+    fallback: Fallback::Depends("0, with `keep = \"random\"`"),
+    meaning: "Only for `keep = \"random\"`: which rows.",
 };

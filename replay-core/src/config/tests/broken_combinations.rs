@@ -146,3 +146,27 @@ fn problems_of_every_kind_are_reported_together_in_the_order_of_the_file() {
         ]
     );
 }
+
+#[test]
+fn a_delta_cannot_be_injected_behind_what_is_compared() {
+    let file = |alignment: &str| {
+        problems(&format!(
+            "[replay]\nstrategy = \"learned\"\nlayers = [2, 3]\nalignment = \"{alignment}\"\nrank.top = 1\n[replay.learned]\ninject = 3"
+        ))
+    };
+    assert_eq!(
+        file("released"),
+        ["11:1: replay.learned.inject: expected at most 2, the first residual that is compared, found 3; \
+          the policy layers in front of it could not change: leave them out of `layers`"]
+    );
+    super::valid("[replay]\nstrategy = \"learned\"\nlayers = [2, 3]\nrank.top = 1\n[replay.learned]\ninject = 3");
+}
+
+#[test]
+fn a_seed_is_for_a_random_mask() {
+    assert_eq!(
+        problems("[replay]\nstrategy = \"learned\"\nlayers = 2\n[replay.rank]\ntop = 1\nseed = 3"),
+        ["10:1: replay.rank.seed: expected `seed` with `keep = \"random\"` only, found `keep = \"low\"`; \
+          remove `seed`, or set `keep = \"random\"`"]
+    );
+}

@@ -81,8 +81,7 @@ fn a_misspelt_preset_asks_for_nothing_else() {
 fn a_misspelt_rule_asks_for_no_rule() {
     assert_eq!(
         problems("[replay]\nstrategy = \"learned\"\nlayers = 1\n[replay.rank]\nfraction = 0.4"),
-        ["9:1: replay.rank.fraction: expected `fraction_of_max`, `below`, `quantile`, `top`, `keep` or \
-             `base_below_rlvr`, found unknown key `fraction`; did you mean `fraction_of_max`?"]
+        ["9:1: replay.rank.fraction: expected `fraction_of_max`, `below`, `quantile`, `top`, `keep`, `base_below_rlvr` or `seed`, found unknown key `fraction`; did you mean `fraction_of_max`?"]
     );
 }
 
@@ -111,10 +110,9 @@ fn keys_in_the_wrong_table_hear_where_they_belong() {
             "7:1: replay.iterations: expected `enabled`, `preset`, `strategy`, `layers`, `positions`, \
              `alignment`, `on_error`, `blend`, `measure_kl`, `lens_memory`, `rank`, `learned` or `cache`, \
              found unknown key `iterations`; `iterations` belongs in the table `[replay.learned]`",
-            "9:1: replay.learned.top: expected `iterations`, `learning_rate`, `top_tokens` or `normalize`, \
+            "9:1: replay.learned.top: expected `iterations`, `learning_rate`, `top_tokens`, `normalize`, `solver`, `tolerance`, `time_budget_ms`, `inject` or `activation_memory`, \
              found unknown key `top`; `top` belongs in the table `[replay.rank]`",
-            "10:1: replay.learned.adapter: expected `iterations`, `learning_rate`, `top_tokens` or \
-             `normalize`, found unknown key `adapter`; `adapter` belongs at the top of the file, before any \
+            "10:1: replay.learned.adapter: expected `iterations`, `learning_rate`, `top_tokens`, `normalize`, `solver`, `tolerance`, `time_budget_ms`, `inject` or `activation_memory`, found unknown key `adapter`; `adapter` belongs at the top of the file, before any \
              table",
         ]
     );

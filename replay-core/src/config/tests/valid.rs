@@ -29,8 +29,18 @@ fn without_a_preset_three_things_suffice() {
         blend: 1.0,
         measure_kl: false,
         lens_memory: 64 << 20,
-        rank: Rank { rule: Rule::Top(9), keep: Keep::Low, base_below_rlvr: false },
-        learned: Learned { iterations: 25, learning_rate: 10.0, top_tokens: 50, normalize: true },
+        rank: Rank { rule: Rule::Top(9), keep: Keep::Low, base_below_rlvr: false, seed: 0 },
+        learned: Learned {
+            iterations: 25,
+            learning_rate: 10.0,
+            top_tokens: 50,
+            normalize: true,
+            solver: Solver::GradientDescent,
+            tolerance: 0.0,
+            time_budget_ms: 0,
+            inject: 0,
+            activation_memory: 256 << 20,
+        },
         cache: Cache { max_bytes: 512 << 20 },
     };
     assert_eq!(config.replay, expected);
@@ -97,7 +107,7 @@ fn each_key_overrides_the_preset() {
         [replay]
         preset = "paper-math"
         enabled = false
-        layers = [0, 3, 15]
+        layers = [1, 3, 15]
         alignment = "released"
         on_error = "passthrough"
         measure_kl = true
@@ -110,6 +120,11 @@ fn each_key_overrides_the_preset() {
         learning_rate = 4
         top_tokens = 20
         normalize = false
+        solver = "lbfgs"
+        tolerance = 0.01
+        time_budget_ms = 1500
+        inject = 1
+        activation_memory = "1MiB"
         [replay.cache]
         max_bytes = "2 GiB"
         "#,
@@ -117,14 +132,24 @@ fn each_key_overrides_the_preset() {
     .replay;
     let mut expected = Preset::PaperMath.settings();
     expected.enabled = false;
-    expected.layers = Layers::List(vec![0, 3, 15]);
+    expected.layers = Layers::List(vec![1, 3, 15]);
     expected.alignment = Alignment::Released;
     expected.on_error = OnError::Passthrough;
     expected.measure_kl = true;
     expected.lens_memory = 1024;
     expected.rank.rule = Rule::Quantile(0.25);
     expected.rank.keep = Keep::High;
-    expected.learned = Learned { iterations: 5, learning_rate: 4.0, top_tokens: 20, normalize: false };
+    expected.learned = Learned {
+        iterations: 5,
+        learning_rate: 4.0,
+        top_tokens: 20,
+        normalize: false,
+        solver: Solver::Lbfgs,
+        tolerance: 0.01,
+        time_budget_ms: 1500,
+        inject: 1,
+        activation_memory: 1 << 20,
+    };
     expected.cache.max_bytes = 2 << 30;
     assert_eq!(replay, expected);
 }

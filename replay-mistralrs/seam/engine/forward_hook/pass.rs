@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, Mutex};
 
 use super::{
     attach::hook_of,
-    prompt::{Io, PromptCall},
+    prompt::{row, Io, PromptCall, PromptRow},
     tap::{side_pass, LayerTap},
 };
 use crate::{
@@ -60,6 +60,18 @@ pub(super) fn pass<P: Pipeline + ?Sized>(
     tap: Arc<dyn LayerTap>,
 ) -> Result<()> {
     let parked = park(sequence, &pipeline.device())?;
+    let inputs = inputs(pipeline, io, sequence);
+    unpark(sequence, parked);
+    let InputProcessorOutput { inputs, .. } = inputs?;
+    let undo = isolate(pipeline);
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        side_pass(tap, || pipeline.forward_inputs(inputs, false))
+    }));
+    undo();
+    done.unwrap_or_else(|_| Err(Error::Msg("the model panicked in a side pass".into())))
+}
+
+fn inputs<P: Pipeline + ?Sized>(pipeline: &P, io: &Io, sequence: &mut Sequence) -> Result<InputProcessorOutput> {
     let metadata = pipeline.get_metadata();
     let inputs = catch_unwind(AssertUnwindSafe(|| {
         io.processor.inputs_processor().process_inputs(
@@ -77,19 +89,18 @@ pub(super) fn pass<P: Pipeline + ?Sized>(
             pipeline.device_mapper(),
         )
     }));
-    unpark(sequence, parked);
-    let inputs = inputs.map_err(|_| Error::Msg("the inputs processor panicked".into()))?;
-    let InputProcessorOutput { inputs, .. } = inputs.map_err(Error::msg)?;
-    let undo = isolate(pipeline);
-    let done = catch_unwind(AssertUnwindSafe(|| {
-        side_pass(tap, || pipeline.forward_inputs(inputs, false))
-    }));
-    undo();
-    done.unwrap_or_else(|_| Err(Error::Msg("the model panicked in a side pass".into())))
+    inputs.map_err(|_| Error::Msg("the inputs processor panicked".into()))?.map_err(Error::msg)
 }
 
-/// A text-only prompt of these tokens through a model that no engine runs yet: for checks at start-up.
-pub fn probe(pipeline: &mut dyn Pipeline, tokens: Vec<u32>, tap: Arc<dyn LayerTap>) -> Result<()> {
+/// A prompt through a model that no engine runs yet: for checks at start-up. `tokens` hold one placeholder for each image; the row
+/// tells what became of them.
+pub fn probe(
+    pipeline: &mut dyn Pipeline,
+    tokens: Vec<u32>,
+    images: Vec<image::DynamicImage>,
+    tap: Arc<dyn LayerTap>,
+) -> Result<PromptRow> {
+    let images = Some(images).filter(|images| !images.is_empty());
     let (responder, _) = mpsc::channel(1);
     let sampler = Sampler::new(None, 0, None, None, None, None, None, -1, 1.0, 0.0, vec![]);
     let group = Arc::new(Mutex::new(SequenceGroup::new(1, false, true, None)));
@@ -112,7 +123,7 @@ pub fn probe(pipeline: &mut dyn Pipeline, tokens: Vec<u32>, tap: Arc<dyn LayerTa
         SequenceRecognizer::None,
         None,
         None,
-        None,
+        images,
         None,
         None,
         None,
@@ -130,7 +141,12 @@ pub fn probe(pipeline: &mut dyn Pipeline, tokens: Vec<u32>, tap: Arc<dyn LayerTa
         tokenizer: pipeline.tokenizer(),
         config: pipeline.get_input_processor_config(),
     };
-    pass(pipeline, &io, &mut sequence, tap)
+    if sequence.has_images() {
+        // As the engine does when a request comes in: the first call expands the placeholders.
+        inputs(pipeline, &io, &mut sequence)?;
+    }
+    pass(pipeline, &io, &mut sequence, tap)?;
+    Ok(row(&sequence))
 }
 
 /// Swaps in the media as they were before the first prompt step: images present, nothing cached, pixels on the device of this

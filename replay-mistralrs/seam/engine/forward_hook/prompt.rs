@@ -118,7 +118,7 @@ impl PromptCall<'_, '_, '_> {
     }
 }
 
-fn row(s: &Sequence) -> PromptRow {
+pub(super) fn row(s: &Sequence) -> PromptRow {
     let grid = |grid: &Option<Tensor>| grid.as_ref()?.to_vec2::<u32>().ok();
     PromptRow {
         sequence: *s.id(),

@@ -16,7 +16,7 @@ const TOKENS: [u32; 6] = [0, 1, 2, 3, 2, 1];
 pub(crate) fn self_test(pipeline: &mut dyn Pipeline, role: Role, layers: usize, hidden: usize) -> Result<()> {
     let mut pass = |layers: &[usize]| -> Result<Activations> {
         let tap = Arc::new(CaptureTap::new(layers, TOKENS.len()));
-        let ran = probe(pipeline, TOKENS.to_vec(), tap.clone());
+        let ran = probe(pipeline, TOKENS.to_vec(), Vec::new(), tap.clone()).map(|_| ());
         // Taps that are missing explain an error better than the error does, and the other way round.
         match (tap.finish(role), ran) {
             (Ok(activations), Ok(())) => Ok(activations),

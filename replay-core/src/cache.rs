@@ -1,0 +1,211 @@
+//! What was decided for a prompt, kept for the next prompt that begins the same: a second question about an image, the next turn of a
+//! chat, another sample.
+//!
+//! Attention is causal, so what is done to visual rows depends on nothing after the last of them. A key is a blake3 hash of the
+//! configuration, both models' weights, the tokens up to there and the pixels, with dimensions and colour type.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use blake3::{Hash, Hasher};
+use quick_cache::{OptionsBuilder, Weighter};
+use quick_cache::sync::{Cache as Store, DefaultLifecycle};
+
+use crate::config::{Positions, Replay};
+use crate::learned::Learned;
+use crate::substitute::Edits;
+use crate::{PairInfo, PromptMap, Report};
+
+/// Of an entry without tensors: report, key, bookkeeping.
+const OVERHEAD: u64 = 4096;
+
+/// What is kept of one prompt.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// The report of the prompt that was paid for.
+    pub(crate) report: Report,
+    /// `None` if nothing is edited.
+    pub(crate) edits: Option<Arc<Edits>>,
+    /// With strategy `learned`.
+    pub(crate) learned: Option<Arc<Learned>>,
+}
+
+impl Entry {
+    /// Bytes held. A learned delta is the value of its edit: it is counted once.
+    fn bytes(&self) -> u64 {
+        OVERHEAD + self.edits.as_ref().map_or(0, |edits| edits.bytes())
+    }
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Hash, Arc<Entry>> for Bytes {
+    fn weight(&self, _: &Hash, entry: &Arc<Entry>) -> u64 {
+        entry.bytes()
+    }
+}
+
+/// A cache of bounded size, shared by all requests of a pipeline.
+pub struct ReplayCache {
+    store: Option<Store<Hash, Arc<Entry>, Bytes>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl std::fmt::Debug for ReplayCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReplayCache").field("bytes", &self.bytes()).field("hits", &self.hits()).finish_non_exhaustive()
+    }
+}
+
+impl ReplayCache {
+    /// A cache that holds at most `max_bytes`; 0 holds nothing.
+    pub fn new(max_bytes: u64) -> Self {
+        let store = (max_bytes > 0).then(|| {
+            // One shard: with several, each would refuse what is larger than its share.
+            let options = OptionsBuilder::new()
+                .estimated_items_capacity(256)
+                .weight_capacity(max_bytes)
+                .shards(1)
+                .hot_allocation(0.9)
+                .build();
+            options.ok().map(|options| {
+                Store::with_options(options, Bytes, Default::default(), DefaultLifecycle::default())
+            })
+        });
+        Self { store: store.flatten(), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn get(&self, key: &Hash) -> Option<Arc<Entry>> {
+        let found = self.store.as_ref()?.get(key);
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found
+    }
+
+    pub(crate) fn insert(&self, key: Hash, entry: Arc<Entry>) {
+        if let Some(store) = &self.store {
+            store.insert(key, entry);
+        }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> u64 {
+        self.store.as_ref().map_or(0, Store::weight)
+    }
+
+    /// Prompts that paid nothing.
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// Prompts that had to pay.
+    pub fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
+    }
+}
+
+/// The identity of what replay does to a prompt.
+pub(crate) fn key(replay: &Replay, pair: &PairInfo, prompt: &PromptMap) -> Hash {
+    let mut hasher = Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        // With its length, so that parts cannot run into each other.
+        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    };
+    part(replay.fingerprint().as_bytes());
+    part(pair.base.fingerprint.as_bytes());
+    part(pair.rlvr.fingerprint.as_bytes());
+    let end = match replay.positions {
+        Positions::All => prompt.len(),
+        Positions::Visual => prompt.visual_rows().last().map_or(0, |last| last + 1),
+    };
+    let tokens: Vec<u8> = prompt.rows()[..end].iter().flat_map(|row| row.token.to_le_bytes()).collect();
+    part(&tokens);
+    for image in prompt.images() {
+        let grid = [image.grid.frames, image.grid.rows, image.grid.columns];
+        part(&grid.map(|size| (size as u64).to_le_bytes()).concat());
+        part(image.content.as_bytes());
+    }
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Tensor};
+
+    use super::*;
+    use crate::config::{Layers, Rule, Strategy};
+    use crate::{Grid, Image, ImageContent, ModelInfo, Replayer};
+
+    fn replay() -> Replay {
+        Replay::new(Strategy::Learned, Layers::First(1), Rule::Top(1))
+    }
+
+    fn info(weights: &str) -> ModelInfo {
+        let (id, architecture, dtype) = (String::new(), String::new(), String::new());
+        let fingerprint = weights.into();
+        ModelInfo { id, architecture, decoder_layers: 1, loaded_layers: 1, hidden: 1, vocabulary: 1, dtype, fingerprint }
+    }
+
+    fn pair(rlvr: &str) -> PairInfo {
+        PairInfo { base: info("base"), rlvr: info(rlvr) }
+    }
+
+    /// Two placeholder rows (token 9) after `front`, then `question`.
+    fn prompt(front: u32, question: u32, content: ImageContent) -> PromptMap {
+        let image = Image { grid: Grid { frames: 1, rows: 1, columns: 2 }, content };
+        PromptMap::new(0, &[front, 9, 9, question], |token| token == 9, vec![image]).unwrap()
+    }
+
+    fn pixels(width: u32, height: u32, colour: &str, bytes: &[u8]) -> ImageContent {
+        ImageContent::of(width, height, colour, bytes)
+    }
+
+    #[test]
+    fn only_what_comes_after_the_image_may_differ() {
+        let content = pixels(2, 1, "rgb8", &[1, 2, 3, 4, 5, 6]);
+        let first = key(&replay(), &pair("a"), &prompt(1, 2, content));
+        assert_eq!(first, key(&replay(), &pair("a"), &prompt(1, 7, content)));
+        let others = [
+            key(&replay(), &pair("a"), &prompt(3, 2, content)),
+            key(&replay(), &pair("b"), &prompt(1, 2, content)),
+            key(&replay(), &pair("a"), &prompt(1, 2, pixels(1, 2, "rgb8", &[1, 2, 3, 4, 5, 6]))),
+            key(&replay(), &pair("a"), &prompt(1, 2, pixels(2, 1, "bgr8", &[1, 2, 3, 4, 5, 6]))),
+            key(&replay(), &pair("a"), &prompt(1, 2, pixels(2, 1, "rgb8", &[1, 2, 3, 4, 5, 7]))),
+            key(&Replay { layers: Layers::First(2), ..replay() }, &pair("a"), &prompt(1, 2, content)),
+        ];
+        assert!(others.iter().all(|other| *other != first));
+        // What replay does to text rows depends on all of them.
+        let all = Replay { positions: Positions::All, strategy: Strategy::Substitute, ..replay() };
+        assert_ne!(key(&all, &pair("a"), &prompt(1, 2, content)), key(&all, &pair("a"), &prompt(1, 7, content)));
+    }
+
+    fn entry(values: usize) -> Arc<Entry> {
+        let report = Replayer::new(&replay(), 1).unwrap().passthrough("");
+        let delta = Tensor::zeros((1, values), DType::F32, &Device::Cpu).unwrap();
+        Arc::new(Entry { report, edits: Some(Arc::new(Edits::delta(0, vec![0], delta))), learned: None })
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_the_oldest_go() {
+        let cache = ReplayCache::new(100_000);
+        for index in 0..100u8 {
+            cache.insert(blake3::hash(&[index]), entry(4096));
+            assert!(cache.bytes() <= 100_000, "{}", cache.bytes());
+        }
+        assert!(cache.bytes() >= 50_000, "{}", cache.bytes());
+        assert!(cache.get(&blake3::hash(&[0])).is_none());
+        assert!((0..100u8).any(|index| cache.get(&blake3::hash(&[index])).is_some()));
+        assert!(cache.hits() > 0 && cache.misses() > 0);
+        cache.insert(blake3::hash(b"too large"), entry(100_000));
+        assert!(cache.bytes() <= 100_000);
+    }
+
+    #[test]
+    fn no_bytes_is_no_cache() {
+        let cache = ReplayCache::new(0);
+        cache.insert(blake3::hash(b"x"), entry(1));
+        assert!(cache.get(&blake3::hash(b"x")).is_none());
+        assert_eq!(cache.bytes(), 0);
+    }
+}

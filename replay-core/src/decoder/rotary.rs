@@ -1,0 +1,88 @@
+//! Rotary position embedding over several position axes (M-RoPE; Qwen2-VL, arXiv 2409.12191, section 2.1).
+use candle_core::{D, Device, Result, Tensor};
+
+/// Which frequencies turn with which axis of a position (frame, row, column).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sections {
+    /// The first `n[0]` frequencies turn with axis 0, the next `n[1]` with axis 1, and so on.
+    Consecutive(Vec<usize>),
+    /// Frequency `3 i + a` turns with axis `a` for `i < n[a]`; whatever is left turns with axis 0.
+    Interleaved(Vec<usize>),
+}
+
+impl Sections {
+    /// The axis of each of `half` frequencies.
+    fn axes(&self, half: usize) -> Vec<usize> {
+        match self {
+            Self::Consecutive(sizes) => {
+                let axes = sizes.iter().enumerate().flat_map(|(axis, &size)| std::iter::repeat_n(axis % 3, size));
+                axes.chain(std::iter::repeat(0)).take(half).collect()
+            }
+            Self::Interleaved(sizes) => {
+                let axis = |frequency: usize| {
+                    let (axis, turn) = (frequency % 3, frequency / 3);
+                    if sizes.get(axis).is_some_and(|&size| turn < size) { axis } else { 0 }
+                };
+                (0..half).map(axis).collect()
+            }
+        }
+    }
+}
+
+/// Cosines and sines of some rows. The two halves of a head are the two coordinates that turn.
+#[derive(Debug, Clone)]
+pub struct Rotary {
+    /// `[rows, head / 2]`.
+    cos: Tensor,
+    /// `[rows, head / 2]`.
+    sin: Tensor,
+}
+
+impl Rotary {
+    /// Angles `position[axis] / theta^(2 i / head)`.
+    ///
+    /// # Shapes
+    /// `positions`: one triple (frame, row, column) per row.
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn new(positions: &[[u32; 3]], head: usize, theta: f64, sections: &Sections, device: &Device) -> Result<Self> {
+        let half = head / 2;
+        let axes = sections.axes(half);
+        // In f32 throughout, as engines compute them: the angles of late positions differ otherwise.
+        let inverse = |i: usize| 1.0 / (theta as f32).powf((2 * i) as f32 / head as f32);
+        let frequencies: Vec<f32> = (0..half).map(inverse).collect();
+        let angle = |position: &[u32; 3]| -> Vec<f32> {
+            axes.iter().zip(&frequencies).map(|(&axis, frequency)| position[axis] as f32 * frequency).collect()
+        };
+        let angles: Vec<f32> = positions.iter().flat_map(angle).collect();
+        let angles = Tensor::from_vec(angles, (positions.len(), half), device)?;
+        Ok(Self { cos: angles.cos()?, sin: angles.sin()? })
+    }
+
+    /// The angles of some of the rows.
+    pub(crate) fn select(&self, rows: &[usize]) -> Result<Self> {
+        let pick = |tensor: &Tensor| crate::lens::select_rows(tensor, rows)?.contiguous();
+        Ok(Self { cos: pick(&self.cos)?, sin: pick(&self.sin)? })
+    }
+
+    /// # Shapes
+    /// `x`: `[heads, rows, head]`; returns the same.
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        turn(x, &self.cos, &self.sin)
+    }
+
+    /// A rotation's transpose turns the other way.
+    pub(crate) fn backward(&self, gradient: &Tensor) -> Result<Tensor> {
+        turn(gradient, &self.cos, &self.sin.neg()?)
+    }
+}
+
+fn turn(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+    let half = x.dim(D::Minus1)? / 2;
+    let (cos, sin) = (cos.to_device(x.device())?, sin.to_device(x.device())?);
+    let (a, b) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
+    let first = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;
+    let second = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
+    Tensor::cat(&[first, second], D::Minus1)
+}

@@ -1,0 +1,29 @@
+//! Strategy `learned`: a small additive correction of the visual tokens, learned per prompt, that brings the RLVR model's low-entropy
+//! activations back to the base's.
+//!
+//! A delta `[visual rows, hidden]`, f32, starts at zero and is added to the residual stream at the visual rows. The loss is the sum
+//! over policy layers of the mean over selected rows of KL(base || RLVR), both restricted to the base's likeliest `top_tokens`
+//! vocabulary entries and renormalised; divided by the number of visual rows when `normalize` (paper, section 4; published code, the
+//! replay class of its evaluation kit).
+//!
+//! * [`Differentiable`]: what a model offers; [`crate::decoder`] makes one of a model's weights;
+//! * [`Objective`]: loss and gradient, layer by layer, doing nothing that cannot change them;
+//! * [`solve`]: the reference solver and a faster one, both under one guard (best iterate, budgets, cancellation).
+mod differentiable;
+mod divergence;
+mod gathered;
+mod objective;
+mod progress;
+mod solver;
+pub(crate) mod strategy;
+mod targets;
+
+pub use differentiable::{Differentiable, Tape};
+pub use objective::{Evaluation, Objective};
+pub use progress::{Progress, Stop};
+pub use solver::{Solution, solve};
+pub use strategy::Learned;
+pub use targets::{Target, Targets};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! Loss and gradient of a delta.
+//!
+//! What cannot change them is not computed: no layer past the last compared residual, no row past the last visual one, of the last
+//! layer only the rows that are compared, of the head only the entries that are compared, no weight gradient. Between forward and
+//! backward the residuals are kept; what else a layer's backward needs is kept as long as it fits `activation_memory`, and
+//! computed again otherwise, one layer at a time.
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use candle_core::Tensor;
+
+use super::targets::rows_of;
+use super::{Differentiable, Tape, Target, Targets, divergence, gathered};
+use crate::Result;
+
+/// The loss of one prompt as a function of its delta.
+pub struct Objective<'a> {
+    model: &'a dyn Differentiable,
+    targets: &'a Targets,
+    /// From where the delta is added to the last residual that is compared.
+    layers: Range<usize>,
+    by_residual: BTreeMap<usize, &'a Target>,
+    /// `[entries, hidden]`, the RLVR head at [`Targets::tokens`].
+    head: Tensor,
+    /// Visual rows, counted from the first row of the prefix.
+    visual: Tensor,
+    normalize: bool,
+    activation_memory: u64,
+}
+
+impl std::fmt::Debug for Objective<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Objective").field("targets", &self.targets.layers.len()).finish_non_exhaustive()
+    }
+}
+
+/// What a delta gives.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// The loss.
+    pub loss: f64,
+    /// Mean restricted KL(base || RLVR) over the selected rows, per target.
+    pub kl: Vec<f32>,
+    /// `[visual rows, hidden]`; `None` if it was not asked for.
+    pub gradient: Option<Tensor>,
+}
+
+impl<'a> Objective<'a> {
+    /// # Errors
+    /// If the head has not the entries of the targets.
+    pub fn new(
+        model: &'a dyn Differentiable,
+        targets: &'a Targets,
+        visual: &[usize],
+        normalize: bool,
+        activation_memory: u64,
+    ) -> Result<Self> {
+        let rows: Vec<u32> = visual.iter().map(|&row| row as u32).collect();
+        let start = model.layers().start;
+        Ok(Self {
+            model,
+            targets,
+            layers: start..targets.last_residual().unwrap_or(start),
+            by_residual: targets.layers.iter().map(|target| (target.residual, target)).collect(),
+            head: model.head_rows(&targets.tokens)?,
+            visual: Tensor::new(rows, model.input().device())?,
+            normalize,
+            activation_memory,
+        })
+    }
+
+    /// A delta of zeros.
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn zero(&self) -> Result<Tensor> {
+        let input = self.model.input();
+        Ok(Tensor::zeros((self.visual.dim(0)?, input.dim(1)?), input.dtype(), input.device())?)
+    }
+
+    /// # Shapes
+    /// `delta`: `[visual rows, hidden]`.
+    ///
+    /// # Errors
+    /// Those of the model's layers.
+    pub fn evaluate(&self, delta: &Tensor, with_gradient: bool) -> Result<Evaluation> {
+        let layers = self.layers.clone();
+        let mut residual = self.model.input().index_add(&self.visual, delta, 0)?;
+        let (mut inputs, mut tapes) = (Vec::new(), Vec::new());
+        let mut held = 0;
+        let mut kl = BTreeMap::new();
+        let mut pulls = BTreeMap::new();
+        for layer in layers.clone() {
+            self.compare(layer, &residual, with_gradient, &mut kl, &mut pulls)?;
+            let (out, tape) = self.model.forward(layer, &residual, self.wanted(layer))?;
+            if with_gradient {
+                inputs.push(residual);
+                held += tape.bytes();
+                tapes.push((held <= self.activation_memory).then_some(tape));
+            }
+            residual = out;
+        }
+        self.compare(layers.end, &residual, with_gradient, &mut kl, &mut pulls)?;
+        let scale = self.scale();
+        let kl: Vec<f64> = self.targets.layers.iter().filter_map(|target| kl.get(&target.residual).copied()).collect();
+        let gradient = if with_gradient { Some(self.pull_back(inputs, tapes, pulls)?) } else { None };
+        let loss = kl.iter().sum::<f64>() * scale;
+        Ok(Evaluation { loss, kl: kl.into_iter().map(|kl| kl as f32).collect(), gradient })
+    }
+
+    /// Rows of the output of this layer that anybody looks at; `None`: all.
+    fn wanted(&self, layer: usize) -> Option<&[usize]> {
+        let last = layer + 1 == self.layers.end;
+        self.by_residual.get(&(layer + 1)).filter(|_| last).map(|target| &*target.rows)
+    }
+
+    fn scale(&self) -> f64 {
+        if self.normalize { 1.0 / self.visual.elem_count() as f64 } else { 1.0 }
+    }
+
+    /// Adds the divergence at this residual, if it is compared, and its gradient with respect to the selected rows.
+    fn compare(
+        &self,
+        residual: usize,
+        hidden: &Tensor,
+        with_gradient: bool,
+        kl: &mut BTreeMap<usize, f64>,
+        pulls: &mut BTreeMap<usize, Tensor>,
+    ) -> Result<()> {
+        let Some(target) = self.by_residual.get(&residual) else { return Ok(()) };
+        let layers = self.layers.clone();
+        let restricted = residual == layers.end && !layers.is_empty();
+        let rows = rows_of(hidden, &target.rows, restricted)?;
+        let normed = self.model.norm(&rows)?.to_device(self.head.device())?;
+        let logits = gathered::forward(&normed, &self.head, &target.entries)?.to_vec2::<f32>()?;
+        let (count, top) = (target.rows.len(), target.entries.dim(1)?);
+        let weight = self.scale() / count as f64;
+        let mut gradient = Vec::with_capacity(count * top);
+        let terms = target.log_probabilities.iter().zip(&logits);
+        let sum: f64 = terms.map(|(log_p, logits)| divergence::row(log_p, logits, weight, &mut gradient)).sum();
+        kl.insert(residual, sum / count as f64);
+        if with_gradient {
+            let gradient = Tensor::from_vec(gradient, (count, top), self.head.device())?;
+            let to_normed = gathered::backward(&gradient, &self.head, &target.entries)?;
+            pulls.insert(residual, self.model.norm_backward(&rows, &to_normed)?);
+        }
+        Ok(())
+    }
+
+    fn pull_back(
+        &self,
+        mut inputs: Vec<Tensor>,
+        mut tapes: Vec<Option<Tape>>,
+        mut pulls: BTreeMap<usize, Tensor>,
+    ) -> Result<Tensor> {
+        let layers = self.layers.clone();
+        let mut gradient = match (pulls.remove(&layers.end), self.by_residual.get(&layers.end)) {
+            (Some(pull), _) if !layers.is_empty() => pull,
+            (Some(pull), Some(target)) => add_rows(&self.model.input().zeros_like()?, &target.rows, &pull)?,
+            _ => self.model.input().zeros_like()?,
+        };
+        for layer in layers.rev() {
+            let (Some(input), Some(tape)) = (inputs.pop(), tapes.pop()) else { break };
+            gradient = self.model.backward(layer, &input, self.wanted(layer), tape, &gradient)?;
+            if let (Some(pull), Some(target)) = (pulls.remove(&layer), self.by_residual.get(&layer)) {
+                gradient = add_rows(&gradient, &target.rows, &pull)?;
+            }
+        }
+        Ok(gradient.to_device(self.visual.device())?.index_select(&self.visual, 0)?)
+    }
+}
+
+fn add_rows(all: &Tensor, rows: &[usize], part: &Tensor) -> candle_core::Result<Tensor> {
+    if rows.len() == all.dim(0)? {
+        return all + part.to_device(all.device())?;
+    }
+    let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+    all.index_add(&Tensor::new(rows, all.device())?, &part.to_device(all.device())?, 0)
+}
+
+/// Runs a model's layers without a delta and keeps some residuals.
+///
+/// # Errors
+/// Those of the model's layers.
+pub(super) fn clean_residuals(model: &dyn Differentiable, wanted: &[usize]) -> Result<BTreeMap<usize, Tensor>> {
+    let layers = model.layers();
+    let mut residual = model.input().clone();
+    let mut kept = BTreeMap::new();
+    for layer in layers.clone() {
+        let (next, _) = model.forward(layer, &residual, None)?;
+        if wanted.contains(&layer) {
+            kept.insert(layer, residual);
+        }
+        residual = next;
+    }
+    if wanted.contains(&layers.end) {
+        kept.insert(layers.end, residual);
+    }
+    Ok(kept)
+}
+
+/// The output of `layer` at some rows, computed as [`Objective`] computes the last layer: with the same bits.
+pub(super) fn last_rows(
+    model: &dyn Differentiable,
+    layer: usize,
+    residuals: &BTreeMap<usize, Tensor>,
+    rows: &[usize],
+) -> Result<Option<Tensor>> {
+    residuals.get(&layer).map(|residual| Ok(model.forward(layer, residual, Some(rows))?.0)).transpose()
+}

@@ -1,0 +1,92 @@
+//! What the RLVR model is to match: the base's likeliest vocabulary entries at the selected rows. Computed once per prompt.
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
+use super::divergence::log_softmax;
+use super::gathered;
+use super::Differentiable;
+use crate::Result;
+use crate::lens::{StreamedLens, select_rows};
+use crate::rank::LayerSelection;
+
+/// The target of one policy layer.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The policy layer.
+    pub layer: usize,
+    /// The RLVR residual that is compared.
+    pub residual: usize,
+    /// Selected rows, counted from the first row of the prefix.
+    pub rows: Vec<usize>,
+    /// Per row, indices into [`Targets::tokens`], `[rows, top]`, u32.
+    pub entries: Tensor,
+    /// The base's log-probabilities, renormalised over those entries: `rows` times `top`.
+    pub log_probabilities: Vec<Vec<f64>>,
+}
+
+/// The targets of all policy layers that select rows.
+#[derive(Debug, Clone, Default)]
+pub struct Targets {
+    /// In layer order.
+    pub layers: Vec<Target>,
+    /// The vocabulary entries that any target names, ascending.
+    pub tokens: Vec<u32>,
+}
+
+/// One policy layer's base residual and what is compared with it.
+pub(super) struct Anchor<'a> {
+    /// Rows counted from the first row of the prefix.
+    pub(super) selection: &'a LayerSelection,
+    /// The RLVR residual that is compared.
+    pub(super) residual: usize,
+    /// The base's residual at the selected rows, `[selected, hidden]`.
+    pub(super) base: Tensor,
+}
+
+impl Targets {
+    /// The base's `top` likeliest entries of each selected row, by its own lens, and their probabilities.
+    ///
+    /// # Errors
+    /// Those of lens and head.
+    pub(super) fn new(
+        base: &dyn Differentiable,
+        lens: StreamedLens<'_>,
+        anchors: &[Anchor<'_>],
+        top: usize,
+    ) -> Result<Self> {
+        let likeliest = anchors.iter().map(|anchor| lens.likeliest(&anchor.base, top)).collect::<Result<Vec<_>>>()?;
+        let mut tokens: Vec<u32> = likeliest.iter().flatten().flatten().copied().collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        let entry: BTreeMap<u32, u32> = tokens.iter().zip(0..).map(|(&token, entry)| (token, entry)).collect();
+        let head = base.head_rows(&tokens)?;
+        let mut layers = Vec::new();
+        for (anchor, likeliest) in anchors.iter().zip(&likeliest) {
+            let shape = (likeliest.len(), likeliest.first().map_or(0, Vec::len));
+            let entries: Vec<u32> = likeliest.iter().flatten().map(|token| entry[token]).collect();
+            let entries = Tensor::from_vec(entries, shape, head.device())?;
+            // By the very operations that the RLVR side goes through, so that equal models have a divergence of exactly zero.
+            let logits = gathered::forward(&base.norm(&anchor.base)?.to_device(head.device())?, &head, &entries)?;
+            let logits = logits.to_vec2::<f32>()?;
+            layers.push(Target {
+                layer: anchor.selection.layer,
+                residual: anchor.residual,
+                rows: anchor.selection.rows.clone(),
+                entries,
+                log_probabilities: logits.iter().map(|logits| log_softmax(logits).collect()).collect(),
+            });
+        }
+        Ok(Self { layers, tokens })
+    }
+
+    /// The last RLVR residual that is compared.
+    pub fn last_residual(&self) -> Option<usize> {
+        self.layers.iter().map(|target| target.residual).max()
+    }
+}
+
+/// Rows of a residual that may hold the selected rows only.
+pub(super) fn rows_of(residual: &Tensor, rows: &[usize], restricted: bool) -> candle_core::Result<Tensor> {
+    if restricted { Ok(residual.clone()) } else { select_rows(residual, rows) }
+}

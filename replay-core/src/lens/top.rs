@@ -1,0 +1,34 @@
+//! The likeliest vocabulary entries of rows of logits.
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+/// Indices of the `count` largest logits of each row of `[rows, vocabulary]` f32 logits (all, if there are fewer), largest first; of
+/// equal ones the earlier comes first.
+pub(super) fn rows(logits: &Tensor, count: usize) -> candle_core::Result<Vec<Vec<u32>>> {
+    let vocabulary = logits.dim(1)?;
+    let flat = logits.flatten_all()?.to_vec1::<f32>()?;
+    Ok(flat.par_chunks(vocabulary).map(|logits| one(logits, count)).collect())
+}
+
+fn one(logits: &[f32], count: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+    let by_logit = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+    if count < order.len() {
+        order.select_nth_unstable_by(count, by_logit);
+        order.truncate(count);
+    }
+    order.sort_unstable_by(by_logit);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one;
+
+    #[test]
+    fn the_largest_come_first_and_ties_keep_their_order() {
+        assert_eq!(one(&[0.0, 3.0, -1.0, 3.0, 2.0], 3), [1, 3, 4]);
+        assert_eq!(one(&[1.0, 1.0, 1.0], 2), [0, 1]);
+        assert_eq!(one(&[1.0, 2.0], 50), [1, 0]);
+    }
+}

@@ -1,0 +1,195 @@
+//! The engine's own weights as a differentiable decoder.
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor, bail};
+use mistralrs_core::forward_hook::ModelWeights;
+use mistralrs_quant::QuantMethod;
+use replay_core::Role;
+use replay_core::decoder::{DecoderShape, DecoderWeights, LayerWeights, Linear, Sections};
+use serde_json::Value;
+
+use crate::error::AttachError;
+use crate::families::{Decoder, Family};
+
+/// Linear layers of one decoder layer, in the engine's order.
+const LINEARS: usize = 7;
+
+/// One decoder layer, as the engine holds it.
+struct Stored {
+    linears: [Arc<dyn QuantMethod>; LINEARS],
+    biases: [Option<Tensor>; LINEARS],
+    input_norm: Tensor,
+    post_norm: Tensor,
+    head_norms: Option<(Tensor, Tensor)>,
+}
+
+/// Handles on a loaded model's decoder: nothing is copied before a layer is used.
+pub(crate) struct EngineDecoder {
+    shape: DecoderShape,
+    layers: Vec<Stored>,
+    final_norm: Tensor,
+    head: Arc<dyn QuantMethod>,
+    pub(crate) theta: f64,
+    pub(crate) sections: Sections,
+    pub(crate) profile: &'static Decoder,
+    /// After how many layers visual features are added.
+    pub(crate) deepstack: usize,
+}
+
+impl EngineDecoder {
+    /// # Errors
+    /// If the family has no differentiable decoder, or the model lacks something that it needs.
+    pub(crate) fn new(
+        family: &'static Family,
+        config: &Value,
+        weights: &ModelWeights,
+        role: Role,
+    ) -> Result<Self, AttachError> {
+        let profile = family.decoder.ok_or_else(|| AttachError::NotDifferentiable {
+            architecture: family.architecture,
+            known: Family::differentiable(),
+        })?;
+        let activation = family.text_field(config, "hidden_act").and_then(Value::as_str);
+        if activation.is_some_and(|activation| activation != "silu") {
+            return Err(AttachError::Config(format!(
+                "strategy \"learned\" needs hidden_act \"silu\"; the {role} model has {activation:?}"
+            )));
+        }
+        let heads = family.size(config, "num_attention_heads")?;
+        let head = match family.size(config, "head_dim") {
+            Ok(head) => head,
+            Err(_) => family.size(config, "hidden_size")? / heads,
+        };
+        let number = |name: &str| family.text_field(config, name).and_then(Value::as_f64);
+        let rope = family.text_field(config, "rope_scaling").or_else(|| family.text_field(config, "rope_parameters"));
+        let theta = number("rope_theta").or_else(|| rope.and_then(|rope| rope["rope_theta"].as_f64()));
+        let sections = rope.and_then(|rope| rope["mrope_section"].as_array());
+        let sections = sections.map(|sizes| sizes.iter().filter_map(Value::as_u64).map(|n| n as usize).collect());
+        let missing = |what: &str| AttachError::Config(format!("config.json of the {role} model has no {what}"));
+        let shape = DecoderShape {
+            heads,
+            key_value_heads: family.size(config, "num_key_value_heads")?,
+            head,
+            epsilon: number("rms_norm_eps").unwrap_or(1e-6),
+        };
+        Ok(Self {
+            shape,
+            layers: stored(profile, weights, role)?,
+            final_norm: f32(tensor(weights, family.final_norm, role)?)?,
+            head: head_of(weights, role)?,
+            theta: theta.ok_or_else(|| missing("rope_theta"))?,
+            sections: (profile.sections)(sections.ok_or_else(|| missing("rope_scaling.mrope_section"))?),
+            profile,
+            deepstack: (profile.deepstack)(config),
+        })
+    }
+
+    /// Whether the engine computes with the very same numbers: unquantised, f32.
+    pub(crate) fn is_exact(&self) -> bool {
+        let exact = |linear: &Arc<dyn QuantMethod>| {
+            linear.unquant_weight_bias().is_some_and(|(weight, _)| weight.dtype() == DType::F32)
+        };
+        self.layers.iter().flat_map(|layer| &layer.linears).all(exact)
+    }
+}
+
+fn head_of(weights: &ModelWeights, role: Role) -> Result<Arc<dyn QuantMethod>, AttachError> {
+    let head = weights.linear.iter().find(|(_, layer)| layer.is_none()).map(|(head, _)| head.clone());
+    head.ok_or_else(|| AttachError::Pipeline(format!("the {role} model has no head")))
+}
+
+fn tensor<'a>(weights: &'a ModelWeights, name: &str, role: Role) -> Result<&'a Tensor, AttachError> {
+    let found = weights.residual.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor);
+    found.ok_or_else(|| AttachError::Pipeline(format!("the {role} model has no tensor {name}")))
+}
+
+fn stored(profile: &Decoder, weights: &ModelWeights, role: Role) -> Result<Vec<Stored>, AttachError> {
+    let count = weights.linear.iter().filter_map(|(_, layer)| *layer).max().map_or(0, |last| last + 1);
+    (0..count)
+        .map(|layer| {
+            let own = weights.linear.iter().filter(|(_, of)| *of == Some(layer)).map(|(linear, _)| linear.clone());
+            let linears: Vec<_> = own.collect();
+            let found = linears.len();
+            let linears: [Arc<dyn QuantMethod>; LINEARS] = linears.try_into().map_err(|_| {
+                AttachError::Pipeline(format!(
+                    "layer {layer} of the {role} model has {found} linear layers, {LINEARS} were expected"
+                ))
+            })?;
+            let name = |part: &str| format!("{}.{layer}.{part}.weight", profile.layers);
+            let norm = |part: &str| -> Result<Tensor, AttachError> { Ok(f32(tensor(weights, &name(part), role)?)?) };
+            let head_norms = match profile.head_norms {
+                true => Some((norm("self_attn.q_norm")?, norm("self_attn.k_norm")?)),
+                false => None,
+            };
+            let mut biases = [const { None }; LINEARS];
+            for (slot, linear) in biases.iter_mut().zip(&linears) {
+                *slot = bias(&**linear)?;
+            }
+            let (input_norm, post_norm) = (norm("input_layernorm")?, norm("post_attention_layernorm")?);
+            Ok(Stored { linears, biases, input_norm, post_norm, head_norms })
+        })
+        .collect()
+}
+
+/// Some kinds of layer do not hand out their bias (quantised ones, and those that could be split over devices); the answer to a row of
+/// zeros is it.
+fn bias(linear: &dyn QuantMethod) -> candle_core::Result<Option<Tensor>> {
+    let (dtype, weight) = match linear.unquant_weight_bias() {
+        Some((weight, _)) => (weight.dtype(), weight),
+        None => (DType::F32, linear.dequantize_w()?),
+    };
+    let row = Tensor::zeros((1, 1, weight.dim(1)?), dtype, weight.device())?;
+    let answer = f32(&linear.forward_autocast(&row)?.flatten_all()?)?;
+    let largest = answer.abs()?.max(0)?.to_scalar::<f32>()?;
+    Ok((largest > 0.0).then_some(answer))
+}
+
+fn f32(tensor: &Tensor) -> candle_core::Result<Tensor> {
+    tensor.to_dtype(DType::F32)
+}
+
+fn linear(linear: &dyn QuantMethod, bias: Option<&Tensor>) -> candle_core::Result<Linear> {
+    let weight = match linear.unquant_weight_bias() {
+        Some((weight, _)) => weight,
+        None => linear.dequantize_w()?,
+    };
+    Ok(Linear { weight: f32(&weight)?, bias: bias.cloned() })
+}
+
+impl DecoderWeights for EngineDecoder {
+    fn shape(&self) -> &DecoderShape {
+        &self.shape
+    }
+
+    fn layer(&self, layer: usize) -> candle_core::Result<LayerWeights> {
+        let Some(stored) = self.layers.get(layer) else {
+            bail!("decoder layer {layer} of {} is not loaded", self.layers.len())
+        };
+        let part = |index: usize| linear(&*stored.linears[index], stored.biases[index].as_ref());
+        Ok(LayerWeights {
+            input_norm: stored.input_norm.clone(),
+            query: part(0)?,
+            key: part(1)?,
+            value: part(2)?,
+            head_norms: stored.head_norms.clone(),
+            output: part(3)?,
+            post_norm: stored.post_norm.clone(),
+            gate: part(4)?,
+            up: part(5)?,
+            down: part(6)?,
+        })
+    }
+
+    fn final_norm(&self) -> &Tensor {
+        &self.final_norm
+    }
+
+    /// A quantised head is dequantised for as long as it takes to pick the rows.
+    fn head_rows(&self, tokens: &[u32]) -> candle_core::Result<Tensor> {
+        let weight = match self.head.unquant_weight_bias() {
+            Some((weight, _)) => weight,
+            None => self.head.dequantize_w()?,
+        };
+        f32(&weight.index_select(&Tensor::new(tokens, weight.device())?, 0)?)
+    }
+}

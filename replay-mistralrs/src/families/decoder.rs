@@ -1,0 +1,20 @@
+//! How a family's decoder is differentiated: what its layers have that others' do not.
+use replay_core::PromptMap;
+use replay_core::decoder::Sections;
+use serde_json::Value;
+
+/// The differentiable decoder of a family: RMSNorm, attention with rotary positions, gated SiLU, RMSNorm again; all weights in the
+/// engine's list of linear layers (query, key, value, output, gate, up, down of each layer, in this order).
+#[derive(Debug)]
+pub struct Decoder {
+    /// The decoder layers among the engine's tensors that are never quantised, without index.
+    pub layers: &'static str,
+    /// Each query and key head has a norm of its own.
+    pub head_norms: bool,
+    /// How the rotary frequencies are divided among frame, row and column.
+    pub sections: fn(Vec<usize>) -> Sections,
+    /// Frame, row and column of each row.
+    pub positions: fn(&PromptMap) -> Vec<[u32; 3]>,
+    /// After how many of the first layers visual features are added to the residual stream.
+    pub deepstack: fn(&Value) -> usize,
+}

@@ -1,0 +1,76 @@
+//! Does the differentiable decoder compute what the engine computes? Weights, norms, rotary positions of an image and of the text after
+//! it, visual features between layers: if any of it were wrong, learning would go on all the same and lead elsewhere.
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
+use image::{DynamicImage, Rgb, RgbImage};
+use mistralrs_core::Pipeline;
+use mistralrs_core::forward_hook::probe;
+use replay_core::learned::Differentiable;
+use replay_core::{Error, Role};
+use serde_json::Value;
+
+use crate::backend::prompt_map;
+use crate::decoder::EngineDecoder;
+use crate::error::AttachError;
+use crate::families::Family;
+use crate::prefix::prefix;
+use crate::tap::CaptureTap;
+
+/// Largest difference of a residual over its largest value. The decoder computes in f32 with weights as they are; half precision and
+/// quantised kernels of the engine round on the way.
+const EXACT: f32 = 1e-4;
+const ROUNDED: f32 = 0.1;
+
+/// Compares every residual of `layers` over the rows of a small picture between two words. Returns the largest difference.
+///
+/// # Errors
+/// If the engine fails on the picture, or a residual differs.
+pub(crate) fn test_prefix(
+    pipeline: &mut dyn Pipeline,
+    family: &'static Family,
+    config: &Value,
+    decoder: &Arc<EngineDecoder>,
+    layers: Range<usize>,
+    role: Role,
+) -> Result<f32, AttachError> {
+    let fails = |why: String| Error::engine(format!("the {role} model fails on a small picture: {why}"));
+    let picture = DynamicImage::ImageRgb8(RgbImage::from_fn(112, 84, |x, y| Rgb([(x * 2) as u8, (y * 3) as u8, 99])));
+    let tokenizer = pipeline.tokenizer().ok_or_else(|| fails("it has no tokenizer".into()))?;
+    let text = format!("see {}{} there", family.image_tag, family.image_tag);
+    let tokens = tokenizer.encode(text, false).map_err(|e| fails(e.to_string()))?.get_ids().to_vec();
+    let small = DynamicImage::ImageRgb8(RgbImage::from_pixel(56, 84, Rgb([200, 30, 60])));
+    let pictures = vec![picture, small];
+    let all: Vec<usize> = (layers.start..=layers.end.max(decoder.deepstack)).collect();
+    let tap = Arc::new(CaptureTap::whole(&all));
+    let row = probe(pipeline, tokens, pictures.clone(), tap.clone()).map_err(|e| fails(e.to_string()))?;
+    let captured = tap.finish(role)?;
+
+    let prompt = prompt_map(&row, &pictures, &family.placeholder_ids(config), family.merge(config))?;
+    let prefix = prefix(decoder, &prompt, layers.clone(), &captured)?;
+    let tolerance = if decoder.is_exact() { EXACT } else { ROUNDED };
+    let mut residual = prefix.input().clone();
+    let mut worst = 0f32;
+    for layer in layers {
+        residual = prefix.forward(layer, &residual, None)?.0;
+        let engine = captured.residual(layer + 1)?.narrow(0, prefix.rows().start, prefix.rows().len())?;
+        let distance = distance(&engine.to_dtype(DType::F32)?, &residual)?;
+        // A NaN must not pass for small.
+        if distance.is_nan() || distance > tolerance {
+            return Err(Error::engine(format!(
+                "the differentiable decoder does not compute what the {role} model computes: residual[{}] differs by \
+                 {distance:e} of its largest value, {tolerance:e} would pass",
+                layer + 1
+            ))
+            .into());
+        }
+        worst = worst.max(distance);
+    }
+    Ok(worst)
+}
+
+fn distance(engine: &Tensor, own: &Tensor) -> candle_core::Result<f32> {
+    let largest = |tensor: &Tensor| tensor.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>();
+    Ok(largest(&(engine - own.to_device(engine.device())?)?)? / largest(engine)?.max(f32::MIN_POSITIVE))
+}
