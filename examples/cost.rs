@@ -12,7 +12,9 @@ async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut next =
         |name: &str| arguments.next().with_context(|| format!("arguments: CONFIG IMAGE PROMPT ROUNDS; no {name}"));
-    let config = Config::from_file(next("CONFIG")?)?;
+    let mut config = Config::from_file(next("CONFIG")?)?;
+    // The same prompt again and again would pay once.
+    config.replay.cache.max_bytes = 0;
     let prompt = Prompt { images: vec![image::open(next("IMAGE")?)?], text: next("PROMPT")?, system: None };
     let rounds: usize = next("ROUNDS")?.parse()?;
 
@@ -28,7 +30,7 @@ async fn main() -> anyhow::Result<()> {
             times[index] = answer.time_to_first_token_ms;
             if let (Mode::On, Some(report)) = (mode, answer.replay) {
                 let ms = report.milliseconds;
-                steps.push([ms.capture_base, ms.capture_rlvr, ms.rank, ms.substitute]);
+                steps.push([ms.capture_base, ms.capture_rlvr, ms.rank, ms.targets + ms.learn, ms.substitute]);
                 if round == 0 {
                     println!("{} rows, {} visual, {} selected", report.rows, report.visual_rows, report.selected());
                 }
@@ -43,18 +45,19 @@ async fn main() -> anyhow::Result<()> {
             steps.clear();
         }
     }
-    let step = |index: usize| median(steps.iter().map(|step: &[f64; 4]| step[index]).collect());
+    let step = |index: usize| median(steps.iter().map(|step: &[f64; 5]| step[index]).collect());
     println!("time to first token, median of {rounds}: off {:.0} ms, on {:.0} ms", median(off), median(on));
     let (lowest, highest) = ratios.iter().fold((f64::MAX, 0f64), |(low, high), &r| (low.min(r), high.max(r)));
     println!("on / off, paired: median {:.2}, {lowest:.2} to {highest:.2}", median(ratios));
     println!(
-        "of it: base pass {:.0} ms ({} of {} layers), clean RLVR pass {:.0} ms, lens and ranking {:.0} ms, edits {:.1} ms",
+        "of it: base pass {:.0} ms ({} of {} layers), clean RLVR pass {:.0} ms, lens and ranking {:.0} ms, learning {:.0} ms, edits {:.1} ms",
         step(0),
         pair.base.loaded_layers,
         pair.base.decoder_layers,
         step(1),
         step(2),
-        step(3)
+        step(3),
+        step(4)
     );
     if let (Some(loaded), Some(peak)) = (loaded, memory()) {
         println!("memory: {} MiB resident with both models, {} MiB at the peak", loaded.0 / 1024, peak.1 / 1024);

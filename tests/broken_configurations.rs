@@ -123,14 +123,17 @@ fn a_policy_deeper_than_the_model_is_refused_with_its_line() {
 }
 
 #[test]
-fn strategy_learned_is_refused_until_it_is_there() {
-    let pair = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/qwen2_5_vl/pair");
+fn strategy_learned_is_refused_for_a_decoder_of_another_kind() {
+    let (_models, base, rlvr) = crate::common::copied("qwen2_5_vl");
+    for model in [&base, &rlvr] {
+        crate::common::change(&model.join("config.json"), |config| config["hidden_act"] = "gelu".into());
+    }
     let text = VALID
-        .replace("\"a\"", &format!("{:?}", pair.join("rlvr").display().to_string()))
-        .replace("\"b\"", &format!("{:?}", pair.join("base").display().to_string()))
+        .replace("\"a\"", &format!("{:?}", rlvr.display().to_string()))
+        .replace("\"b\"", &format!("{:?}", base.display().to_string()))
         .replace("\"substitute\"", "\"learned\"")
         .replace("blend     = 1.0\n", "");
     let (_folder, file) = written(&text);
     let (code, message) = check(&file);
-    assert!(code == 2 && message.contains(":9:") && message.contains("not available yet"), "{code} {message}");
+    assert!(code == 4 && message.contains("hidden_act"), "{code} {message}");
 }

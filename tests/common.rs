@@ -50,8 +50,12 @@ pub async fn session(family: &str, replay: &str) -> Session {
     Session::open(&config(&pair.join("base"), &pair.join("rlvr"), replay)).await.expect("a session")
 }
 
-/// Substitutes some rows everywhere: the settings most tests use.
-pub const SUBSTITUTE: &str = "strategy = \"substitute\"\nlayers = 4\n[replay.rank]\nquantile = 0.5";
+/// Substitutes some rows everywhere: the settings most tests use. Without a cache, or only the first prompt would be replayed.
+pub const SUBSTITUTE: &str =
+    "strategy = \"substitute\"\nlayers = 4\ncache.max_bytes = 0\n[replay.rank]\nquantile = 0.5";
+
+/// Learns a delta, without a cache.
+pub const LEARNED: &str = "strategy = \"learned\"\nlayers = 4\ncache.max_bytes = 0\n[replay.rank]\nquantile = 0.5\n[replay.learned]\niterations = 6";
 
 pub fn prompt(family: &str, images: &[&str], text: &str) -> Prompt {
     let images = images.iter().map(|name| image(&fixture(family).join(name))).collect();

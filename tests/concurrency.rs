@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::common::{SUBSTITUTE, distance, prompt, runtime, session};
+use crate::common::{LEARNED, SUBSTITUTE, distance, prompt, runtime, session};
 use replay_core::Status;
 use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling, Session};
 
 /// Matrix kernels sum a batch in another order than one row.
 const TOLERANCE: f32 = 2e-5;
-const ROUNDS: usize = 10;
+const ALL: [usize; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// Text only, one image, three images; different lengths, and equal ones that share a batch.
 fn prompts(family: &str) -> Vec<Prompt> {
@@ -51,10 +51,11 @@ async fn all_at_once(session: &Arc<Session>, prompts: &[Prompt], directive: Dire
     answers
 }
 
-fn equals_solo(family: &str) {
+fn equals_solo(family: &str, replay: &str, picked: &[usize], rounds: usize) {
     runtime().block_on(async {
-        let session = Arc::new(session(family, SUBSTITUTE).await);
-        let prompts = prompts(family);
+        let session = Arc::new(session(family, replay).await);
+        let all = prompts(family);
+        let prompts: Vec<Prompt> = picked.iter().map(|&index| all[index].clone()).collect();
         for mode in [Mode::Off, Mode::On] {
             let directive = Directive { mode, trace: false };
             let mut alone = Vec::new();
@@ -64,7 +65,7 @@ fn equals_solo(family: &str) {
                 assert_eq!(replayed, mode == Mode::On && !prompt.images.is_empty(), "{family} {mode:?} {index}");
                 alone.push(answer);
             }
-            for round in 0..ROUNDS {
+            for round in 0..rounds {
                 let together = all_at_once(&session, &prompts, directive).await;
                 for (index, (alone, together)) in alone.iter().zip(&together).enumerate() {
                     let name = format!("{family} {mode:?} round {round} request {index}");
@@ -77,22 +78,30 @@ fn equals_solo(family: &str) {
         let replay = session.replay().unwrap();
         assert!(replay.largest_batch() >= 2, "nothing ran together");
         // Each request once, and the engine's own request at its start.
-        assert_eq!(replay.prefills(), 2 * (ROUNDS + 1) * prompts.len() + 1, "a sequence was prefilled again");
+        assert_eq!(replay.prefills(), 2 * (rounds + 1) * prompts.len() + 1, "a sequence was prefilled again");
         assert!(replay.held() <= 17, "edits are dropped when their requests end");
     });
 }
 
 #[test]
 fn sixteen_concurrent_requests_equal_their_solo_runs_qwen2_5_vl() {
-    equals_solo("qwen2_5_vl");
+    equals_solo("qwen2_5_vl", SUBSTITUTE, &ALL, 10);
 }
 
 #[test]
 fn sixteen_concurrent_requests_equal_their_solo_runs_qwen2_vl() {
-    equals_solo("qwen2_vl");
+    equals_solo("qwen2_vl", SUBSTITUTE, &ALL, 10);
 }
 
 #[test]
 fn sixteen_concurrent_requests_equal_their_solo_runs_qwen3_vl() {
-    equals_solo("qwen3_vl");
+    equals_solo("qwen3_vl", SUBSTITUTE, &ALL, 10);
+}
+
+#[test]
+fn eight_concurrent_learned_requests_equal_their_solo_runs() {
+    for family in ["qwen2_5_vl", "qwen2_vl", "qwen3_vl"] {
+        // Those that share batches among them.
+        equals_solo(family, LEARNED, &[0, 1, 2, 5, 7, 9, 11, 13], 3);
+    }
 }

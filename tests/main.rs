@@ -7,5 +7,6 @@ mod conformance;
 mod decoding;
 mod engine_fixes;
 mod invariants;
+mod learned;
 mod parity;
 mod tidy;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use blake3::{Hash, Hasher};
-use quick_cache::{OptionsBuilder, Weighter};
 use quick_cache::sync::{Cache as Store, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
 
 use crate::config::{Positions, Replay};
 use crate::learned::Learned;
@@ -69,9 +69,9 @@ impl ReplayCache {
                 .shards(1)
                 .hot_allocation(0.9)
                 .build();
-            options.ok().map(|options| {
-                Store::with_options(options, Bytes, Default::default(), DefaultLifecycle::default())
-            })
+            options
+                .ok()
+                .map(|options| Store::with_options(options, Bytes, Default::default(), DefaultLifecycle::default()))
         });
         Self { store: store.flatten(), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
@@ -144,7 +144,16 @@ mod tests {
     fn info(weights: &str) -> ModelInfo {
         let (id, architecture, dtype) = (String::new(), String::new(), String::new());
         let fingerprint = weights.into();
-        ModelInfo { id, architecture, decoder_layers: 1, loaded_layers: 1, hidden: 1, vocabulary: 1, dtype, fingerprint }
+        ModelInfo {
+            id,
+            architecture,
+            decoder_layers: 1,
+            loaded_layers: 1,
+            hidden: 1,
+            vocabulary: 1,
+            dtype,
+            fingerprint,
+        }
     }
 
     fn pair(rlvr: &str) -> PairInfo {

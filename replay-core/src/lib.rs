@@ -27,6 +27,7 @@ pub mod registry;
 mod replayer;
 mod report;
 mod rows;
+mod simd;
 pub mod substitute;
 mod trace;
 

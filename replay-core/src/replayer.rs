@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use crate::cache::{self, Entry, ReplayCache};
 use crate::config::{Alignment, Replay, Strategy};
-use crate::learned::strategy::{self, Clock};
 use crate::learned::Learned;
+use crate::learned::strategy::{self, Clock};
 use crate::lens::{StreamedLens, select_rows};
 use crate::rank::{self, Lensed, RankRequest, Selection, edited_residual, ranked_residual};
 use crate::substitute::Edits;

@@ -16,12 +16,12 @@ use crate::decoder::EngineDecoder;
 use crate::directive::{Directive, Listeners, Order, RequestReport};
 use crate::error::AttachError;
 use crate::families::Family;
+use crate::fingerprint;
 use crate::hook::Hook;
 use crate::lens::EngineLens;
 use crate::load::{Loaded, load};
 use crate::pair::{self, ModelFiles};
 use crate::self_test::{self_test, test_prefix};
-use crate::fingerprint;
 use crate::source::ModelSource;
 use crate::table::EngineTable;
 

@@ -9,7 +9,8 @@ use replay_core::learned::{Differentiable, Progress};
 use replay_core::lens::LogitLens;
 use replay_core::substitute::Edits;
 use replay_core::{
-    Activations, Error, Grid, Image, ImageContent, PairInfo, PromptMap, ReplayBackend, ReplayCache, Replayer, Result, Role,
+    Activations, Error, Grid, Image, ImageContent, PairInfo, PromptMap, ReplayBackend, ReplayCache, Replayer, Result,
+    Role,
 };
 use tokio::sync::mpsc::UnboundedSender;
 

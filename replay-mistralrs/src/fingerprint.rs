@@ -19,7 +19,10 @@ pub(crate) fn of(source: &ModelSource) -> std::io::Result<String> {
 }
 
 fn files(hasher: &mut blake3::Hasher, folder: &Path) -> std::io::Result<()> {
-    let weights = |path: &Path| path.extension().is_some_and(|ext| ["safetensors", "bin", "pth", "gguf", "uqff"].iter().any(|known| ext == *known));
+    let weights = |path: &Path| {
+        path.extension()
+            .is_some_and(|ext| ["safetensors", "bin", "pth", "gguf", "uqff"].iter().any(|known| ext == *known))
+    };
     let wanted = |path: &Path| path.file_name().is_some_and(|name| name == "config.json") || weights(path);
     let entries = std::fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
     let mut paths: Vec<_> = entries.iter().map(std::fs::DirEntry::path).filter(|path| wanted(path)).collect();

@@ -37,17 +37,8 @@ pub fn pair(pair: &PairInfo) -> Table {
 
 /// What was captured, ranked and substituted, per policy layer.
 pub fn layers(report: &Report) -> Table {
-    let mut table = table([
-        "layer",
-        "residual",
-        "ranked rows",
-        "selected",
-        "entropy min",
-        "mean",
-        "max",
-        "KL before",
-        "after",
-    ]);
+    let mut table =
+        table(["layer", "residual", "ranked rows", "selected", "entropy min", "mean", "max", "KL before", "after"]);
     for layer in &report.layers {
         let entropy = |pick: fn(&replay_core::EntropySpread) -> f32| {
             layer.entropy.as_ref().map_or("-".into(), |spread| format!("{:.4}", pick(spread)))

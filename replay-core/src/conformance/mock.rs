@@ -8,7 +8,9 @@ use candle_core::{Device, Tensor};
 use super::{Check, Maker, Observed, Plan, Prefill, Subject};
 use crate::lens::LogitLens;
 use crate::substitute::Edits;
-use crate::{Activations, Error, Grid, Image, ImageContent, ModelInfo, PairInfo, PromptMap, ReplayBackend, Result, Role};
+use crate::{
+    Activations, Error, Grid, Image, ImageContent, ModelInfo, PairInfo, PromptMap, ReplayBackend, Result, Role,
+};
 
 const LAYERS: usize = 5;
 const HIDDEN: usize = 8;

@@ -3,7 +3,7 @@ use candle_core::{Result, Tensor};
 
 use super::attention::{self, Seen};
 use super::weights::{DecoderShape, LayerWeights};
-use super::{Rotary, mlp, rms_norm};
+use super::{Rotary, kernel, mlp};
 use crate::lens::select_rows;
 
 /// One layer over some rows.
@@ -54,12 +54,12 @@ impl Layer<'_> {
     /// `x`: `[rows, hidden]`.
     pub(super) fn open(&self, x: &Tensor) -> Result<Intermediate> {
         let (shape, weights) = (self.shape, self.weights);
-        let normed = rms_norm::forward(x, &weights.input_norm, shape.epsilon)?;
+        let normed = kernel::rms_norm(x, &weights.input_norm, shape.epsilon)?;
         let (queries, raw_queries) = self.queries(&self.pick(&normed)?)?;
         let (keys, values, raw_keys) = self.keys_values(&normed)?;
         let attended = self.with_seen(&keys, &values, |seen| attention::forward(&queries, seen))?;
         let middle = (self.pick(x)? + weights.output.forward(&from_heads(&attended)?)?)?;
-        let normed = rms_norm::forward(&middle, &weights.post_norm, shape.epsilon)?;
+        let normed = kernel::rms_norm(&middle, &weights.post_norm, shape.epsilon)?;
         let (gate, up) = mlp::open(weights, &normed)?;
         Ok(Intermediate { raw: raw_queries.zip(raw_keys), queries, keys, values, middle, gate, up })
     }
@@ -76,18 +76,17 @@ impl Layer<'_> {
         let (shape, weights) = (self.shape, self.weights);
         let to_normed = mlp::backward(weights, &state.gate, &state.up, gradient)?;
         let to_middle =
-            (gradient + rms_norm::backward(&state.middle, &weights.post_norm, shape.epsilon, &to_normed)?)?;
+            (gradient + kernel::rms_norm_backward(&state.middle, &weights.post_norm, shape.epsilon, &to_normed)?)?;
 
         let to_attended = to_heads(&weights.output.backward(&to_middle)?, shape.heads)?;
-        let (to_queries, to_keys, to_values) = self.with_seen(&state.keys, &state.values, |seen| {
-            attention::backward(&state.queries, seen, &to_attended)
-        })?;
+        let (to_queries, to_keys, to_values) =
+            self.with_seen(&state.keys, &state.values, |seen| attention::backward(&state.queries, seen, &to_attended))?;
         let to_queries = self.queries_rotary()?.backward(&to_queries)?;
         let to_keys = self.rotary.backward(&to_keys)?;
         let (to_queries, to_keys) = match (&weights.head_norms, &state.raw) {
             (Some((query_norm, key_norm)), Some((queries, keys))) => (
-                rms_norm::backward(queries, query_norm, shape.epsilon, &to_queries)?,
-                rms_norm::backward(keys, key_norm, shape.epsilon, &to_keys)?,
+                kernel::rms_norm_backward(queries, query_norm, shape.epsilon, &to_queries)?,
+                kernel::rms_norm_backward(keys, key_norm, shape.epsilon, &to_keys)?,
             ),
             _ => (to_queries, to_keys),
         };
@@ -96,7 +95,7 @@ impl Layer<'_> {
         let from_keys = weights.key.backward(&from_heads(&to_keys)?)?;
         let to_normed = (from_keys + weights.value.backward(&from_heads(&to_values)?)?)?;
         let to_normed = self.spread(to_normed, &from_queries)?;
-        self.spread(rms_norm::backward(x, &weights.input_norm, shape.epsilon, &to_normed)?, &to_middle)
+        self.spread(kernel::rms_norm_backward(x, &weights.input_norm, shape.epsilon, &to_normed)?, &to_middle)
     }
 
     /// Keys and values of rows that are the same in every pass.
@@ -104,7 +103,7 @@ impl Layer<'_> {
     /// # Shapes
     /// `x`: `[rows, hidden]`; returns `[key/value heads, rows, head]` twice.
     pub(super) fn constants(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
-        let normed = rms_norm::forward(x, &self.weights.input_norm, self.shape.epsilon)?;
+        let normed = kernel::rms_norm(x, &self.weights.input_norm, self.shape.epsilon)?;
         let (keys, values, _) = self.keys_values(&normed)?;
         Ok((keys, values))
     }
@@ -126,7 +125,7 @@ impl Layer<'_> {
     /// Norm and rotation; the projection itself is kept where its norm will need it.
     fn turned(&self, raw: Tensor, norm: Option<&Tensor>, rotary: &Rotary) -> Result<(Tensor, Option<Tensor>)> {
         match norm {
-            Some(norm) => Ok((rotary.forward(&rms_norm::forward(&raw, norm, self.shape.epsilon)?)?, Some(raw))),
+            Some(norm) => Ok((rotary.forward(&kernel::rms_norm(&raw, norm, self.shape.epsilon)?)?, Some(raw))),
             None => Ok((rotary.forward(&raw)?, None)),
         }
     }

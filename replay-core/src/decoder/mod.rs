@@ -12,7 +12,6 @@ mod layer;
 mod linear;
 mod mlp;
 mod prefix;
-mod rms_norm;
 mod rotary;
 mod weights;
 

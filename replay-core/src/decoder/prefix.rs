@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::layer::{Intermediate, Layer};
-use super::{DecoderWeights, Rotary, rms_norm};
+use super::{DecoderWeights, Rotary, kernel};
 use crate::learned::{Differentiable, Tape};
 use crate::{Error, Result};
 
@@ -164,13 +164,13 @@ impl Differentiable for DecoderPrefix {
     fn norm(&self, residual: &Tensor) -> Result<Tensor> {
         let norm = self.weights.final_norm();
         let residual = residual.to_device(norm.device())?;
-        Ok(rms_norm::forward(&residual, norm, self.weights.shape().epsilon)?)
+        Ok(kernel::rms_norm(&residual, norm, self.weights.shape().epsilon)?)
     }
 
     fn norm_backward(&self, residual: &Tensor, gradient: &Tensor) -> Result<Tensor> {
         let norm = self.weights.final_norm();
         let residual = residual.to_device(norm.device())?;
-        Ok(rms_norm::backward(&residual, norm, self.weights.shape().epsilon, gradient)?)
+        Ok(kernel::rms_norm_backward(&residual, norm, self.weights.shape().epsilon, gradient)?)
     }
 
     fn head_rows(&self, tokens: &[u32]) -> Result<Tensor> {

@@ -1,5 +1,7 @@
 //! Rotary position embedding over several position axes (M-RoPE; Qwen2-VL, arXiv 2409.12191, section 2.1).
-use candle_core::{D, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor};
+
+use super::kernel;
 
 /// Which frequencies turn with which axis of a position (frame, row, column).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,20 +71,11 @@ impl Rotary {
     /// # Shapes
     /// `x`: `[heads, rows, head]`; returns the same.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        turn(x, &self.cos, &self.sin)
+        kernel::turn(x, &self.cos, &self.sin, false)
     }
 
     /// A rotation's transpose turns the other way.
     pub(crate) fn backward(&self, gradient: &Tensor) -> Result<Tensor> {
-        turn(gradient, &self.cos, &self.sin.neg()?)
+        kernel::turn(gradient, &self.cos, &self.sin, true)
     }
-}
-
-fn turn(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
-    let half = x.dim(D::Minus1)? / 2;
-    let (cos, sin) = (cos.to_device(x.device())?, sin.to_device(x.device())?);
-    let (a, b) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
-    let first = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;
-    let second = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
-    Tensor::cat(&[first, second], D::Minus1)
 }

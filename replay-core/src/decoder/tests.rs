@@ -52,7 +52,11 @@ fn agrees(x: &Tensor, forward: impl Fn(&Tensor) -> Tensor, backward: impl Fn(&Te
 #[test]
 fn rms_norm_agrees_with_finite_differences() {
     let (x, weight) = (random((3, HIDDEN)), random(HIDDEN));
-    agrees(&x, |x| rms_norm::forward(x, &weight, 1e-6).unwrap(), |c| rms_norm::backward(&x, &weight, 1e-6, c).unwrap());
+    agrees(
+        &x,
+        |x| kernel::rms_norm(x, &weight, 1e-6).unwrap(),
+        |c| kernel::rms_norm_backward(&x, &weight, 1e-6, c).unwrap(),
+    );
 }
 
 #[test]
@@ -116,9 +120,21 @@ fn attention_agrees_with_finite_differences() {
                 }
             }
         };
-        agrees(&queries, |x| run(x, &keys, &values, None).remove(0), |c| run(&queries, &keys, &values, Some(c)).remove(0));
-        agrees(&keys, |x| run(&queries, x, &values, None).remove(0), |c| run(&queries, &keys, &values, Some(c)).remove(1));
-        agrees(&values, |x| run(&queries, &keys, x, None).remove(0), |c| run(&queries, &keys, &values, Some(c)).remove(2));
+        agrees(
+            &queries,
+            |x| run(x, &keys, &values, None).remove(0),
+            |c| run(&queries, &keys, &values, Some(c)).remove(0),
+        );
+        agrees(
+            &keys,
+            |x| run(&queries, x, &values, None).remove(0),
+            |c| run(&queries, &keys, &values, Some(c)).remove(1),
+        );
+        agrees(
+            &values,
+            |x| run(&queries, &keys, x, None).remove(0),
+            |c| run(&queries, &keys, &values, Some(c)).remove(2),
+        );
     }
 }
 
@@ -146,7 +162,11 @@ impl Random {
             up: linear(24, HIDDEN),
             down: linear(HIDDEN, 24),
         };
-        Self { layers: (0..layers).map(|_| layer()).collect(), norm: near_one(HIDDEN), head: random((vocabulary, HIDDEN)) }
+        Self {
+            layers: (0..layers).map(|_| layer()).collect(),
+            norm: near_one(HIDDEN),
+            head: random((vocabulary, HIDDEN)),
+        }
     }
 
     /// The same weights, each moved a little: an RLVR model to this base.
@@ -203,7 +223,12 @@ fn a_layer_agrees_with_finite_differences() {
 }
 
 /// A prompt of `rows` rows through a random decoder, with something added to its visual rows after the first layer.
-pub(crate) fn prefix(weights: &Arc<Random>, input: &Tensor, rows: std::ops::Range<usize>, layers: usize) -> DecoderPrefix {
+pub(crate) fn prefix(
+    weights: &Arc<Random>,
+    input: &Tensor,
+    rows: std::ops::Range<usize>,
+    layers: usize,
+) -> DecoderPrefix {
     let visual: Vec<usize> = rows.clone().step_by(2).collect();
     let residuals = BTreeMap::from([(0, input.clone())]);
     let rotary = rotary(rows.end);

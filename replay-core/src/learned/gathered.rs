@@ -2,6 +2,8 @@
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use crate::simd::{sum, vectorized};
+
 /// Entries of `[entries, hidden]` per block where the gathered rows have to be copied.
 const BLOCK: usize = 4096;
 
@@ -65,9 +67,14 @@ impl CustomOp3 for Dot {
         let mut out = vec![0f32; tokens.len()];
         out.par_chunks_mut(top).zip(normed.par_chunks(width)).zip(tokens.par_chunks(top)).for_each(
             |((out, row), tokens)| {
-                for (out, &token) in out.iter_mut().zip(tokens) {
-                    *out = dot(row, &head[token as usize * width..][..width]);
-                }
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (out, &token) in out.iter_mut().zip(tokens) {
+                            *out = sum(row, &head[token as usize * width..][..width], |a, b| a * b);
+                        }
+                    },
+                );
             },
         );
         Ok((CpuStorage::F32(out), l3.shape().clone()))
@@ -95,28 +102,19 @@ impl CustomOp3 for Combine {
         let mut out = vec![0f32; rows * width];
         out.par_chunks_mut(width).zip(gradient.par_chunks(top)).zip(tokens.par_chunks(top)).for_each(
             |((out, gradient), tokens)| {
-                for (&gradient, &token) in gradient.iter().zip(tokens) {
-                    let head = &head[token as usize * width..][..width];
-                    out.iter_mut().zip(head).for_each(|(out, head)| *out += gradient * head);
-                }
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (&gradient, &token) in gradient.iter().zip(tokens) {
+                            let head = &head[token as usize * width..][..width];
+                            out.iter_mut().zip(head).for_each(|(out, head)| *out += gradient * head);
+                        }
+                    },
+                );
             },
         );
         Ok((CpuStorage::F32(out), (rows, width).into()))
     }
-}
-
-/// In independent lanes, so that the loop vectorises.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum::<f32>() + rest
 }
 
 fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {

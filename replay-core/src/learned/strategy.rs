@@ -10,9 +10,7 @@ use super::{Differentiable, Objective, Solution, Stop, solve};
 use crate::lens::{StreamedLens, select_rows};
 use crate::rank::{LayerSelection, Selection, edited_residual, ranked_residual};
 use crate::substitute::Edits;
-use crate::{
-    Activations, Error, KlMean, LearnedReport, Milliseconds, ReplayBackend, Replayer, Result, Role,
-};
+use crate::{Activations, Error, KlMean, LearnedReport, Milliseconds, ReplayBackend, Replayer, Result, Role};
 
 /// What was learned for one prompt.
 #[derive(Debug, Clone)]

@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
+use super::Differentiable;
 use super::divergence::log_softmax;
 use super::gathered;
-use super::Differentiable;
 use crate::Result;
 use crate::lens::{StreamedLens, select_rows};
 use crate::rank::LayerSelection;

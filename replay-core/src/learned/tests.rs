@@ -8,8 +8,8 @@ use super::objective::clean_residuals;
 use super::targets::Anchor;
 use super::*;
 use crate::config::{Learned as Settings, Solver};
-use crate::decoder::tests::{Random, prefix, random};
 use crate::decoder::DecoderPrefix;
+use crate::decoder::tests::{Random, prefix, random};
 use crate::lens::{LogitLens, StreamedLens, select_rows};
 use crate::rank::LayerSelection;
 

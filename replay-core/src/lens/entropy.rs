@@ -2,6 +2,8 @@
 use candle_core::{D, Tensor};
 use rayon::prelude::*;
 
+use crate::simd::vectorized;
+
 /// Shannon entropy in nats of each row of `[rows, vocabulary]` f32 logits. NaN where a row is not finite.
 ///
 /// `H = ln S - (sum e^(x-m) (x-m)) / S` with `m` the largest logit and `S = sum e^(x-m)`: exact for one-hot and uniform rows, and
@@ -10,7 +12,15 @@ pub(super) fn rows(logits: &Tensor) -> candle_core::Result<Vec<f32>> {
     if logits.device().is_cpu() {
         let vocabulary = logits.dim(1)?;
         let flat = logits.flatten_all()?.to_vec1::<f32>()?;
-        return Ok(flat.par_chunks(vocabulary).map(one).collect());
+        return Ok(flat
+            .par_chunks(vocabulary)
+            .map(|logits| {
+                vectorized(
+                    #[inline(always)]
+                    || one(logits),
+                )
+            })
+            .collect());
     }
     let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
     let exp = shifted.exp()?;
@@ -19,13 +29,15 @@ pub(super) fn rows(logits: &Tensor) -> candle_core::Result<Vec<f32>> {
     (sum.log()? - (weighted / sum)?)?.to_vec1()
 }
 
+#[inline(always)]
 fn one(logits: &[f32]) -> f32 {
-    let max = super::kl::max(logits);
+    // A NaN is passed over here and makes the sum below NaN.
+    let max = crate::simd::max(logits);
     if !max.is_finite() {
         return f32::NAN;
     }
     // Independent lanes let the loop vectorise; they also keep the sums accurate for large vocabularies.
-    const LANES: usize = 8;
+    const LANES: usize = 32;
     let (mut sum, mut weighted) = ([0f32; LANES], [0f32; LANES]);
     let chunks = logits.chunks_exact(LANES);
     let rest = chunks.remainder();

@@ -9,8 +9,12 @@ pub(crate) fn exp(x: f32) -> f32 {
     // ln 2 in two parts, so that n * ln 2 is subtracted without losing the low bits of r (Cody and Waite).
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    let clamped = x.max(-104.0);
-    let n = (clamped * LOG2_E).round_ties_even();
+    // Adding 1.5 * 2^23 leaves no bits for a fraction: rounds to the nearest integer without a call, and its low bits are that integer.
+    const ROUND: f32 = 12_582_912.0;
+    // A comparison that NaN fails keeps it NaN.
+    let clamped = if x < -104.0 { -104.0 } else { x };
+    let shifted = clamped * LOG2_E + ROUND;
+    let n = shifted - ROUND;
     let r = (clamped - n * LN2_HIGH) - n * LN2_LOW;
     let p = 1.0 / 5040.0;
     let p = p * r + 1.0 / 720.0;
@@ -21,9 +25,8 @@ pub(crate) fn exp(x: f32) -> f32 {
     let p = p * r + 1.0;
     let p = p * r + 1.0;
     // Results below the smallest normal number are zero: they cannot matter in a sum that holds a 1.
-    let exponent = (n as i32 + 127).max(0) as u32;
-    let scale = f32::from_bits(exponent << 23);
-    if x.is_nan() { x } else { p * scale }
+    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32 + 127;
+    p * f32::from_bits((exponent.max(0) as u32) << 23)
 }
 
 #[cfg(test)]

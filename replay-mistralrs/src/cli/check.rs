@@ -23,7 +23,9 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
         pair.rlvr.loaded_layers + 1
     );
     if let Some((base, rlvr)) = replay.prefix_distances() {
-        println!("differentiable decoder: residuals within {base:.0e} (base) and {rlvr:.0e} (RLVR model) of the engine's");
+        println!(
+            "differentiable decoder: residuals within {base:.0e} (base) and {rlvr:.0e} (RLVR model) of the engine's"
+        );
     }
     let gradient = |x: u32, y: u32| image::Rgb([(x * 2) as u8, (y * 2) as u8, 128]);
     let picture = image::DynamicImage::ImageRgb8(image::RgbImage::from_fn(112, 112, gradient));

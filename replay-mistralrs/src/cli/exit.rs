@@ -42,7 +42,9 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(AttachError::Replay(replay_core::Error::NoSuchLayer { .. } | replay_core::Error::Unavailable(_))) => {
             return CONFIGURATION;
         }
-        Some(AttachError::NotAPair(_) | AttachError::NoProfile { .. }) => return NOT_A_PAIR,
+        Some(AttachError::NotAPair(_) | AttachError::NoProfile { .. } | AttachError::NotDifferentiable { .. }) => {
+            return NOT_A_PAIR;
+        }
         _ => {}
     }
     match error.downcast_ref::<AskError>() {

@@ -44,10 +44,8 @@ mod tests {
 
     #[test]
     fn text_goes_on_after_the_largest_side_of_an_image() {
-        let image = |rows, columns| Image {
-            grid: Grid { frames: 1, rows, columns },
-            content: ImageContent::of(1, 1, "", &[]),
-        };
+        let image =
+            |rows, columns| Image { grid: Grid { frames: 1, rows, columns }, content: ImageContent::of(1, 1, "", &[]) };
         let tokens = [1, 9, 9, 9, 9, 9, 9, 2, 9, 9, 3];
         let prompt = PromptMap::new(0, &tokens, |token| token == 9, vec![image(2, 3), image(2, 1)]).unwrap();
         let got = positions(&prompt);

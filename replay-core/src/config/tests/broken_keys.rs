@@ -81,7 +81,9 @@ fn a_misspelt_preset_asks_for_nothing_else() {
 fn a_misspelt_rule_asks_for_no_rule() {
     assert_eq!(
         problems("[replay]\nstrategy = \"learned\"\nlayers = 1\n[replay.rank]\nfraction = 0.4"),
-        ["9:1: replay.rank.fraction: expected `fraction_of_max`, `below`, `quantile`, `top`, `keep`, `base_below_rlvr` or `seed`, found unknown key `fraction`; did you mean `fraction_of_max`?"]
+        [
+            "9:1: replay.rank.fraction: expected `fraction_of_max`, `below`, `quantile`, `top`, `keep`, `base_below_rlvr` or `seed`, found unknown key `fraction`; did you mean `fraction_of_max`?"
+        ]
     );
 }
 

@@ -1,0 +1,93 @@
+//! `silu(gate) * up`.
+use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor};
+use rayon::prelude::*;
+
+use super::{CHUNK, values, values_mut};
+use crate::lens::exp;
+use crate::simd::vectorized;
+
+/// # Shapes
+/// Both `[rows, width]`, contiguous; returns the same.
+pub(in crate::decoder) fn gated(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    if gate.device().is_cpu() {
+        let out = up.copy()?;
+        out.inplace_op2(gate, &TimesSilu)?;
+        return Ok(out);
+    }
+    gate.silu()? * up
+}
+
+/// Gradients of [`gated`] with respect to gate and up.
+pub(in crate::decoder) fn gated_backward(gate: &Tensor, up: &Tensor, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
+    if gate.device().is_cpu() {
+        let (to_gate, to_up) = (gradient.copy()?, gradient.copy()?);
+        to_gate.inplace_op3(gate, up, &GatedBackward)?;
+        to_up.inplace_op2(gate, &TimesSilu)?;
+        return Ok((to_gate, to_up));
+    }
+    let sigmoid = (gate.neg()?.exp()? + 1.0)?.recip()?;
+    let silu = (gate * &sigmoid)?;
+    let slope = (&sigmoid + (&silu * (1.0 - &sigmoid)?)?)?;
+    Ok((((gradient * up)? * slope)?, (gradient * silu)?))
+}
+
+/// `x * silu(gate)`, in place of `x`.
+struct TimesSilu;
+
+impl InplaceOp2 for TimesSilu {
+    fn name(&self) -> &'static str {
+        "times silu"
+    }
+
+    fn cpu_fwd(&self, x: &mut CpuStorage, l1: &Layout, gate: &CpuStorage, l2: &Layout) -> Result<()> {
+        let rows = values_mut(x, l1)?.par_chunks_mut(CHUNK).zip(values(gate, l2)?.par_chunks(CHUNK));
+        rows.for_each(|(x, gate)| {
+            vectorized(
+                #[inline(always)]
+                || x.iter_mut().zip(gate).for_each(|(x, &gate)| *x *= gate * sigmoid(gate)),
+            );
+        });
+        Ok(())
+    }
+}
+
+/// `x * up * silu'(gate)`, in place of `x`.
+struct GatedBackward;
+
+impl InplaceOp3 for GatedBackward {
+    fn name(&self) -> &'static str {
+        "gated silu backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &mut CpuStorage,
+        l1: &Layout,
+        gate: &CpuStorage,
+        l2: &Layout,
+        up: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<()> {
+        let rest = values(gate, l2)?.par_chunks(CHUNK).zip(values(up, l3)?.par_chunks(CHUNK));
+        values_mut(x, l1)?.par_chunks_mut(CHUNK).zip(rest).for_each(|(x, (gate, up))| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((x, &gate), &up) in x.iter_mut().zip(gate).zip(up) {
+                        let s = sigmoid(gate);
+                        *x *= up * (s + gate * s * (1.0 - s));
+                    }
+                },
+            );
+        });
+        Ok(())
+    }
+}
+
+/// `1 / (1 + e^-x)`, by the exponential of a number that is not positive, which cannot overflow.
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    let e = exp(-x.abs());
+    let small = e / (1.0 + e);
+    if x >= 0.0 { 1.0 - small } else { small }
+}

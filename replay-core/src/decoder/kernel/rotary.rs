@@ -1,0 +1,67 @@
+//! The two halves of each head turn by an angle per row.
+use candle_core::{CpuStorage, D, InplaceOp3, Layout, Result, Tensor};
+use rayon::prelude::*;
+
+use super::{values, values_mut, width};
+use crate::simd::vectorized;
+
+/// `(a, b)` to `(a cos - b sin, b cos + a sin)`, or back.
+///
+/// # Shapes
+/// `x`: `[heads, rows, head]`, contiguous; `cos`, `sin`: `[rows, head / 2]`; returns the shape of `x`.
+pub(in crate::decoder) fn turn(x: &Tensor, cos: &Tensor, sin: &Tensor, back: bool) -> Result<Tensor> {
+    let (cos, sin) = (cos.to_device(x.device())?, sin.to_device(x.device())?);
+    if x.device().is_cpu() {
+        let out = x.copy()?;
+        out.inplace_op3(&cos, &sin, &Turn { back })?;
+        return Ok(out);
+    }
+    let sin = if back { sin.neg()? } else { sin };
+    let half = x.dim(D::Minus1)? / 2;
+    let (a, b) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
+    let first = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;
+    let second = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
+    Tensor::cat(&[first, second], D::Minus1)
+}
+
+struct Turn {
+    back: bool,
+}
+
+impl InplaceOp3 for Turn {
+    fn name(&self) -> &'static str {
+        "rotary turn"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &mut CpuStorage,
+        l1: &Layout,
+        cos: &CpuStorage,
+        l2: &Layout,
+        sin: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<()> {
+        let (cos, sin, head) = (values(cos, l2)?, values(sin, l3)?, width(l1));
+        let half = head / 2;
+        let sign = if self.back { -1.0 } else { 1.0 };
+        let head_rows = cos.len() / half.max(1) * head;
+        values_mut(x, l1)?.par_chunks_mut(head_rows).for_each(|x| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((x, cos), sin) in
+                        x.chunks_exact_mut(head).zip(cos.chunks_exact(half)).zip(sin.chunks_exact(half))
+                    {
+                        let (first, second) = x.split_at_mut(half);
+                        for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+                            let sin = sin * sign;
+                            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+                        }
+                    }
+                },
+            );
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! Strategy `learned` inside the engine: equal models, cache, cancellation, precision, solvers. (Parity: parity.rs. Load: concurrency.rs.)
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::common::{LEARNED, config, distance, fixture, prompt, runtime, session, values};
+use replay_core::learned::Stop;
+use replay_core::{Report, Status};
+use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling, Session};
+use tokio::sync::mpsc;
+
+const FAMILY: &str = "qwen2_5_vl";
+const QUESTION: &str = "What is in the picture?";
+const SAMPLING: Sampling = Sampling { max_tokens: 8, temperature: None, samples: 1 };
+
+async fn ask(session: &Session, prompt: Prompt, mode: Mode) -> Answer {
+    session.ask(prompt, SAMPLING, Directive { mode, trace: false }).await.unwrap()
+}
+
+async fn on(session: &Session, image: &str, question: &str) -> Answer {
+    ask(session, prompt(FAMILY, &[image], question), Mode::On).await
+}
+
+fn report(answer: &Answer) -> &Report {
+    answer.replay.as_ref().expect("a report")
+}
+
+fn bits(answer: &Answer) -> Vec<u32> {
+    let first = values(answer.first_token.as_ref().expect("a first token"));
+    first.iter().chain(&answer.log_probs[0]).map(|x| x.to_bits()).collect()
+}
+
+fn cached(replay: &str) -> String {
+    replay.replace("cache.max_bytes = 0\n", "")
+}
+
+#[test]
+fn equal_models_learn_nothing_and_change_nothing_bit_for_bit() {
+    runtime().block_on(async {
+        for family in ["qwen2_5_vl", "qwen2_vl", "qwen3_vl"] {
+            let model = fixture(family).join("pair/rlvr");
+            for rule in ["quantile = 0.5", "fraction_of_max = 1.0", "top = 1"] {
+                for solver in ["gradient-descent", "lbfgs"] {
+                    let replay = format!(
+                        "strategy = \"learned\"\nlayers = 4\n[replay.rank]\n{rule}\n[replay.learned]\nsolver = \"{solver}\""
+                    );
+                    let session = Session::open(&config(&model, &model, &replay)).await.unwrap();
+                    let prompt = prompt(family, &["image.png", "image_tall.png"], QUESTION);
+                    let off = ask(&session, prompt.clone(), Mode::Off).await;
+                    let on = ask(&session, prompt, Mode::On).await;
+                    let learned = report(&on).learned.as_ref().unwrap();
+                    assert_eq!((learned.losses.as_slice(), learned.final_loss), (&[0.0][..], 0.0), "{family} {rule}");
+                    assert_eq!((learned.delta_norm, learned.stop), (0.0, Stop::Zero));
+                    assert!(report(&on).layers.iter().all(|l| l.kl.is_some_and(|kl| kl.before == 0.0 && kl.after == 0.0)));
+                    assert_eq!(bits(&off), bits(&on), "{family} {rule} {solver}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn the_fast_solver_needs_a_third_of_the_passes_on_every_family() {
+    runtime().block_on(async {
+        for family in crate::common::FAMILIES {
+            let solve = async |solver: &str, iterations: usize| {
+                let replay = format!(
+                    "strategy = \"learned\"\nlayers = 4\n[replay.rank]\nquantile = 0.5\n[replay.learned]\nsolver = \"{solver}\"\niterations = {iterations}"
+                );
+                let session = session(family, &replay).await;
+                report(&ask(&session, prompt(family, &["image.png"], QUESTION), Mode::On).await).learned.clone().unwrap()
+            };
+            let (reference, fast) = (solve("gradient-descent", 25).await, solve("lbfgs", 8).await);
+            assert_eq!((reference.iterations, reference.stop), (25, Stop::Iterations));
+            assert!(fast.iterations <= 8);
+            assert!(fast.final_loss <= reference.final_loss, "{family}: {} {}", fast.final_loss, reference.final_loss);
+        }
+    });
+}
+
+#[test]
+fn a_second_question_about_an_image_pays_nothing_and_answers_as_if_it_had() {
+    runtime().block_on(async {
+        for replay in [LEARNED.to_owned(), crate::common::SUBSTITUTE.to_owned()] {
+            let (with, without) = (session(FAMILY, &cached(&replay)).await, session(FAMILY, &replay).await);
+            assert_eq!(report(&on(&with, "image.png", QUESTION).await).cache_hits, 0);
+            for question in [QUESTION, "And what colour is it, please?"] {
+                let (hit, paid) = (on(&with, "image.png", question).await, on(&without, "image.png", question).await);
+                let (hit_report, paid_report) = (report(&hit), report(&paid));
+                assert_eq!((hit_report.cache_hits, paid_report.cache_hits), (1, 0), "{question}");
+                assert_eq!((hit_report.status, hit_report.rows), (Status::Replayed, paid_report.rows));
+                assert_eq!(hit_report.milliseconds, replay_core::Milliseconds::default());
+                assert!(paid_report.milliseconds.capture_base > 0.0);
+                assert_eq!((&hit_report.layers, &hit_report.learned), (&paid_report.layers, &paid_report.learned));
+                assert_eq!(bits(&hit), bits(&paid), "{question}");
+            }
+            // Another image, the same image at another place, the same pixels turned by a quarter: all pay.
+            assert_eq!(report(&on(&with, "image_wide.png", QUESTION).await).cache_hits, 0);
+            let system = Prompt { system: Some("Be brief.".into()), ..prompt(FAMILY, &["image.png"], QUESTION) };
+            assert_eq!(report(&ask(&with, system, Mode::On).await).cache_hits, 0);
+            let mut turned = prompt(FAMILY, &["image_wide.png"], QUESTION);
+            let flat = turned.images[0].to_rgb8();
+            let (width, height) = flat.dimensions();
+            turned.images[0] = image::RgbImage::from_raw(height, width, flat.into_raw()).unwrap().into();
+            assert_eq!(report(&ask(&with, turned, Mode::On).await).cache_hits, 0);
+            assert!(with.replay().unwrap().cache().bytes() > 0);
+            assert_eq!(without.replay().unwrap().cache().bytes(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_client_that_goes_away_frees_the_engine_within_one_pass() {
+    runtime().block_on(async {
+        let replay = "strategy = \"learned\"\nlayers = 6\n[replay.rank]\nfraction_of_max = 1.0\n[replay.learned]\niterations = 1000000\nlearning_rate = 1e-6";
+        let session = Arc::new(session(FAMILY, replay).await);
+        let (sender, mut passes) = mpsc::unbounded_channel();
+        let gone = {
+            let session = session.clone();
+            let prompt = prompt(FAMILY, &["image.png"], QUESTION);
+            tokio::spawn(async move {
+                session.ask_with_progress(prompt, SAMPLING, Directive::default(), Some(sender)).await.is_ok()
+            })
+        };
+        for pass in 1..=3 {
+            assert_eq!(passes.recv().await.unwrap().pass, pass);
+        }
+        gone.abort();
+        assert!(gone.await.unwrap_err().is_cancelled());
+        let started = Instant::now();
+        let mut after = 0;
+        while passes.recv().await.is_some() {
+            after += 1;
+        }
+        // What was sent before the client was gone is still in the channel.
+        assert!(after <= 20, "{after} passes for nobody");
+        ask(&session, prompt(FAMILY, &["image.png"], QUESTION), Mode::Off).await;
+        assert!(started.elapsed() < Duration::from_secs(20));
+    });
+}
+
+#[test]
+fn a_time_budget_keeps_the_best_delta_so_far() {
+    runtime().block_on(async {
+        let replay = "strategy = \"learned\"\nlayers = 4\n[replay.rank]\nquantile = 0.5\n[replay.learned]\niterations = 1000000\ntime_budget_ms = 30";
+        let session = session(FAMILY, replay).await;
+        let answer = on(&session, "image.png", QUESTION).await;
+        let learned = report(&answer).learned.as_ref().unwrap();
+        assert_eq!(learned.stop, Stop::TimeBudget);
+        assert!(learned.final_loss < learned.losses[0]);
+    });
+}
+
+/// Quantised or half-precision weights on either side: the decoder is tested against the engine at start-up, and the loss falls.
+#[test]
+fn other_precisions_learn_too() {
+    runtime().block_on(async {
+        let pair = fixture("qwen2_5_vl").join("pair");
+        for table in [
+            "dtype = \"f16\"",
+            "isq = \"q8_0\"",
+            "[mistralrs.rlvr]\nisq = \"q8_0\"",
+            "[mistralrs.base]\ndtype = \"f16\"",
+        ] {
+            let text = crate::common::toml(&pair.join("base"), &pair.join("rlvr"), LEARNED);
+            let text = match table.starts_with('[') {
+                true => format!("{text}{table}\n"),
+                false => text.replace("[mistralrs]\n", &format!("[mistralrs]\n{table}\n")),
+            };
+            let config = replay_core::Config::from_str(&text, "test.toml").unwrap();
+            let session = Session::open(&config).await.unwrap();
+            let answer = on(&session, "image.png", QUESTION).await;
+            let learned = report(&answer).learned.as_ref().unwrap();
+            assert!(learned.final_loss < learned.losses[0], "{table}: {:?}", learned.losses);
+            let (base, rlvr) = session.replay().unwrap().prefix_distances().unwrap();
+            println!("{table}: {base:e} {rlvr:e}");
+            let plain = ask(&session, prompt(FAMILY, &["image.png"], QUESTION), Mode::Off).await;
+            assert!(distance(&values(&plain.first_token.unwrap()), &values(&answer.first_token.unwrap())) > 0.0);
+        }
+    });
+}
