@@ -178,3 +178,27 @@ fn other_precisions_learn_too() {
         }
     });
 }
+
+/// The paper's alternatives are configuration alone.
+#[test]
+fn every_example_configuration_of_the_shipped_pair_learns() {
+    runtime().block_on(async {
+        let examples = crate::common::repository().join("examples");
+        let mut masks = Vec::new();
+        for name in
+            ["learned", "controls/high", "controls/all", "controls/random", "controls/middle", "controls/reverse"]
+        {
+            let file = examples.join("configs").join(format!("{name}.toml"));
+            let session = Session::open(&replay_core::Config::from_file(&file).unwrap()).await.unwrap();
+            let picture = crate::common::image(&examples.join("images/000.png"));
+            let asked = Prompt { system: None, images: vec![picture], text: "How many red shapes?".into() };
+            let answer = ask(&session, asked, Mode::On).await;
+            let learned = report(&answer).learned.as_ref().unwrap_or_else(|| panic!("{name}: {answer:?}"));
+            assert!(learned.final_loss < 0.7 * learned.losses[0], "{name}: {:?}", learned.losses);
+            masks.push(report(&answer).layers.iter().map(|layer| layer.selected).collect::<Vec<_>>());
+        }
+        let [low, high, all, random, middle, _] = &masks[..] else { panic!("six configurations") };
+        assert_eq!(low, random);
+        assert!(low != high && all.iter().all(|&selected| selected == 16) && middle.len() == 1);
+    });
+}

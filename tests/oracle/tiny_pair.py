@@ -48,9 +48,10 @@ def move(model, gen, drift):
 
 
 @torch.no_grad()
-def silence_specials(model, first, tied):
-    """Greedy text must stay plain. A tied head cannot be zeroed: the tokens would lose their embeddings as well."""
-    model.lm_head.weight[first:] *= 0.1 if tied else 0.0
+def silence_specials(model, first, end, tied):
+    """Greedy text must stay plain. A tied head cannot be zeroed: the tokens would lose their embeddings as well. Rows that only pad
+    the vocabulary stay, or a head of realistic size would have next to no entropy to rank."""
+    model.lm_head.weight[first:end] *= 0.1 if tied else 0.0
 
 
 def write_json(path, value):
@@ -104,7 +105,7 @@ def build(out, family, hidden=64, layers=None, seed=0, drift=0.05, vocab=0, dtyp
             randomize(model, gen, tied)
         else:
             move(model, gen, drift)
-        silence_specials(model, plain, tied)
+        silence_specials(model, plain, tok.get_vocab_size(), tied)
         state = {k: v.clone() for k, v in model.state_dict().items()} if dtype != "f32" else None
         model.to(DTYPES[dtype][1]).save_pretrained(folder, max_shard_size="100GB")
         if state:  # the RLVR model drifts from the unrounded base

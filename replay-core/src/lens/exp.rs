@@ -25,7 +25,8 @@ pub(crate) fn exp(x: f32) -> f32 {
     let p = p * r + 1.0;
     let p = p * r + 1.0;
     // Results below the smallest normal number are zero: they cannot matter in a sum that holds a 1.
-    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32 + 127;
+    // Wrapping: a check for overflow would keep the loop from being vectorised.
+    let exponent = (shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32).wrapping_add(127);
     p * f32::from_bits((exponent.max(0) as u32) << 23)
 }
 
