@@ -26,7 +26,7 @@ async fn main() -> anyhow::Result<()> {
         let mut times = [0.0; 2];
         for (index, mode) in [Mode::Off, Mode::On].into_iter().enumerate() {
             let sampling = Sampling { max_tokens: 1, ..Sampling::default() };
-            let answer = session.ask(prompt.clone(), sampling, Directive { mode, trace: false }).await?;
+            let answer = session.ask(prompt.clone(), sampling, Directive { mode, ..Directive::default() }).await?;
             times[index] = answer.time_to_first_token_ms;
             if let (Mode::On, Some(report)) = (mode, answer.replay) {
                 let ms = report.milliseconds;

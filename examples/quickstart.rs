@@ -26,7 +26,7 @@ async fn main() -> anyhow::Result<()> {
         for (on, mode) in [Mode::Off, Mode::On].into_iter().enumerate() {
             let prompt = Prompt { images: vec![image::open(images.join(image))?], text: text.into(), system: None };
             let sampling = Sampling { max_tokens: 48, ..Sampling::default() };
-            let answer = session.ask(prompt, sampling, Directive { mode, trace: false }).await?;
+            let answer = session.ask(prompt, sampling, Directive { mode, ..Directive::default() }).await?;
             let number = boxed(&answer.texts[0]).unwrap_or("(none)");
             right[on] += usize::from(number == truth);
             let verdict = if number == truth { "right" } else { "wrong" };

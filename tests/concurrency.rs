@@ -57,7 +57,7 @@ fn equals_solo(family: &str, replay: &str, picked: &[usize], rounds: usize) {
         let all = prompts(family);
         let prompts: Vec<Prompt> = picked.iter().map(|&index| all[index].clone()).collect();
         for mode in [Mode::Off, Mode::On] {
-            let directive = Directive { mode, trace: false };
+            let directive = Directive { mode, ..Directive::default() };
             let mut alone = Vec::new();
             for (index, prompt) in prompts.iter().enumerate() {
                 let answer = session.ask(prompt.clone(), sampling(index), directive).await.unwrap();

@@ -26,7 +26,7 @@ impl Subject for Engine {
             Ok([first, second]) => {
                 // Whether they share a batch is the engine's choice, and mostly they do; concurrency.rs asserts that batches form.
                 let busy = Sampling { max_tokens: 60, ..Sampling::default() };
-                let off = Directive { mode: Mode::Off, trace: false };
+                let off = Directive { mode: Mode::Off, trace: false, ..Directive::default() };
                 let text = Prompt { text: "Name three colours.".into(), ..Prompt::default() };
                 let both = async {
                     tokio::time::sleep(std::time::Duration::from_millis(5)).await;

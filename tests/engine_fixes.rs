@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use crate::common::{FAMILIES, SUBSTITUTE, change, config, copied, distance, fixture, prompt, runtime, session};
 
 const FAMILY: &str = "qwen2_5_vl";
-const OFF: Directive = Directive { mode: Mode::Off, trace: false };
+const OFF: Directive = Directive { mode: Mode::Off, profile: None, trace: false, observe: false, fresh: false };
 
 /// The RLVR model of a fixture with some of its files altered.
 async fn altered(family: &str, alter: impl FnOnce(&Path)) -> (tempfile::TempDir, Session) {

@@ -10,10 +10,10 @@ use replay_mistralrs::{Answer, AskError, Directive, Mode, Sampling, Session, att
 
 const FAMILY: &str = "qwen2_5_vl";
 const QUESTION: &str = "What is in the picture?";
-const SAMPLING: Sampling = Sampling { max_tokens: 8, temperature: None, samples: 1 };
+const SAMPLING: Sampling = Sampling { max_tokens: 8, temperature: None, samples: 1, seed: None };
 
 async fn ask(session: &Session, mode: Mode) -> Answer {
-    let directive = Directive { mode, trace: false };
+    let directive = Directive { mode, ..Directive::default() };
     session.ask(prompt(FAMILY, &["image.png"], QUESTION), SAMPLING, directive).await.unwrap()
 }
 

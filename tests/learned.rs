@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 
 const FAMILY: &str = "qwen2_5_vl";
 const QUESTION: &str = "What is in the picture?";
-const SAMPLING: Sampling = Sampling { max_tokens: 8, temperature: None, samples: 1 };
+const SAMPLING: Sampling = Sampling { max_tokens: 8, temperature: None, samples: 1, seed: None };
 
 async fn ask(session: &Session, prompt: Prompt, mode: Mode) -> Answer {
-    session.ask(prompt, SAMPLING, Directive { mode, trace: false }).await.unwrap()
+    session.ask(prompt, SAMPLING, Directive { mode, ..Directive::default() }).await.unwrap()
 }
 
 async fn on(session: &Session, image: &str, question: &str) -> Answer {

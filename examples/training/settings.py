@@ -39,7 +39,7 @@ class Pair:
 PAIRS = {
     # schedules of the recipe, which were in seconds, as the steps they came to
     "counting": Pair("counting", (Phase(857, 0.1, 0.4), Phase(568, 0.1, 0.1), Phase(233, 0.7, 0.08)), hold=644),
-    "seeing": Pair("seeing", (Phase(3000, 0.1, 0.3), Phase(400, 1.0, 0.1)), hold=3000,
+    "seeing": Pair("seeing", (Phase(900, 0.1, 0.3), Phase(400, 1.0, 0.1)), hold=900,
                    image_loss=0.15, deep_loss=0.1, train_merger=True, iterations=300),
 }
 

@@ -31,6 +31,19 @@ pub trait ReplayBackend {
     /// If the model has no such layer, or the pass fails.
     async fn capture(&mut self, role: Role, layers: &[usize]) -> Result<Activations>;
 
+    /// A pass of the prompt through the RLVR model with these edits in it, as its real prefill would go; leaves no trace. `None` if this
+    /// adapter cannot.
+    ///
+    /// # Shapes
+    /// As for [`capture`](Self::capture), after the edits.
+    ///
+    /// # Errors
+    /// If the model has no such layer, or the pass fails.
+    async fn capture_edited(&mut self, layers: &[usize], edits: Arc<Edits>) -> Result<Option<Activations>> {
+        let _ = (layers, edits);
+        Ok(None)
+    }
+
     /// Final norm and head of one model. Shared, so that ranking can borrow the backend.
     fn lens(&self, role: Role) -> Arc<dyn LogitLens>;
 

@@ -8,19 +8,23 @@
 //! * [`Replayer`]: runs the steps of a configuration over a backend and returns a [`Report`];
 //! * [`rank`], [`lens`], [`substitute`], [`learned`]: the steps themselves, each usable alone;
 //! * [`decoder`]: decoder layers with gradients, for adapters that can hand out weights;
+//! * [`evidence`]: what many answers with and without replay say about it: data sets, verifiers, statistics, records;
 //! * [`registry`]: adapters by name; [`conformance`]: the checks that every adapter runs.
 //!
 //! Words: `residual[j]` is the residual stream entering decoder layer `j`, of shape `[rows, hidden]`; a row is one prompt position
 //! of one sequence; entropies and log-probabilities are in nats.
 mod activations;
+pub mod analysis;
 mod backend;
 mod cache;
 pub mod config;
 pub mod conformance;
 pub mod decoder;
 mod error;
+pub mod evidence;
 pub mod learned;
 pub mod lens;
+mod observe;
 mod pair;
 pub mod rank;
 pub mod registry;
@@ -37,6 +41,7 @@ pub use cache::ReplayCache;
 pub use candle_core;
 pub use config::Config;
 pub use error::{Error, Result};
+pub use observe::{LayerObservation, Observation};
 pub use pair::{ModelInfo, PairInfo};
 pub use replayer::{Replayed, Replayer};
 pub use report::{EntropySpread, KlMean, LayerReport, LearnedReport, Milliseconds, Report, Status};

@@ -1,4 +1,6 @@
 //! Gives pipelines replay.
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::backend::{Bound, Decoders, TestedDecoder};
 use crate::decoder::EngineDecoder;
-use crate::directive::{Directive, Listeners, Order, RequestReport};
+use crate::directive::{Directive, Listeners, Order, Profile, RequestReport};
 use crate::error::AttachError;
 use crate::families::Family;
 use crate::fingerprint;
@@ -46,6 +48,16 @@ impl Attached {
     /// The policy, bound to these models.
     pub fn replayer(&self) -> &Replayer {
         &self.hook.bound.replayer
+    }
+
+    /// The profile of that name in the configuration.
+    pub fn profile(&self, name: &str) -> Option<Profile> {
+        self.hook.bound.profiles.iter().position(|(known, _)| known == name).map(Profile)
+    }
+
+    /// Names of all profiles.
+    pub fn profiles(&self) -> impl Iterator<Item = &str> {
+        self.hook.bound.profiles.iter().map(|(name, _)| name.as_str())
     }
 
     /// Says what the request that answers on this channel asks for; call it before sending the request. The report arrives with
@@ -164,6 +176,7 @@ pub fn uninstall() {
 /// A loaded base model, and what its pipeline has to be.
 pub(crate) struct Base {
     replay: Replay,
+    profiles: BTreeMap<String, Replay>,
     rlvr: ModelSource,
     rlvr_name: String,
     files: ModelFiles,
@@ -193,14 +206,14 @@ impl Base {
             // Before minutes of loading.
             let (base, rlvr) = (ModelFiles::read(Role::Base, &source)?, ModelFiles::read(Role::Rlvr, &rlvr)?);
             let family = pair::check(&base, &rlvr)?;
-            if config.replay.strategy == Strategy::Learned && family.decoder.is_none() {
+            if all(config).any(|replay| replay.strategy == Strategy::Learned) && family.decoder.is_none() {
                 let known = Family::differentiable();
                 return Err(AttachError::NotDifferentiable { architecture: family.architecture, known });
             }
             fits(config, family.size(&rlvr.config, "num_hidden_layers")?)?;
         }
 
-        let needed = config.replay.layers.highest().map_or(1, |highest| highest + 1);
+        let needed = all(config).map(needed_layers).max().unwrap_or(1);
         let loaded = load(Role::Base, &source, table.of(Role::Base), move |text| truncate(&text, needed))?;
         let files = ModelFiles::read(Role::Base, &source)?;
         let family = Family::of(&files.config)?;
@@ -211,7 +224,7 @@ impl Base {
         let mut pipeline = loaded.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
         let (lens, dtype) = lens(&mut *pipeline, family, &files.config, Role::Base)?;
         self_test(&mut *pipeline, Role::Base, layers, hidden)?;
-        let decoder = decoder(&mut *pipeline, family, &files.config, &config.replay, Role::Base)?;
+        let decoder = decoder(&mut *pipeline, family, &files.config, all(config), Role::Base)?;
         drop(pipeline);
         let info = ModelInfo {
             id: config.pair.base.clone(),
@@ -223,9 +236,22 @@ impl Base {
             dtype,
             fingerprint: weights(Role::Base, &source)?,
         };
-        let (replay, loaded) = (config.replay.clone(), Arc::new(Mutex::new(loaded)));
+        let (replay, profiles) = (config.replay.clone(), config.profiles.clone());
+        let loaded = Arc::new(Mutex::new(loaded));
         let rlvr_name = config.pair.rlvr.clone();
-        Ok(Self { replay, rlvr, rlvr_name, files, family, layers, loaded, lens: Arc::new(lens), decoder, info })
+        Ok(Self {
+            replay,
+            profiles,
+            rlvr,
+            rlvr_name,
+            files,
+            family,
+            layers,
+            loaded,
+            lens: Arc::new(lens),
+            decoder,
+            info,
+        })
     }
 
     /// Checks that this pipeline and the base are a pair, and prepares the hook.
@@ -235,6 +261,8 @@ impl Base {
         let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
         let hidden = family.size(&files.config, "hidden_size")?;
         let replayer = Replayer::new(&self.replay, decoder_layers)?;
+        let bound = |(name, replay): (&String, &Replay)| Ok((name.clone(), Replayer::new(replay, decoder_layers)?));
+        let profiles = self.profiles.iter().map(bound).collect::<Result<Vec<_>, replay_core::Error>>()?;
         let (lens, dtype) = lens(pipeline, self.family, &files.config, Role::Rlvr)?;
         self_test(pipeline, Role::Rlvr, decoder_layers, hidden)?;
         let rlvr = ModelInfo {
@@ -247,12 +275,16 @@ impl Base {
             dtype,
             fingerprint: weights(Role::Rlvr, &self.rlvr)?,
         };
-        let rlvr_decoder = decoder(pipeline, self.family, &files.config, &self.replay, Role::Rlvr)?;
+        let all = std::iter::once(&self.replay).chain(self.profiles.values());
+        let rlvr_decoder = decoder(pipeline, self.family, &files.config, all, Role::Rlvr)?;
         let decoders = self.decoder.clone().zip(rlvr_decoder).map(|(base, rlvr)| Decoders { base, rlvr });
         let pair = PairInfo { base: ModelInfo { loaded_layers: self.layers, ..self.info.clone() }, rlvr };
-        replayer.check_depth(&pair)?;
+        for replayer in std::iter::once(&replayer).chain(profiles.iter().map(|(_, replayer)| replayer)) {
+            replayer.check_depth(&pair)?;
+        }
         let bound = Bound {
             replayer,
+            profiles,
             pair,
             base: self.loaded.clone(),
             base_lens: self.lens.clone(),
@@ -266,12 +298,25 @@ impl Base {
     }
 }
 
+/// The settings of `[replay]` and of every profile.
+fn all(config: &Config) -> impl Iterator<Item = &Replay> {
+    std::iter::once(&config.replay).chain(config.profiles.values())
+}
+
+/// Decoder layers that a policy reaches.
+fn needed_layers(replay: &Replay) -> usize {
+    replay.layers.highest().map_or(1, |highest| highest + 1)
+}
+
 /// The policy must fit the models; said with the line of the file.
 fn fits(config: &Config, decoder_layers: usize) -> Result<(), AttachError> {
-    match Replayer::new(&config.replay, decoder_layers) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(config.refuse("replay.layers", &error.to_string(), None).into()),
+    let named = config.profiles.iter().map(|(name, replay)| (format!("profiles.{name}.layers"), replay));
+    for (key, replay) in std::iter::once(("replay.layers".to_owned(), &config.replay)).chain(named) {
+        if let Err(error) = Replayer::new(replay, decoder_layers) {
+            return Err(config.refuse(&key, &error.to_string(), None).into());
+        }
     }
+    Ok(())
 }
 
 fn loaded_layers(family: &Family, config: &Value, decoder_layers: usize, needed: usize) -> usize {
@@ -292,19 +337,19 @@ fn weights(role: Role, source: &ModelSource) -> Result<String, AttachError> {
 }
 
 /// The differentiable decoder that strategy `learned` needs, tested against the engine.
-fn decoder(
+fn decoder<'a>(
     pipeline: &mut dyn Pipeline,
     family: &'static Family,
     config: &Value,
-    replay: &Replay,
+    settings: impl Iterator<Item = &'a Replay>,
     role: Role,
 ) -> Result<Option<TestedDecoder>, AttachError> {
-    if replay.strategy != Strategy::Learned {
-        return Ok(None);
-    }
+    let learned = settings.filter(|replay| replay.strategy == Strategy::Learned);
+    let range = |replay: &Replay| replay.learned.inject..needed_layers(replay);
+    let widest = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+    let Some(layers) = learned.map(range).reduce(widest) else { return Ok(None) };
     let Some(weights) = pipeline.model_weights() else { return Ok(None) };
     let decoder = Arc::new(EngineDecoder::new(family, config, &weights, role)?);
-    let layers = replay.learned.inject..replay.layers.highest().map_or(1, |highest| highest + 1);
     let distance = test_prefix(pipeline, family, config, &decoder, layers, role)?;
     Ok(Some(TestedDecoder { decoder, distance }))
 }

@@ -15,6 +15,7 @@ use replay_core::{
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::decoder::EngineDecoder;
+use crate::directive::Profile;
 use crate::lens::EngineLens;
 use crate::load::Loaded;
 use crate::prefix::{needed, prefix};
@@ -23,6 +24,8 @@ use crate::tap::CaptureTap;
 /// A pipeline and its base, ready to be replayed.
 pub(crate) struct Bound {
     pub(crate) replayer: Replayer,
+    /// By name.
+    pub(crate) profiles: Vec<(String, Replayer)>,
     pub(crate) pair: PairInfo,
     /// Two engines may share one base.
     pub(crate) base: Arc<Mutex<Loaded>>,
@@ -55,6 +58,12 @@ fn content(image: &DynamicImage) -> ImageContent {
 }
 
 impl Bound {
+    /// The settings of a request.
+    pub(crate) fn replayer(&self, profile: Option<Profile>) -> &Replayer {
+        let named = profile.and_then(|Profile(index)| self.profiles.get(index));
+        named.map_or(&self.replayer, |(_, replayer)| replayer)
+    }
+
     /// The labelled rows of one sequence's prompt.
     pub(crate) fn map(&self, row: &PromptRow, pictures: &[DynamicImage]) -> Result<PromptMap> {
         prompt_map(row, pictures, &self.placeholders, self.merge)
@@ -124,6 +133,13 @@ impl ReplayBackend for EnginePrompt<'_, '_, '_, '_> {
         };
         pass.map_err(|e| Error::engine(format!("the {role} pass failed: {e}")))?;
         tap.finish(role)
+    }
+
+    async fn capture_edited(&mut self, layers: &[usize], edits: Arc<Edits>) -> Result<Option<Activations>> {
+        let tap = Arc::new(CaptureTap::new(layers, self.map.len()).editing(edits));
+        let pass = self.call.run_self(self.row, tap.clone());
+        pass.map_err(|e| Error::engine(format!("the edited pass failed: {e}")))?;
+        tap.finish(Role::Rlvr).map(Some)
     }
 
     fn lens(&self, role: Role) -> Arc<dyn LogitLens> {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use mistralrs_core::Response;
 use replay_core::conformance::{Observed, Plan};
 use replay_core::learned::Progress;
-use replay_core::{Report, Trace};
+use replay_core::{Observation, Report, Trace};
 use tokio::sync::{mpsc, oneshot};
 
 /// Whether one request is replayed.
@@ -17,13 +17,23 @@ pub enum Mode {
     Off,
 }
 
+/// A profile of the configuration; see [`Attached::profile`](crate::Attached::profile).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Profile(pub(crate) usize);
+
 /// What one request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Directive {
     /// Whether it is replayed.
     pub mode: Mode,
+    /// By which settings; `None`: those of `[replay]`.
+    pub profile: Option<Profile>,
     /// Also write down every intermediate, and what was learned. Costs clean passes of both models and the lens over all rows.
     pub trace: bool,
+    /// Also tell what both models make of every row. Costs clean passes of both models, an edited one, and the lens over all rows.
+    pub observe: bool,
+    /// Neither read nor fill the cache: pay again.
+    pub fresh: bool,
 }
 
 /// Who hears what of one request.
@@ -42,6 +52,8 @@ pub struct RequestReport {
     pub report: Report,
     /// With [`Directive::trace`].
     pub trace: Option<Trace>,
+    /// With [`Directive::observe`].
+    pub observation: Option<Observation>,
 }
 
 /// What is done before the prefill of one request, and who hears of it.
@@ -95,7 +107,7 @@ mod tests {
         let orders = Orders::default();
         let (mine, _keep) = mpsc::channel(1);
         let (other, _keep_other) = mpsc::channel(1);
-        let off = Directive { mode: Mode::Off, trace: true };
+        let off = Directive { mode: Mode::Off, trace: true, ..Directive::default() };
         orders.add(&mine, Order::Replay(off, Listeners::default()));
         assert_eq!(directive(orders.take(&other)), Directive::default());
         assert_eq!(directive(orders.take(&mine.clone())), off);

@@ -7,13 +7,14 @@ use mistralrs_core::forward_hook::{LayerTap, PromptCall, PromptHook, PromptRow};
 use replay_core::config::OnError;
 use replay_core::conformance::{Observed, Plan};
 use replay_core::learned::Progress;
-use replay_core::{Error, Replayed, Report, Status};
+use replay_core::{Error, Replayed, Replayer, Report, Status};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::backend::{Bound, EnginePrompt};
 use crate::decisions::{Decision, Decisions};
 use crate::directive::{Directive, Listeners, Mode, Order, Orders, RequestReport};
 use crate::edit::EditTap;
+use crate::metrics;
 
 /// The hook of one pipeline.
 pub(crate) struct Hook {
@@ -48,14 +49,19 @@ impl Hook {
                 decision
             }
             Order::Replay(directive, Listeners { report: recipient, progress }) => {
+                let replayer = self.bound.replayer(directive.profile);
                 // One sequence's trouble must not reach the others of its batch.
-                let outcome = catch_unwind(AssertUnwindSafe(|| self.replay(call, index, row, directive, progress)))
-                    .unwrap_or_else(|_| Err(Error::engine("replay panicked")));
+                let outcome =
+                    catch_unwind(AssertUnwindSafe(|| self.replay(replayer, call, index, row, directive, progress)))
+                        .unwrap_or_else(|_| Err(Error::engine("replay panicked")));
                 let (decision, report) = match outcome {
                     Ok(decided) => decided,
-                    Err(_) if call.cancelled(index) => (Decision::Leave, self.passthrough("the client went away")),
-                    Err(error) => self.refuse(&error),
+                    Err(_) if call.cancelled(index) => {
+                        (Decision::Leave, self.passthrough(replayer, "the client went away"))
+                    }
+                    Err(error) => self.refuse(replayer, &error),
                 };
+                metrics::decided(&report.report, matches!(decision, Decision::Fail(_)), &self.bound.cache);
                 if let Some(recipient) = recipient {
                     let _ = recipient.send(report);
                 }
@@ -82,6 +88,7 @@ impl Hook {
 
     fn replay(
         &self,
+        replayer: &Replayer,
         call: &mut PromptCall<'_, '_, '_>,
         index: usize,
         row: &PromptRow,
@@ -89,11 +96,11 @@ impl Hook {
         progress: Option<UnboundedSender<Progress>>,
     ) -> replay_core::Result<(Decision, RequestReport)> {
         if row.images == 0 && row.image_grid_thw.is_none() {
-            return Ok((Decision::Leave, self.passthrough("the prompt has no image")));
+            return Ok((Decision::Leave, self.passthrough(replayer, "the prompt has no image")));
         }
         let off = directive.mode == Mode::Off;
-        if off && !directive.trace {
-            return Ok((Decision::Leave, self.passthrough("off for this request")));
+        if off && !directive.trace && !directive.observe {
+            return Ok((Decision::Leave, self.passthrough(replayer, "off for this request")));
         }
         if row.cached > 0 {
             return Err(Error::Unavailable(
@@ -104,21 +111,28 @@ impl Hook {
         let mut prompt = self.prompt(call, index, row, progress)?;
         // No future here ever waits: the engine's thread is ours until the real prefill.
         let mut trace = match directive.trace {
-            true => Some(pollster::block_on(self.bound.replayer.trace(&mut prompt))?),
+            true => Some(pollster::block_on(replayer.trace(&mut prompt))?),
             false => None,
         };
         let Replayed { report, learned } = match off {
-            true => Replayed { report: self.bound.replayer.passthrough("off for this request"), learned: None },
-            false => pollster::block_on(self.bound.replayer.replay(&mut prompt, Some(&self.bound.cache)))?,
+            true => Replayed { report: replayer.passthrough("off for this request"), learned: None },
+            false => pollster::block_on(replayer.replay(&mut prompt, (!directive.fresh).then_some(&self.bound.cache)))?,
         };
         if let (Some(trace), Some(learned)) = (&mut trace, &learned) {
             trace.insert_learned(learned)?;
         }
+        let observation = match directive.observe {
+            true => {
+                let edits = prompt.edits.clone();
+                Some(pollster::block_on(replayer.observe(&mut prompt, edits))?)
+            }
+            false => None,
+        };
         let decision = match prompt.edits {
             Some(edits) if report.status == Status::Replayed => Decision::Edit(edits),
             _ => Decision::Leave,
         };
-        Ok((decision, RequestReport { report, trace }))
+        Ok((decision, RequestReport { report, trace, observation }))
     }
 
     fn prompt<'c, 'a, 'batch, 'seq>(
@@ -132,19 +146,20 @@ impl Hook {
         Ok(EnginePrompt { bound: &self.bound, call, row: index, map, edits: None, listener })
     }
 
-    fn refuse(&self, error: &Error) -> (Decision, RequestReport) {
+    fn refuse(&self, replayer: &Replayer, error: &Error) -> (Decision, RequestReport) {
         let why = format!("activation replay failed: {error}");
         tracing::warn!("{why}");
-        let decision = match self.bound.replayer.settings().on_error {
+        metrics::degraded(error);
+        let decision = match replayer.settings().on_error {
             OnError::Fail => Decision::Fail(why.clone()),
             OnError::Passthrough => Decision::Leave,
         };
-        (decision, self.passthrough(why))
+        (decision, self.passthrough(replayer, why))
     }
 
-    fn passthrough(&self, why: impl Into<String>) -> RequestReport {
-        let report: Report = self.bound.replayer.passthrough(why);
-        RequestReport { report, trace: None }
+    fn passthrough(&self, replayer: &Replayer, why: impl Into<String>) -> RequestReport {
+        let report: Report = replayer.passthrough(why);
+        RequestReport { report, trace: None, observation: None }
     }
 }
 

@@ -13,7 +13,7 @@ use mistralrs_core::{
 use replay_core::config::Config;
 use replay_core::conformance::{Observed, Plan};
 use replay_core::learned::Progress;
-use replay_core::{Report, Role, Trace};
+use replay_core::{Observation, Report, Role, Trace};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -21,6 +21,7 @@ use crate::attach::{Attached, Base, attach_loaded};
 use crate::directive::Directive;
 use crate::error::AttachError;
 use crate::load::load;
+use crate::seeded;
 use crate::source::ModelSource;
 use crate::table::EngineTable;
 
@@ -57,11 +58,14 @@ pub struct Sampling {
     pub temperature: Option<f64>,
     /// Independent answers to the one prompt.
     pub samples: usize,
+    /// With a temperature: the one answer that belongs to this seed, whatever else the engine is doing (its own sampler draws from one
+    /// stream for all requests). Not together with several samples, which would be equal.
+    pub seed: Option<u64>,
 }
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { max_tokens: 256, temperature: None, samples: 1 }
+        Self { max_tokens: 256, temperature: None, samples: 1, seed: None }
     }
 }
 
@@ -78,12 +82,16 @@ pub struct Answer {
     pub usage: Usage,
     /// From sending the request to the logits of the first token.
     pub time_to_first_token_ms: f64,
+    /// From sending the request to its last token.
+    pub total_ms: f64,
     /// `[vocabulary]`, natural log-probabilities of the first token.
     pub first_token: Option<Tensor>,
     /// What replay did; `None` if it is disabled.
     pub replay: Option<Report>,
     /// With [`Directive::trace`].
     pub trace: Option<Trace>,
+    /// With [`Directive::observe`].
+    pub observation: Option<Observation>,
 }
 
 /// Why there is no answer.
@@ -156,6 +164,7 @@ impl Session {
         if let Some(report) = report.and_then(|mut report| report.try_recv().ok()) {
             answer.replay = Some(report.report);
             answer.trace = report.trace;
+            answer.observation = report.observation;
         }
         Ok(answer)
     }
@@ -199,9 +208,11 @@ impl Session {
             log_probs: Vec::new(),
             usage: done.usage,
             time_to_first_token_ms: at.map_or(0.0, |at| at.duration_since(started).as_secs_f64() * 1e3),
+            total_ms: started.elapsed().as_secs_f64() * 1e3,
             first_token: logits,
             replay: None,
             trace: None,
+            observation: None,
         };
         let mut choices = done.choices;
         choices.sort_by_key(|choice| choice.index);
@@ -241,7 +252,8 @@ impl Session {
         let mut params = SamplingParams::deterministic();
         params.max_len = Some(sampling.max_tokens);
         params.n_choices = sampling.samples;
-        if let Some(temperature) = sampling.temperature.filter(|temperature| *temperature > 0.0) {
+        let drawn = sampling.temperature.filter(|temperature| *temperature > 0.0 && sampling.seed.is_none());
+        if let Some(temperature) = drawn {
             params.temperature = Some(temperature);
             params.top_k = None;
         }
@@ -249,9 +261,13 @@ impl Session {
             NormalRequest::new_simple(messages, params, channel, self.engine.next_request_id(), None, None);
         request.return_logprobs = true;
         let first = first.clone();
-        let look = move |logits: &Tensor, _: &[u32]| {
+        let noise = sampling.temperature.filter(|temperature| *temperature > 0.0).zip(sampling.seed);
+        let look = move |logits: &Tensor, context: &[u32]| {
             first.see(logits);
-            Ok(logits.clone())
+            match noise {
+                Some((temperature, seed)) => seeded::perturbed(logits, temperature, seed, context.len()),
+                None => Ok(logits.clone()),
+            }
         };
         request.logits_processors = Some(vec![Arc::new(look)]);
         Request::Normal(Box::new(request))

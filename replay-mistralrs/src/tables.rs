@@ -10,6 +10,15 @@ pub fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
+/// A table whose columns are not known beforehand; numbers on the right.
+pub fn dynamic(columns: &[&str], rows: &[Vec<String>]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(ASCII_MARKDOWN).set_header(columns);
+    table.add_rows(rows);
+    numbers_right(&mut table, 1);
+    table
+}
+
 /// Aligns the columns from `from` on to the right.
 pub fn numbers_right(table: &mut Table, from: usize) {
     for column in table.column_iter_mut().skip(from) {

@@ -1,9 +1,10 @@
-//! The tap of a side pass: keeps the residuals asked for and stops after the last one.
+//! The tap of a side pass: keeps the residuals asked for, edited if that is asked for, and stops after the last one.
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{IndexOp, Result, Tensor};
 use mistralrs_core::forward_hook::{Flow, LayerTap, Site};
+use replay_core::substitute::Edits;
 use replay_core::{Activations, Error, Role};
 
 #[derive(Debug, Default)]
@@ -18,17 +19,24 @@ pub(crate) struct CaptureTap {
     layers: Vec<usize>,
     /// `None`: whatever the pass has.
     rows: Option<usize>,
+    /// Put in before anything is captured.
+    edits: Option<Arc<Edits>>,
     seen: Mutex<Seen>,
 }
 
 impl CaptureTap {
     pub(crate) fn new(layers: &[usize], rows: usize) -> Self {
-        Self { layers: layers.to_vec(), rows: Some(rows), seen: Mutex::default() }
+        Self { layers: layers.to_vec(), rows: Some(rows), edits: None, seen: Mutex::default() }
     }
 
     /// Captures all rows of a pass whose length is not known yet.
     pub(crate) fn whole(layers: &[usize]) -> Self {
-        Self { layers: layers.to_vec(), rows: None, seen: Mutex::default() }
+        Self { layers: layers.to_vec(), rows: None, edits: None, seen: Mutex::default() }
+    }
+
+    /// Edits the pass as well.
+    pub(crate) fn editing(self, edits: Arc<Edits>) -> Self {
+        Self { edits: Some(edits), ..self }
     }
 
     fn last(&self) -> usize {
@@ -63,12 +71,23 @@ impl LayerTap for CaptureTap {
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.taps += 1;
+        let edits = self.edits.as_ref().filter(|edits| edits.layer(site.layer).is_some());
+        let edited = match edits {
+            Some(edits) => edits.apply(site.layer, &hidden.i(0)?).map_err(candle_core::Error::wrap)?,
+            None => None,
+        };
+        let edited = edited.map(|edited| edited.unsqueeze(0)).transpose()?;
+        let hidden = edited.as_ref().unwrap_or(hidden);
         if self.layers.contains(&site.layer) {
             let hidden = hidden.i(0)?;
             let rows = self.rows.map_or_else(|| hidden.dim(0), Ok)?;
             seen.residuals.insert(site.layer, hidden.narrow(0, 0, rows)?);
         }
-        Ok(if site.layer >= self.last() { Flow::Stop } else { Flow::Continue })
+        Ok(match edited {
+            _ if site.layer >= self.last() => Flow::Stop,
+            Some(edited) => Flow::Replace(edited),
+            None => Flow::Continue,
+        })
     }
 
     fn ignored(&self, _: Site, _: &str) {

@@ -36,7 +36,7 @@ fn is_known<T>(slot: &Slot<T>, raw: &RawReplay) -> bool {
     match slot {
         Slot::Given(_) => true,
         Slot::Refused => false,
-        Slot::Absent => raw.preset.given().is_some(),
+        Slot::Absent => raw.inherits || raw.preset.given().is_some(),
     }
 }
 

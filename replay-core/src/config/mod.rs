@@ -29,6 +29,7 @@
 //! # Ok::<(), replay_core::config::ConfigError>(())
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -82,6 +83,9 @@ pub struct Config {
     pub pair: Pair,
     /// What replay does: preset, file and defaults put together.
     pub replay: Replay,
+    /// Variants that a request can ask for by name: `[profiles.NAME]` has the keys of `[replay]`, and whatever it does not say is as
+    /// there.
+    pub profiles: BTreeMap<String, Replay>,
     /// The adapter's own table, to be read by the adapter.
     #[serde(skip)]
     pub adapter_table: AdapterTable,
@@ -177,6 +181,10 @@ impl Config {
         let adapter = read::adapter(&mut top);
         let pair = top.table_or_empty("pair", read::pair);
         let raw = top.table_or_empty("replay", read::replay);
+        let profiles = top.table_or_empty("profiles", |table| {
+            let names = table.names();
+            names.into_iter().map(|name| (table.table_or_empty(&name, read::replay), name)).collect::<Vec<_>>()
+        });
         let adapter = match adapter {
             Slot::Given(name) => {
                 let present = tree.get_ref().contains_key(name.value.as_str());
@@ -193,10 +201,12 @@ impl Config {
         };
         top.finish();
         let replay = resolve::resolve(raw, &mut session);
+        let resolved = |(raw, name)| (name, resolve::profile(raw, &replay, &mut session));
+        let profiles = profiles.into_iter().map(resolved).collect();
         let error = session.finish(syntax);
         match adapter {
             Some((adapter, adapter_table, content)) if error.problems.is_empty() => {
-                Ok((Self { adapter, pair, replay, adapter_table, source_path: source.path }, content))
+                Ok((Self { adapter, pair, replay, profiles, adapter_table, source_path: source.path }, content))
             }
             _ => Err(error),
         }

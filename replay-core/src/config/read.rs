@@ -15,6 +15,8 @@ pub(super) struct RawReplay {
     /// Where something missing from the table is reported.
     pub(super) at: Range<usize>,
     pub(super) present: bool,
+    /// Whether what the table does not say is known from another one.
+    pub(super) inherits: bool,
     pub(super) enabled: Slot<bool>,
     pub(super) preset: Slot<Preset>,
     pub(super) strategy: Slot<Strategy>,
@@ -95,7 +97,7 @@ pub(super) fn adapter(top: &mut TableReader<'_>) -> Slot<String> {
     let adapter = top.key(&keys::ADAPTER).required_slot();
     match adapter.value().map(String::as_str) {
         // The adapter's table could not be told from the core's.
-        Some("adapter" | "pair" | "replay") => {
+        Some("adapter" | "pair" | "replay" | "profiles") => {
             top.report("adapter", "the name of an engine adapter", None);
             Slot::Refused
         }
@@ -111,6 +113,7 @@ pub(super) fn replay(table: &mut TableReader<'_>) -> RawReplay {
     RawReplay {
         at: table.at(),
         present: table.is_present(),
+        inherits: false,
         enabled: table.key(&keys::ENABLED).slot(),
         preset: table.key(&keys::PRESET).slot(),
         strategy: table.key(&keys::STRATEGY).slot(),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::keys::{Fallback, TABLES, Table};
 use super::names::Preset;
+use super::schema::PROFILES;
 
 const TITLE: &str = "# Configuration reference
 
@@ -18,7 +19,7 @@ pub fn reference_markdown() -> String {
         page.push('\n');
         page.push_str(&table_markdown(table));
     }
-    page.push('\n');
+    push_line(&mut page, format_args!("\n## `[profiles.NAME]`\n\n{PROFILES}\n"));
     page.push_str(&presets());
     page
 }

@@ -27,6 +27,18 @@ pub(super) fn resolve(mut raw: RawReplay, session: &mut Session) -> Replay {
     replay
 }
 
+/// The effective settings of a profile: those of `[replay]`, or of the profile's own preset, with its keys over them. If anything is
+/// wrong it has been reported, and the result is a placeholder.
+pub(super) fn profile(mut raw: RawReplay, replay: &Replay, session: &mut Session) -> Replay {
+    raw.refuse_suspected(session);
+    raw.inherits = true;
+    let rules = rules(&raw);
+    let mut profile = raw.preset.value().map_or_else(|| replay.clone(), |preset| preset.settings());
+    overlay(&raw, &rules, &mut profile);
+    combinations::check(&raw, &rules, &profile, session);
+    profile
+}
+
 /// The rules that the file gives, in the order of the documentation.
 fn rules(raw: &RawReplay) -> Vec<GivenRule> {
     let rank = &raw.rank;

@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{Fallback, TABLES, Table};
 
+pub(super) const PROFILES: &str = "Variants that a request can ask for by name. `[profiles.NAME]` has the keys of `[replay]`; whatever it does \
+     not say is as there. `positions`, `layers` and everything else may differ; the models are the same.";
+
 /// The JSON schema of the file, with a free table for the adapter `mistralrs`.
 #[must_use]
 pub fn json_schema() -> Value {
@@ -74,7 +77,19 @@ fn nested(path: &str) -> Value {
         }
     }
     match path {
-        "" => schema["required"] = json!(["adapter", "pair", "replay"]),
+        "" => {
+            schema["required"] = json!(["adapter", "pair", "replay"]);
+            // As `[replay]`, but nothing is required: the rest is as there.
+            let mut profile = nested("replay");
+            if let Some(profile) = profile.as_object_mut() {
+                profile.remove("anyOf");
+            }
+            schema["properties"]["profiles"] = json!({
+                "type": "object",
+                "description": PROFILES,
+                "additionalProperties": profile,
+            });
+        }
         "replay" => schema["anyOf"] = json!([required("preset"), required("strategy")]),
         "replay.rank" => {
             let rules = ["fraction_of_max", "below", "quantile", "top"].map(required);

@@ -2,6 +2,7 @@
 //!
 //! `softmax(head(norm(residual)))` with the model's own final norm and head (paper, section 3; published code, the entropy pass of the
 //! base model). The logits of all rows at once would be the largest tensor of a request, so rows go through in blocks.
+mod compare;
 mod entropy;
 mod exp;
 pub(crate) use exp::exp;
@@ -9,6 +10,8 @@ mod kl;
 mod top;
 
 use candle_core::{DType, Tensor};
+
+pub use compare::RowComparison;
 
 use crate::Result;
 
@@ -79,6 +82,22 @@ impl<'a> StreamedLens<'a> {
         let mut out = Vec::with_capacity(rows.len());
         for block in rows.chunks((self.block_rows(mine.device().is_cpu()) / 2).max(1)) {
             out.extend(kl::rows(&self.block(mine, block)?, &other.block(theirs, block)?)?);
+        }
+        Ok(out)
+    }
+
+    /// Entropies, divergence KL(self || other) and agreement of row pairs.
+    ///
+    /// # Shapes
+    /// `mine`, `theirs`: `[rows, hidden]`; returns one value for each row.
+    ///
+    /// # Errors
+    /// Those of the engine's own layers.
+    pub fn compare(&self, mine: &Tensor, other: &StreamedLens<'_>, theirs: &Tensor) -> Result<Vec<RowComparison>> {
+        let rows: Vec<usize> = (0..mine.dim(0)?).collect();
+        let mut out = Vec::with_capacity(rows.len());
+        for block in rows.chunks((self.block_rows(mine.device().is_cpu()) / 2).max(1)) {
+            out.extend(compare::rows(&self.block(mine, block)?, &other.block(theirs, block)?)?);
         }
         Ok(out)
     }

@@ -23,6 +23,16 @@ pub(crate) enum Command {
     },
     /// Answer a prompt about images, with replay or without.
     Run(RunArgs),
+    /// Write one HTML page: entropy, selection and divergence over the user's own image, layer by layer.
+    Inspect(InspectArgs),
+    /// Does it help? pass@k and greedy accuracy of replay off against any number of configurations, on the same prompts and seeds.
+    Eval(EvalArgs),
+    /// How far the RLVR model has moved from the base on a set of prompts, by how certain the base was; thresholds from data.
+    Analyse(AnalyseArgs),
+    /// What replay costs on this machine for this pair and prompt, off and on taking turns.
+    Bench(BenchArgs),
+    /// Serve models over HTTP, as the OpenAI API does.
+    Serve(ServeArgs),
     /// Write every intermediate of one prompt to a safetensors file.
     Trace(TraceArgs),
     /// List the engine adapters and architectures of this program.
@@ -85,6 +95,150 @@ pub(crate) struct TraceArgs {
     /// The file to write.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    #[command(flatten)]
+    pub(crate) prompt: PromptArgs,
+    /// The page to write.
+    #[arg(long, value_name = "FILE", default_value = "inspect.html")]
+    pub(crate) out: PathBuf,
+    /// Most tokens to generate for each of the two answers.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tokens: u32,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct DataArgs {
+    /// The data set: one JSON object a line, with `image` or `images`, `prompt`, `answer` and, if need be, `system`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Use only the first N prompts.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Go on with the good lines when others are wrong.
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct EvalArgs {
+    /// The configuration file; repeat it for several, all of one pair.
+    #[arg(long, value_name = "FILE", default_value = "replay.toml")]
+    pub(crate) config: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Answers to each prompt at the temperature, besides the greedy one.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) samples: u32,
+    /// Sampling temperature.
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
+    pub(crate) temperature: f64,
+    /// Of the samples and of the resampling.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// How the answer is found in a text: exact, boxed, answer-tag, numeric, numeric:TOLERANCE, letter or regex:PATTERN.
+    #[arg(long, value_name = "VERIFIER", default_value = "boxed")]
+    pub(crate) verifier: String,
+    /// Most tokens of an answer.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tokens: u32,
+    /// Requests at a time.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) concurrency: u32,
+    /// Also evaluate the base model alone.
+    #[arg(long)]
+    pub(crate) base: bool,
+    /// Where every answer is written down, and where an interrupted run goes on from [default: beside the data].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also write a page with the curves.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct AnalyseArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Buckets of base entropy.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=100))]
+    pub(crate) quantiles: u32,
+    /// The share of rows that the calibrated thresholds are to select.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.25, value_parser = share)]
+    pub(crate) share: f64,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also write a page with the curves.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct ServeArgs {
+    /// The configuration file; repeat it for several models, of which the first is the default.
+    #[arg(long, value_name = "FILE", default_value = "replay.toml")]
+    pub(crate) config: Vec<PathBuf>,
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) host: std::net::IpAddr,
+    /// The port to listen on; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 8000)]
+    pub(crate) port: u16,
+    /// The environment variable that holds the API key that requests have to carry.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) api_key_env: Option<String>,
+    /// The directory that requests may name images in; without it, local files are refused.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) image_root: Option<PathBuf>,
+    /// Fetch no images over http and https.
+    #[arg(long)]
+    pub(crate) no_fetch: bool,
+    /// Also fetch images from this machine and private networks.
+    #[arg(long)]
+    pub(crate) private_addresses: bool,
+    /// The largest request, and the largest image, in MiB [default: 32, and 20 for an image].
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) max_body_mib: Option<u32>,
+    /// The largest image in pixels [default: 50000000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_pixels: Option<u64>,
+    /// Open the engine's routes that change it: unload, reload, requantise, tune.
+    #[arg(long)]
+    pub(crate) admin: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    #[command(flatten)]
+    pub(crate) prompt: PromptArgs,
+    /// Rounds after a first one that warms up.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Tokens to generate, for the throughput.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) max_tokens: u32,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to 1".into()),
+    }
 }
 
 fn temperature(text: &str) -> Result<f64, String> {

@@ -1,15 +1,22 @@
 //! The `replay` binary.
 mod adapters;
+mod analyse;
 mod args;
+mod bench;
 mod check;
+mod data;
+mod eval;
 mod exit;
 mod images;
+mod inspect;
+mod memory;
 mod open;
 mod presets;
 mod progress;
 mod run;
-
+mod serve;
 mod trace;
+mod write;
 
 use clap::Parser;
 
@@ -28,6 +35,11 @@ fn answer(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Check { config } => runtime.block_on(check::check(&config)),
         Command::Run(args) => runtime.block_on(run::run(args)),
+        Command::Inspect(args) => runtime.block_on(inspect::inspect(args)),
+        Command::Eval(args) => runtime.block_on(eval::eval(args)),
+        Command::Analyse(args) => runtime.block_on(analyse::analyse(args)),
+        Command::Bench(args) => runtime.block_on(bench::bench(args)),
+        Command::Serve(args) => runtime.block_on(serve::serve(args)),
         Command::Trace(args) => runtime.block_on(trace::trace(args)),
         Command::Adapters => adapters::adapters(),
         Command::Presets => presets::presets(),

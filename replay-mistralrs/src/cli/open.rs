@@ -74,6 +74,15 @@ pub(crate) fn prompt(args: PromptArgs) -> anyhow::Result<Prompt> {
 }
 
 /// Shown on a terminal only.
+pub(crate) fn bar(length: u64, what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_message(what.to_owned());
+    let style = ProgressStyle::with_template("{spinner} [{bar:30}] {pos}/{len} {msg} [{elapsed}, {eta} left]");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// Shown on a terminal only.
 pub(crate) fn spinner(message: String) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(message);
     let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]");

@@ -15,9 +15,10 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         max_tokens: args.max_tokens as usize,
         temperature: args.temperature,
         samples: args.samples as usize,
+        seed: None,
     };
     let mode = if args.off { Mode::Off } else { Mode::On };
-    let answer = progress::ask(&session, prompt, sampling, Directive { mode, trace: false }).await;
+    let answer = progress::ask(&session, prompt, sampling, Directive { mode, ..Directive::default() }).await;
     let answer = answer?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&object(&answer))?);

@@ -1,6 +1,4 @@
 //! `replay trace`
-use std::path::Path;
-
 use anyhow::Context;
 use replay_core::Trace;
 use replay_core::config::Strategy;
@@ -10,7 +8,7 @@ use super::args::TraceArgs;
 use super::exit::InputError;
 use replay_mistralrs::tables;
 
-use super::{open, progress};
+use super::{open, progress, write};
 
 pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
@@ -23,10 +21,10 @@ pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
         return Err(config.refuse("replay.enabled", "true, to trace a replay", None).into());
     }
     let first = Sampling { max_tokens: 1, ..Sampling::default() };
-    let off = Directive { mode: Mode::Off, trace: config.replay.strategy != Strategy::Learned };
+    let off = Directive { mode: Mode::Off, trace: config.replay.strategy != Strategy::Learned, ..Directive::default() };
     let plain = session.ask(prompt.clone(), first, off).await?;
     let learns = config.replay.strategy == Strategy::Learned;
-    let on = Directive { mode: Mode::On, trace: learns };
+    let on = Directive { trace: learns, ..Directive::default() };
     let replayed = progress::ask(&session, prompt, first, on).await?;
     // With what was learned, if anything was.
     let trace = if learns { replayed.trace } else { plain.trace };
@@ -34,7 +32,7 @@ pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
     for (name, logits) in [("plain", plain.first_token), ("replayed", replayed.first_token)] {
         trace.insert(format!("logprobs.{name}"), logits.context("the engine answered without logits")?);
     }
-    write(&trace, &args.out).map_err(|e| InputError(format!("{}: {e}", args.out.display())))?;
+    write::whole(&args.out, |file| Ok(trace.write(file)?))?;
     if let Some(report) = &replayed.replay {
         println!("{}", tables::status(report));
         println!("{}", tables::layers(report));
@@ -44,13 +42,4 @@ pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
     }
     println!("wrote {}", args.out.display());
     Ok(())
-}
-
-/// Whole or not at all: a reader never finds half a file.
-fn write(trace: &Trace, out: &Path) -> anyhow::Result<()> {
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let scratch = tempfile::tempdir_in(folder)?;
-    let file = scratch.path().join("trace.safetensors");
-    trace.write(&file)?;
-    Ok(std::fs::rename(file, out)?)
 }

@@ -75,6 +75,11 @@ impl<'a> TableReader<'a> {
         self.table.is_some()
     }
 
+    /// The keys that the file has here, for a table whose keys are names of the user's own.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.table.into_iter().flatten().map(|(key, _)| key.get_ref().to_string()).collect()
+    }
+
     /// Where something missing from this table is reported: its header, or the nearest header around it.
     pub(super) fn at(&self) -> Range<usize> {
         self.at.clone()

@@ -60,7 +60,7 @@ fn a_misspelt_key_is_one_problem_and_not_a_missing_key_too() {
     assert_eq!(
         problems_of("adaptor = \"a\"\n[pair]\nrlvr = \"r\"\nbsae = \"b\"\n[replay]\npreset = \"paper-math\"\n[a]"),
         [
-            "1:1: adaptor: expected `adapter`, `pair` or `replay`, found unknown key `adaptor`; \
+            "1:1: adaptor: expected `adapter`, `pair`, `replay` or `profiles`, found unknown key `adaptor`; \
              did you mean `adapter`?",
             "4:1: pair.bsae: expected `rlvr` or `base`, found unknown key `bsae`; did you mean `base`?",
         ]
@@ -91,8 +91,10 @@ fn a_misspelt_rule_asks_for_no_rule() {
 fn a_misspelt_table() {
     assert_eq!(
         problems("[Replay]\npreset = \"paper-math\""),
-        ["5:2: Replay: expected `adapter`, `pair`, `replay` or `mistralrs`, found unknown table `Replay`; \
-             did you mean `replay`?"]
+        [
+            "5:2: Replay: expected `adapter`, `pair`, `replay`, `profiles` or `mistralrs`, found unknown table `Replay`; \
+             did you mean `replay`?"
+        ]
     );
 }
 
@@ -124,7 +126,7 @@ fn keys_in_the_wrong_table_hear_where_they_belong() {
 fn tables_in_the_wrong_place_hear_where_they_belong() {
     assert_eq!(
         problems(&format!("{PRESET}[rank]\ntop = 1")),
-        ["7:2: rank: expected `adapter`, `pair`, `replay` or `mistralrs`, found unknown table `rank`; \
+        ["7:2: rank: expected `adapter`, `pair`, `replay`, `profiles` or `mistralrs`, found unknown table `rank`; \
              `rank` belongs in the table `[replay]`"]
     );
 }
@@ -133,7 +135,7 @@ fn tables_in_the_wrong_place_hear_where_they_belong() {
 fn the_table_of_another_adapter() {
     assert_eq!(
         problems(&format!("{PRESET}[vllm]\n[mistralrs]\nanything = 1")),
-        ["7:2: vllm: expected `adapter`, `pair`, `replay` or `mistralrs`, found unknown table `vllm`"]
+        ["7:2: vllm: expected `adapter`, `pair`, `replay`, `profiles` or `mistralrs`, found unknown table `vllm`"]
     );
 }
 

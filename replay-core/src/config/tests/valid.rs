@@ -212,3 +212,30 @@ fn configurations_are_cloneable_comparable_and_serializable() {
     let schema = schemars::schema_for!(Config);
     assert!(schema.as_value()["properties"]["replay"].is_object());
 }
+
+#[test]
+fn a_profile_is_the_replay_table_with_its_own_keys_over_it() {
+    let config = valid(
+        r#"
+        [replay]
+        preset = "paper-math"
+        [profiles.cheap]
+        strategy = "substitute"
+        layers = 4
+        [profiles.cheap.rank]
+        top = 5
+        [profiles.video]
+        preset = "paper-video"
+        [profiles.same]
+        "#,
+    );
+    let names: Vec<_> = config.profiles.keys().map(String::as_str).collect();
+    assert_eq!(names, ["cheap", "same", "video"]);
+    let cheap = &config.profiles["cheap"];
+    assert_eq!(
+        (cheap.strategy, &cheap.layers, &cheap.rank.rule),
+        (Strategy::Substitute, &Layers::First(4), &Rule::Top(5))
+    );
+    assert_eq!(config.profiles["same"], config.replay);
+    assert_eq!(config.profiles["video"], Preset::PaperVideo.settings());
+}

@@ -1,0 +1,158 @@
+use std::path::Path;
+
+use super::super::folder::Folder;
+use super::*;
+
+/// The items of a data set with the images `a.png` and `b.png`, and its problems without the file's name in front.
+fn read_text(content: impl AsRef<[u8]>) -> (Vec<Item>, Vec<String>) {
+    let folder = Folder::new();
+    folder.write("a.png", "a");
+    folder.write("sub/b.png", "b");
+    let path = folder.write("set.jsonl", content);
+    let (items, errors) = read(&path);
+    let file = format!("{}:", path.display());
+    let places = format!("{}/", path.parent().unwrap().display());
+    let messages = errors.iter().map(|error| error.to_string().replace(&file, "").replace(&places, "")).collect();
+    (items, messages)
+}
+
+fn problems(content: impl AsRef<[u8]>) -> Vec<String> {
+    let (items, problems) = read_text(content);
+    assert!(items.is_empty(), "{items:?}");
+    problems
+}
+
+fn item(line: &str) -> Item {
+    let (items, problems) = read_text(line);
+    assert_eq!(problems, [""; 0]);
+    items.into_iter().next().unwrap()
+}
+
+#[test]
+fn lines_that_are_right() {
+    let (items, problems) = read_text(
+        "\u{feff}{\"image\": \"a.png\", \"prompt\": \"How many?\", \"answer\": \"8\"}\r\n\r\n  \n\
+         {\"images\": [\"sub/b.png\", \"a.png\"], \"prompt\": \"Which?\", \"answer\": 2.50, \"system\": \"\"}\n\
+         {\"prompt\": \"1 + 1\", \"answer\": 2, \"images\": []}",
+    );
+    assert_eq!(problems, [""; 0]);
+    assert_eq!(items.iter().map(|item| item.line).collect::<Vec<_>>(), [1, 4, 5]);
+    assert_eq!(items.iter().map(|item| &*item.answer).collect::<Vec<_>>(), ["8", "2.5", "2"]);
+    assert_eq!(items.iter().map(|item| item.system.as_deref()).collect::<Vec<_>>(), [None, Some(""), None]);
+    assert!(items[0].images[0].ends_with("a.png"));
+    assert!(items[1].images[0].ends_with("sub/b.png") && items[1].images.len() == 2);
+    assert!(items[2].images.is_empty());
+}
+
+#[test]
+fn every_problem_of_every_line_is_reported_and_good_lines_are_kept() {
+    let (items, problems) = read_text(
+        "{\"prompt\": \"1 + 1\", \"answer\": 2}\n{\"prompt\": \"\", \"image\": \"c.png\"}\n{\"prompt\": \"x\" \"answer\": 1}\n\n\
+         {\"prompt\": \"1 + 2\", \"answer\": 3}\n",
+    );
+    assert_eq!(items.iter().map(|item| item.line).collect::<Vec<_>>(), [1, 5]);
+    assert_eq!(
+        problems,
+        [
+            "2: prompt: expected a text, found an empty string",
+            "2: answer: expected a text or a number, found nothing",
+            "2: image: expected the path of an image file, found nothing at c.png",
+            "3: expected one JSON object per line, found broken JSON at column 16 (expected `,` or `}`)",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_key_is_named_once() {
+    let keys = "`image`, `images`, `prompt`, `answer` or `system`";
+    assert_eq!(
+        problems(r#"{"promt": "x", "answer": 1, "id": 7}"#),
+        [
+            format!("1: promt: expected {keys}, found an unknown key; did you mean `prompt`?"),
+            format!("1: id: expected {keys}, found an unknown key"),
+        ]
+    );
+    assert_eq!(
+        problems(r#"{"prompt": "x", "answer": 1, "answer": 2}"#),
+        ["1: answer: expected each key once, found it again"]
+    );
+}
+
+#[test]
+fn values_of_the_wrong_kind() {
+    let wrong = |rest: &str| problems(format!("{{\"prompt\": \"x\", {rest}}}")).join("\n");
+    assert_eq!(wrong(r#""answer": true"#), "1: answer: expected a text or a number, found boolean true");
+    assert_eq!(wrong(r#""answer": null"#), "1: answer: expected a text or a number, found null");
+    assert_eq!(
+        wrong(r#""answer": 1, "images": "a.png""#),
+        "1: images: expected a list of paths, found string \"a.png\"; for one image, write `image`"
+    );
+    assert_eq!(
+        wrong(r#""answer": 1, "image": "a.png", "images": []"#),
+        "1: images: expected either `image` or `images`, found both"
+    );
+    assert_eq!(
+        wrong(r#""answer": 1, "images": ["a.png", 3, "sub"]"#),
+        "1: images: expected the path of an image file, found number 3\n\
+         1: images: expected the path of an image file, found no regular file at sub"
+    );
+    assert_eq!(
+        wrong(r#""answer": 1, "image": "https://example.org/a.png""#),
+        "1: image: expected the path of an image file, found nothing at https://example.org/a.png; \
+         only files are read: save the image first"
+    );
+    assert_eq!(wrong(r#""answer": 1, "system": ["x"]"#), "1: system: expected a text, found a list of 1 value");
+}
+
+#[test]
+fn a_number_that_would_lose_digits_is_refused() {
+    assert_eq!(item(r#"{"prompt": "x", "answer": 18446744073709551615}"#).answer, "18446744073709551615");
+    let [problem] = problems(r#"{"prompt": "x", "answer": 123456789012345678901}"#).try_into().unwrap();
+    assert!(problem.ends_with("; so large a number loses digits: write it as a text"), "{problem}");
+}
+
+#[test]
+fn files_that_are_no_data_sets() {
+    for empty in ["", "\n \r\n\n", "\u{feff}"] {
+        assert_eq!(problems(empty), [" expected one JSON object per line, found an empty file"]);
+    }
+    assert_eq!(problems("[1, 2]"), ["1: expected one JSON object per line, found a list of 2 values"]);
+    assert_eq!(
+        problems("{\n\"prompt\": 1}")[0],
+        "1: expected one JSON object per line, found broken JSON at column 1 (EOF while parsing an object); \
+         an array or an object over several lines is not JSON Lines"
+    );
+    assert_eq!(problems(b"\xff\xfe{".as_slice()), ["1: expected text in UTF-8, found another byte at column 1"]);
+    assert_eq!(problems("[".repeat(100_000)).len(), 1);
+    let (items, errors) = read(Path::new("/nonexistent/set.jsonl"));
+    assert!(items.is_empty());
+    let message = errors[0].to_string();
+    assert!(message.starts_with("/nonexistent/set.jsonl: expected a readable file, found "), "{message}");
+}
+
+#[test]
+fn the_fingerprint_is_of_the_content() {
+    let one = item(r#"{"image": "a.png", "prompt": "x", "answer": "1"}"#);
+    assert_eq!(one.fingerprint, item("\n{\"answer\": 1, \"prompt\": \"x\", \"images\": [\"./a.png\"]}").fingerprint);
+    let others = [
+        r#"{"image": "sub/b.png", "prompt": "x", "answer": "1"}"#,
+        r#"{"prompt": "x", "answer": "1"}"#,
+        r#"{"images": ["a.png", "a.png"], "prompt": "x", "answer": "1"}"#,
+        r#"{"image": "a.png", "prompt": "x1", "answer": "1"}"#,
+        r#"{"image": "a.png", "prompt": "x", "answer": "2"}"#,
+        r#"{"image": "a.png", "prompt": "x", "answer": "1", "system": ""}"#,
+    ];
+    for other in others {
+        assert_ne!(one.fingerprint, item(other).fingerprint, "{other}");
+    }
+    let of = |lines: &[usize]| fingerprint(&lines.iter().map(|&line| Item { line, ..one.clone() }).collect::<Vec<_>>());
+    assert!(of(&[1]) == of(&[1]) && of(&[1]) != of(&[7]) && of(&[1]) != of(&[1, 2]));
+}
+
+#[test]
+fn the_data_set_of_the_examples_is_right() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/images/questions.jsonl");
+    let (items, errors) = read(&path);
+    assert_eq!(errors, []);
+    assert!(items.len() >= 6 && items.iter().all(|item| item.images.len() == 1));
+}

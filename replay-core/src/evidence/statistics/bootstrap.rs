@@ -1,0 +1,29 @@
+//! Intervals of a mean, by resampling.
+use super::generator::Generator;
+use super::{Estimate, Resampling, mean};
+
+/// The mean of one value per prompt, with its percentile bootstrap interval (Efron 1979) over prompts. `None` without values.
+///
+/// Equal values give an interval of width 0: nothing in them says how far others could lie.
+#[must_use]
+pub fn estimate(values: &[f64], resampling: &Resampling) -> Option<Estimate> {
+    if values.is_empty() {
+        return None;
+    }
+    let mut generator = Generator::new(resampling.seed);
+    let mut resample = || {
+        let sum: f64 = (0..values.len()).map(|_| values[generator.below(values.len())]).sum();
+        sum / values.len() as f64
+    };
+    let mut means: Vec<f64> = (0..resampling.resamples.max(1)).map(|_| resample()).collect();
+    means.sort_unstable_by(f64::total_cmp);
+    let tail = (1.0 - resampling.confidence) / 2.0;
+    Some(Estimate { mean: mean(values), low: quantile(&means, tail), high: quantile(&means, 1.0 - tail) })
+}
+
+/// Interpolated between the two nearest of at least one sorted value.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = share.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    below + (above - below) * place.fract()
+}

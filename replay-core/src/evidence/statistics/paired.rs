@@ -1,0 +1,41 @@
+//! Two arms on the same prompts.
+use serde::Serialize;
+
+use super::generator::Generator;
+use super::{Estimate, Resampling, estimate, mean};
+
+/// Sums of the same numbers in another order may differ by this share of their size.
+const ROUNDING: f64 = 1e-12;
+
+/// How far two arms differ on the same prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Difference {
+    /// Mean of first minus second, with its interval over prompts.
+    pub difference: Estimate,
+    /// The chance of so large a mean difference, in either direction, if neither arm were better.
+    pub p: f64,
+}
+
+/// Compares two arms by one pair of values per prompt. `None` without pairs.
+///
+/// The p-value is that of a sign-flip permutation test: if the arms do not differ, each difference could as well have had the other sign.
+/// The observed signs count as one more permutation (Phipson and Smyth 2010), so p is never 0, and 1 for equal arms.
+#[must_use]
+pub fn compare(pairs: &[(f64, f64)], resampling: &Resampling) -> Option<Difference> {
+    let differences: Vec<f64> = pairs.iter().map(|(first, second)| first - second).collect();
+    let difference = estimate(&differences, resampling)?;
+    let size = mean(&differences.iter().map(|difference| difference.abs()).collect::<Vec<_>>());
+    let observed = difference.mean.abs() - ROUNDING * size;
+    let mut generator = Generator::new(resampling.seed);
+    let mut as_large = || {
+        let sum: f64 = differences.chunks(64).map(|chunk| flipped(chunk, generator.bits())).sum();
+        (sum / differences.len() as f64).abs() >= observed
+    };
+    let count = (0..resampling.permutations).filter(|_| as_large()).count();
+    Some(Difference { difference, p: (count + 1) as f64 / (resampling.permutations + 1) as f64 })
+}
+
+/// The sum of at most 64 numbers, each with its sign changed where the bit is set.
+fn flipped(numbers: &[f64], bits: u64) -> f64 {
+    numbers.iter().enumerate().map(|(index, number)| if bits >> index & 1 == 1 { -number } else { *number }).sum()
+}

@@ -1,0 +1,212 @@
+//! `replay bench`: what replay costs here. Off, on and on-from-the-cache take turns, so that whatever else the machine does hits all three.
+use anyhow::Context;
+use replay_core::config::Strategy;
+use replay_core::{Milliseconds, PairInfo, Report};
+use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling, Session, tables};
+use serde::Serialize;
+
+use super::args::BenchArgs;
+use super::exit::InputError;
+use super::{memory, open};
+
+const WAYS: [&str; 3] = ["off", "on", "on, cached"];
+
+/// One way over all rounds.
+#[derive(Debug, Serialize)]
+struct Way {
+    name: &'static str,
+    time_to_first_token_ms: Spread,
+    /// Over that of replay off in the same round.
+    ratio: Spread,
+    /// Generated tokens over the time from the first of them to the last.
+    tokens_per_second: Spread,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Spread {
+    median: f64,
+    low: f64,
+    high: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Figures<'a> {
+    pair: &'a PairInfo,
+    rounds: u32,
+    rows: usize,
+    visual_rows: usize,
+    selected: usize,
+    ways: Vec<Way>,
+    /// Medians of the steps of replay that is not cached.
+    milliseconds: Milliseconds,
+    /// Time to first token over that of replay off, if nothing but the unavoidable arithmetic took time.
+    limit: f64,
+    limit_terms: String,
+    memory_mib: Option<Memory>,
+}
+
+#[derive(Debug, Serialize)]
+struct Memory {
+    loaded: u64,
+    peak: u64,
+    cache: f64,
+}
+
+pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
+    let config = open::config(&args.config.config)?;
+    if args.prompt.image.is_empty() {
+        return Err(InputError("a bench needs a prompt with at least one --image".into()).into());
+    }
+    let prompt = open::prompt(args.prompt)?;
+    let session = open::session(&config).await?;
+    let replay = session.replay().with_context(|| "replay.enabled is false: there is nothing to measure")?;
+    let loaded = memory::resident();
+    let sampling = Sampling { max_tokens: args.max_tokens as usize, ..Sampling::default() };
+    let bar = open::bar(u64::from(args.rounds) + 1, "rounds");
+    let mut rounds: Vec<[Answer; 3]> = Vec::new();
+    for round in 0..=args.rounds as usize {
+        let mut answers = [None, None, None];
+        for turn in 0..WAYS.len() {
+            let way = (turn + round) % WAYS.len();
+            answers[way] = Some(ask(&session, &prompt, sampling, way).await?);
+        }
+        bar.inc(1);
+        let [Some(off), Some(on), Some(cached)] = answers else { continue };
+        // The first round warms caches of all kinds, ours too.
+        if round > 0 {
+            rounds.push([off, on, cached]);
+        }
+    }
+    bar.finish_and_clear();
+    let report = |index: usize| rounds.iter().filter_map(move |round| round[index].replay.as_ref());
+    let first: &Report = report(1).next().context("the engine answered without a report")?;
+    anyhow::ensure!(
+        report(2).all(|report| report.cache_hits == 1 || report.learned.is_none()),
+        "the cache did not hold"
+    );
+    let milliseconds = medians(&report(1).map(|report| report.milliseconds).collect::<Vec<_>>());
+    let off = median(rounds.iter().map(|round| round[0].time_to_first_token_ms).collect());
+    let (limit, limit_terms) = limit(replay.pair(), config.replay.strategy, first, &milliseconds, off);
+    let figures = Figures {
+        pair: replay.pair(),
+        rounds: args.rounds,
+        rows: first.rows,
+        visual_rows: first.visual_rows,
+        selected: first.selected(),
+        ways: (0..WAYS.len()).map(|way| figures_of(way, &rounds)).collect(),
+        milliseconds,
+        limit,
+        limit_terms,
+        memory_mib: loaded.zip(memory::resident()).map(|(loaded, now)| Memory {
+            loaded: loaded.0,
+            peak: now.1,
+            cache: replay.cache().bytes() as f64 / f64::from(1 << 20),
+        }),
+    };
+    match args.json {
+        true => println!("{}", serde_json::to_string_pretty(&figures)?),
+        false => print(&figures),
+    }
+    Ok(())
+}
+
+async fn ask(session: &Session, prompt: &Prompt, sampling: Sampling, way: usize) -> anyhow::Result<Answer> {
+    let mode = if way == 0 { Mode::Off } else { Mode::On };
+    let directive = Directive { mode, fresh: way == 1, ..Directive::default() };
+    Ok(session.ask(prompt.clone(), sampling, directive).await?)
+}
+
+fn figures_of(way: usize, rounds: &[[Answer; 3]]) -> Way {
+    let over = |f: &dyn Fn(&[Answer; 3]) -> f64| Spread::of(rounds.iter().map(f).collect());
+    Way {
+        name: WAYS[way],
+        time_to_first_token_ms: over(&|round| round[way].time_to_first_token_ms),
+        ratio: over(&|round| round[way].time_to_first_token_ms / round[0].time_to_first_token_ms),
+        tokens_per_second: over(&|round| {
+            let answer = &round[way];
+            (answer.usage.completion_tokens.saturating_sub(1)) as f64 * 1e3
+                / (answer.total_ms - answer.time_to_first_token_ms).max(f64::MIN_POSITIVE)
+        }),
+    }
+}
+
+/// The passes and lenses that cannot be saved, in prefills. A learning pass goes through the layers twice, forward and back, and sees
+/// only the rows up to the last visual one.
+fn limit(pair: &PairInfo, strategy: Strategy, report: &Report, ms: &Milliseconds, off: f64) -> (f64, String) {
+    let share = pair.base.loaded_layers as f64 / pair.rlvr.decoder_layers as f64;
+    let lens = (ms.rank + ms.targets) / off.max(f64::MIN_POSITIVE);
+    let clean = if ms.capture_rlvr > 0.5 { share } else { 0.0 };
+    match (strategy, &report.learned) {
+        (Strategy::Learned, Some(learned)) => {
+            let rows = report.visual_rows as f64 / report.rows as f64;
+            let passes = 2.0 * learned.iterations as f64 + 2.0;
+            let limit = 1.0 + share * rows * passes + lens;
+            let terms = format!(
+                "1 + {share:.2} of the layers x {rows:.2} of the rows x (1 base + 2 x {} + 1) passes + lens {lens:.2}",
+                learned.iterations
+            );
+            (limit, terms)
+        }
+        _ => (1.0 + share + clean + lens, format!("1 + base {share:.2} + clean RLVR {clean:.2} + lens {lens:.2}")),
+    }
+}
+
+impl Spread {
+    fn of(values: Vec<f64>) -> Self {
+        let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &x| (low.min(x), high.max(x)));
+        Self { median: median(values), low, high }
+    }
+
+    fn show(&self, digits: usize) -> String {
+        format!("{:.digits$} ({:.digits$} to {:.digits$})", self.median, self.low, self.high)
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn medians(all: &[Milliseconds]) -> Milliseconds {
+    let of = |pick: fn(&Milliseconds) -> f64| median(all.iter().map(pick).collect());
+    Milliseconds {
+        capture_base: of(|ms| ms.capture_base),
+        capture_rlvr: of(|ms| ms.capture_rlvr),
+        rank: of(|ms| ms.rank),
+        targets: of(|ms| ms.targets),
+        learn: of(|ms| ms.learn),
+        substitute: of(|ms| ms.substitute),
+        measure_kl: of(|ms| ms.measure_kl),
+    }
+}
+
+fn print(figures: &Figures<'_>) {
+    println!("{}", tables::pair(figures.pair));
+    println!(
+        "{} prompt rows, {} visual, {} selected over the policy layers; {} rounds",
+        figures.rows, figures.visual_rows, figures.selected, figures.rounds
+    );
+    let mut table = tables::table(["replay", "time to first token, ms", "over off", "tokens per second"]);
+    for way in &figures.ways {
+        table.add_row([
+            way.name.to_string(),
+            way.time_to_first_token_ms.show(0),
+            way.ratio.show(2),
+            way.tokens_per_second.show(1),
+        ]);
+    }
+    tables::numbers_right(&mut table, 1);
+    println!("{table}");
+    let ms = &figures.milliseconds;
+    println!(
+        "of it, ms: base pass {:.0}, clean RLVR pass {:.0}, lens and ranking {:.0}, targets {:.0}, learning {:.0}, edits {:.1}",
+        ms.capture_base, ms.capture_rlvr, ms.rank, ms.targets, ms.learn, ms.substitute
+    );
+    println!("arithmetic limit of on over off: {:.2} = {}", figures.limit, figures.limit_terms);
+    if let Some(memory) = &figures.memory_mib {
+        println!(
+            "memory: {} MiB with both models loaded, {} MiB at the peak, {:.1} MiB in the cache",
+            memory.loaded, memory.peak, memory.cache
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! Data sets on the command line.
+use replay_core::evidence::{Item, dataset};
+use replay_mistralrs::Prompt;
+
+use super::args::DataArgs;
+use super::exit::InputError;
+use super::images;
+
+/// The prompts of a data set. Every wrong line is named; without `--keep-going` they end the command.
+pub(crate) fn read(args: &DataArgs) -> anyhow::Result<Vec<Item>> {
+    let (mut items, errors) = dataset::read(&args.data);
+    let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    if !errors.is_empty() && (!args.keep_going || items.is_empty()) {
+        let hint = if items.is_empty() { "" } else { "\n--keep-going goes on with the other lines" };
+        return Err(InputError(format!("{}{hint}", text.join("\n"))).into());
+    }
+    for line in text {
+        eprintln!("left out: {line}");
+    }
+    items.truncate(args.limit.map_or(usize::MAX, |limit| limit as usize));
+    Ok(items)
+}
+
+/// An item as the session asks it; `None` if its images cannot be read and that is no reason to stop.
+pub(crate) fn prompt(item: &Item, keep_going: bool) -> anyhow::Result<Option<Prompt>> {
+    let images: anyhow::Result<Vec<_>> = item.images.iter().map(|path| images::read(path)).collect();
+    match images {
+        Ok(images) => Ok(Some(Prompt { system: item.system.clone(), images, text: item.prompt.clone() })),
+        Err(error) if keep_going => {
+            eprintln!("left out: line {}: {error:#}", item.line);
+            Ok(None)
+        }
+        Err(error) => Err(InputError(format!("line {}: {error:#}", item.line)).into()),
+    }
+}

@@ -1,0 +1,65 @@
+//! The arms of an evaluation.
+use replay_core::Config;
+
+use super::super::exit::InputError;
+use super::{Configured, stem};
+
+/// The arm that the others are compared with.
+pub(super) const OFF: &str = "replay off";
+const BASE: &str = "base alone";
+
+/// One way of answering.
+pub(super) struct Arm {
+    pub(super) name: String,
+    pub(super) config: Config,
+}
+
+impl Arm {
+    /// What makes the answers of this arm: models, adapter settings, replay.
+    pub(super) fn fingerprint(&self) -> String {
+        let replay = if self.config.replay.enabled { self.config.fingerprint() } else { "off".into() };
+        format!("{} / {} / {replay}", self.config.pair.rlvr, self.config.pair.base)
+    }
+}
+
+/// Replay off, each configuration, and the base if asked for.
+///
+/// # Errors
+/// If the configurations are not about one pair, or two have the same name.
+pub(super) fn arms(configs: &[Configured], with_base: bool) -> Result<Vec<Arm>, InputError> {
+    let (first_path, first) = configs.first().ok_or_else(|| InputError("no configuration".into()))?;
+    let mut arms = vec![Arm { name: OFF.into(), config: disabled(first) }];
+    for (path, config) in configs {
+        let same = |a: &str, b: &str| {
+            let place = |config: &Config, name: &str| {
+                let folder = config.source_path.as_deref().and_then(std::path::Path::parent);
+                folder.and_then(|folder| folder.join(name).canonicalize().ok())
+            };
+            a == b || place(first, a).is_some_and(|found| place(config, b) == Some(found))
+        };
+        if !same(&first.pair.rlvr, &config.pair.rlvr) || !same(&first.pair.base, &config.pair.base) {
+            return Err(InputError(format!(
+                "{} and {} are about different pairs: evaluate them apart",
+                first_path.display(),
+                path.display()
+            )));
+        }
+        let name = stem(path);
+        if arms.iter().any(|arm| arm.name == name) {
+            return Err(InputError(format!("two arms would be called {name}")));
+        }
+        arms.push(Arm { name, config: config.clone() });
+    }
+    if with_base {
+        let mut config = disabled(first);
+        config.pair.rlvr.clone_from(&first.pair.base);
+        arms.push(Arm { name: BASE.into(), config });
+    }
+    Ok(arms)
+}
+
+fn disabled(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.replay.enabled = false;
+    config
+}

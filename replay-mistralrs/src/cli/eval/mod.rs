@@ -1,0 +1,81 @@
+//! `replay eval`: the same prompts and seeds through every arm, and what may be concluded.
+mod arm;
+mod run;
+mod show;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use replay_core::evidence::{Item, Journal, Resampling, Verifier, dataset, summarise};
+use serde_json::json;
+
+use super::args::EvalArgs;
+use super::exit::InputError;
+use super::{data, open, write};
+
+pub(crate) async fn eval(args: EvalArgs) -> anyhow::Result<()> {
+    let verifier: Verifier = args.verifier.parse().map_err(|e| InputError(format!("--verifier: {e}")))?;
+    let configs = args.config.iter().map(|path| Ok((path.clone(), open::config(path)?)));
+    let configs = configs.collect::<anyhow::Result<Vec<_>>>()?;
+    let arms = arm::arms(&configs, args.base)?;
+    let items = usable(data::read(&args.data)?, &verifier, args.data.keep_going)?;
+    let journal_path = args.out.clone().unwrap_or_else(|| args.data.data.with_extension("eval.jsonl"));
+    let settings = json!({
+        "data": dataset::fingerprint(&items),
+        "samples": args.samples,
+        "temperature": args.temperature,
+        "seed": args.seed,
+        "max_tokens": args.max_tokens,
+        "verifier": verifier.to_string(),
+        "arms": arms.iter().map(|arm| (arm.name.clone(), json!(arm.fingerprint()))).collect::<serde_json::Map<_, _>>(),
+    });
+    let mut journal = Journal::open(&journal_path, &settings).map_err(|e| InputError(e.to_string()))?;
+    if journal.dropped() > 0 {
+        eprintln!("{}: {} bytes of an unfinished record were cut off", journal_path.display(), journal.dropped());
+    }
+    for arm in &arms {
+        run::arm(arm, &items, &verifier, &args, &mut journal).await?;
+    }
+
+    let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
+    let resampling = Resampling { seed: args.seed, ..Resampling::default() };
+    let summary = summarise(journal.records_of(&items), &names, Some(arm::OFF), &resampling);
+    let pair = &configs.first().context("no configuration")?.1.pair;
+    let about = format!(
+        "{} and {}: {} prompts, {} samples each at temperature {}, verifier {verifier}",
+        pair.rlvr,
+        pair.base,
+        items.len(),
+        args.samples,
+        args.temperature
+    );
+    if let Some(out) = &args.html {
+        write::text(out, &show::page(&about, &summary)?)?;
+    }
+    if args.json {
+        let object = json!({ "about": about, "settings": settings, "summary": summary });
+        println!("{}", serde_json::to_string_pretty(&object)?);
+    } else {
+        show::print(&about, &summary);
+        println!("records: {}", journal_path.display());
+    }
+    Ok(())
+}
+
+/// Items whose right answer the verifier can decide on.
+fn usable(items: Vec<Item>, verifier: &Verifier, keep_going: bool) -> anyhow::Result<Vec<Item>> {
+    let wrong = |item: &Item| verifier.accepts(&item.answer).err().map(|e| format!("line {}: answer: {e}", item.line));
+    let found: Vec<String> = items.iter().filter_map(wrong).collect();
+    if !found.is_empty() && !keep_going {
+        return Err(InputError(found.join("\n")).into());
+    }
+    found.iter().for_each(|why| eprintln!("left out: {why}"));
+    Ok(items.into_iter().filter(|item| wrong(item).is_none()).collect())
+}
+
+/// The name of a configuration among the arms.
+fn stem(path: &std::path::Path) -> String {
+    path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned())
+}
+
+type Configured = (PathBuf, replay_core::Config);

@@ -1,0 +1,109 @@
+//! `replay inspect`
+use std::io::Cursor;
+
+use anyhow::Context;
+use base64::Engine;
+use image::{DynamicImage, ImageFormat};
+use replay_core::Observation;
+use replay_mistralrs::page::{self, AnswerData, ImageData, InspectData, LayerData, PromptData};
+use replay_mistralrs::{Answer, Directive, Mode, Sampling};
+
+use super::args::InspectArgs;
+use super::exit::InputError;
+use super::{open, progress, write};
+
+/// Larger pictures are shrunk in the page: it is looked at, not measured.
+const LARGEST_SIDE: u32 = 1600;
+
+pub(crate) async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
+    let config = open::config(&args.config.config)?;
+    if args.prompt.image.is_empty() {
+        return Err(InputError("there is nothing to see without at least one --image".into()).into());
+    }
+    let prompt = open::prompt(args.prompt)?;
+    let session = open::session(&config).await?;
+    let Some(replay) = session.replay() else {
+        return Err(config.refuse("replay.enabled", "true, to inspect a replay", None).into());
+    };
+    let sampling = Sampling { max_tokens: args.max_tokens as usize, ..Sampling::default() };
+    let off = Directive { mode: Mode::Off, ..Directive::default() };
+    let off = session.ask(prompt.clone(), sampling, off).await?;
+    let on = Directive { observe: true, ..Directive::default() };
+    let on = progress::ask(&session, prompt.clone(), sampling, on).await?;
+    let observation = on.observation.as_ref().context("the engine answered without an observation")?;
+    let report = on.replay.as_ref().context("the engine answered without a report")?;
+    let data = InspectData {
+        title: title(&prompt.text),
+        pair: replay.pair(),
+        settings: replay.replayer().settings().describe(),
+        prompt: PromptData { system: prompt.system.as_deref(), text: &prompt.text },
+        images: images(&prompt.images, observation)?,
+        layers: layers(observation),
+        learned: report.learned.as_ref(),
+        answers: [("off", answer(&off)), ("on", answer(&on))].into(),
+        report,
+    };
+    write::text(&args.out, &page::inspect(&data)?)?;
+    println!("{}", replay_mistralrs::tables::status(report));
+    println!("wrote {}", args.out.display());
+    Ok(())
+}
+
+fn title(text: &str) -> String {
+    let short: String = text.chars().take(60).collect();
+    format!("Activation Replay: {short}{}", if short.len() < text.len() { "..." } else { "" })
+}
+
+fn answer(answer: &Answer) -> AnswerData<'_> {
+    let text = answer.texts.first().map_or("", String::as_str);
+    AnswerData { text, time_to_first_token_ms: answer.time_to_first_token_ms }
+}
+
+fn images(pictures: &[DynamicImage], observation: &Observation) -> anyhow::Result<Vec<ImageData>> {
+    let mut first = 0;
+    let grids = observation.prompt.images().iter().map(|image| image.grid);
+    pictures
+        .iter()
+        .zip(grids)
+        .map(|(picture, grid)| {
+            let (width, height) = (picture.width(), picture.height());
+            let shown = match width.max(height) > LARGEST_SIDE {
+                true => picture.thumbnail(LARGEST_SIDE, LARGEST_SIDE),
+                false => picture.clone(),
+            };
+            let mut png = Cursor::new(Vec::new());
+            shown.to_rgb8().write_to(&mut png, ImageFormat::Png)?;
+            let src = base64::engine::general_purpose::STANDARD.encode(png.into_inner());
+            let image = ImageData {
+                src: format!("data:image/png;base64,{src}"),
+                width,
+                height,
+                frames: grid.frames,
+                rows: grid.rows,
+                columns: grid.columns,
+                first,
+            };
+            first += grid.tokens();
+            Ok(image)
+        })
+        .collect()
+}
+
+/// Visual rows only, in prompt order.
+fn layers(observation: &Observation) -> Vec<LayerData> {
+    let visual = observation.prompt.visual_rows();
+    let of = |values: &[f32]| -> Vec<Option<f32>> {
+        // Not finite, or not measured: no value.
+        visual.iter().map(|&row| values.get(row).copied().filter(|x| x.is_finite())).collect()
+    };
+    let layer = |layer: &replay_core::LayerObservation| LayerData {
+        layer: layer.layer,
+        residual: layer.residual,
+        entropy: of(&layer.entropy_base),
+        selected: visual.iter().map(|&row| u8::from(layer.selected[row])).collect(),
+        kl_before: of(&layer.kl_before),
+        // Without edits the RLVR model is as it was.
+        kl_after: of(if layer.kl_after.is_empty() { &layer.kl_before } else { &layer.kl_after }),
+    };
+    observation.layers.iter().map(layer).collect()
+}

@@ -1,0 +1,87 @@
+//! In front of the engine's own routes: images are looked at wherever in a body they are, and routes that change the engine are shut.
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use super::{ApiError, Shared};
+
+const ADMIN: [&str; 5] = ["/re_isq", "/v1/models/unload", "/v1/models/reload", "/v1/models/tune", "/v1/system/doctor"];
+
+pub(super) async fn inspect(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if ADMIN.contains(&request.uri().path()) && !shared.options.admin {
+        let refusal = ApiError::invalid("admin_refused", "this server was started without the routes that change it");
+        return refusal.with_status(StatusCode::FORBIDDEN).into_response();
+    }
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    match looked_at(&shared, request).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn looked_at(shared: &Shared, request: Request) -> Result<Request, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let bytes = to_bytes(body, shared.options.max_body).await.map_err(|_| body_too_large(shared.options.max_body))?;
+    let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else {
+        // Not JSON: the engine refuses it by itself.
+        return Ok(Request::from_parts(parts, Body::from(bytes)));
+    };
+    admit_media(shared, &mut value).await?;
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Ok(Request::from_parts(parts, Body::from(value.to_string())))
+}
+
+pub(super) fn body_too_large(limit: usize) -> ApiError {
+    ApiError::invalid("body_too_large", format!("a request may have {limit} bytes"))
+        .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+/// Replaces every image of a body by what was admitted of it; refuses audio and video that are not in the body itself.
+pub(super) async fn admit_media(shared: &Shared, body: &mut Value) -> Result<(), ApiError> {
+    let mut found = Vec::new();
+    collect(body, &mut found);
+    let images = found.iter().filter(|(kind, _)| *kind == "image_url").count();
+    if images > shared.options.max_images {
+        return Err(ApiError::invalid(
+            "too_many_images",
+            format!("a request may have {} images, not {images}", shared.options.max_images),
+        ));
+    }
+    for (kind, source) in found {
+        let text = source.as_str().ok_or_else(|| {
+            ApiError::invalid("invalid_image_url", format!("`{kind}` is a URL, or an object with a `url`"))
+        })?;
+        if kind == "image_url" {
+            *source = Value::String(shared.media.admit(text).await?);
+        } else if !text.starts_with("data:") {
+            return Err(ApiError::invalid("unsupported_media", "send audio and video as data: URLs"));
+        }
+    }
+    Ok(())
+}
+
+/// Every value that names a medium: `{"image_url": "..."}` and `{"image_url": {"url": "..."}}`, at any depth.
+fn collect<'a>(value: &'a mut Value, found: &mut Vec<(&'static str, &'a mut Value)>) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| collect(item, found)),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let kind = ["image_url", "audio_url", "video_url", "file_url"].into_iter().find(|kind| kind == key);
+                let Some(kind) = kind else {
+                    collect(value, found);
+                    continue;
+                };
+                let nested = value.get("url").is_some();
+                found.push((kind, if nested { &mut value["url"] } else { value }));
+            }
+        }
+        _ => {}
+    }
+}

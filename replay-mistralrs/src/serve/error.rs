@@ -1,0 +1,51 @@
+//! What a client is told: a status, a stable code, and a sentence without paths, addresses or the inside of the engine.
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// An answer that is a refusal or a failure, in the form of the OpenAI API.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct ApiError {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// For programs; never changes its meaning.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl ApiError {
+    /// The request cannot be answered as it is.
+    pub fn invalid(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+    }
+
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// The engine failed; what it said goes to the log.
+    pub(crate) fn engine(why: &dyn std::fmt::Display) -> Self {
+        tracing::error!("a request failed: {why}");
+        let message = match why.to_string() {
+            // Ours, and written for the client.
+            why if why.contains("activation replay failed") => why,
+            _ => "the engine failed to answer this request".into(),
+        };
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "engine_error", message }
+    }
+
+    /// As the API writes an error.
+    pub fn body(&self) -> Value {
+        let kind = if self.status.is_server_error() { "server_error" } else { "invalid_request_error" };
+        json!({ "error": { "message": self.message, "type": kind, "param": null, "code": self.code } })
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.body())).into_response()
+    }
+}

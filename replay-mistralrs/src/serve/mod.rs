@@ -1,0 +1,97 @@
+//! An OpenAI-compatible server: mistral.rs's own router, with chat completions that know replay, and a door in front of it all.
+//!
+//! * [`Served`]: the models behind one engine, some of them replayed;
+//! * [`ServeOptions`]: what a request may reach;
+//! * [`router`]: everything as one axum router, to be served or nested.
+mod auth;
+mod chat;
+mod door;
+mod error;
+mod media;
+mod metrics;
+mod models;
+mod network;
+mod stream;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use mistralrs_server_core::mistralrs_server_router_builder::MistralRsServerRouterBuilder;
+
+pub use error::ApiError;
+pub use models::{Served, ServedModel};
+
+use media::Media;
+
+/// What a request may reach, and how large it may be.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// The key that every request but a health check has to carry; `None`: no key.
+    pub api_key: Option<String>,
+    /// The directory that paths and `file:` URLs of images may name something in; `None`: no local file at all.
+    pub image_root: Option<PathBuf>,
+    /// Whether images may be fetched over http and https.
+    pub fetch: bool,
+    /// Whether they may be fetched from this machine and private networks.
+    pub private_addresses: bool,
+    /// The largest request body, in bytes.
+    pub max_body: usize,
+    /// The largest image, in bytes as it comes.
+    pub max_image_bytes: usize,
+    /// The largest image, in pixels as its header says.
+    pub max_pixels: u64,
+    /// The most images in one request.
+    pub max_images: usize,
+    /// Whether the engine's routes that change it (unload, reload, requantise, tune) may be used.
+    pub admin: bool,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            api_key: None,
+            image_root: None,
+            fetch: true,
+            private_addresses: false,
+            max_body: 32 << 20,
+            max_image_bytes: 20 << 20,
+            max_pixels: 50_000_000,
+            max_images: 64,
+            admin: false,
+        }
+    }
+}
+
+/// What every handler shares.
+#[derive(Debug)]
+struct Shared {
+    served: Served,
+    media: Media,
+    options: ServeOptions,
+}
+
+/// The whole server as a router.
+///
+/// # Errors
+/// If the image root is not a directory, or metrics are recorded by somebody else in this process.
+pub async fn router(served: Served, options: ServeOptions) -> anyhow::Result<Router> {
+    let metrics = metrics::install()?;
+    let engine = MistralRsServerRouterBuilder::new()
+        .with_mistralrs(served.engine().clone())
+        .with_max_body_limit(options.max_body)
+        .build()
+        .await?;
+    let shared = Arc::new(Shared { media: Media::new(&options)?, served, options });
+    let ours = Router::new()
+        .route("/v1/chat/completions", post(chat::completions))
+        .route("/metrics", get(move || metrics::render(metrics.clone())));
+    let behind = engine.layer(axum::middleware::from_fn_with_state(shared.clone(), door::inspect));
+    Ok(ours
+        .with_state(shared.clone())
+        .fallback_service(behind)
+        .layer(axum::middleware::from_fn_with_state(shared.clone(), auth::check))
+        .layer(DefaultBodyLimit::max(shared.options.max_body)))
+}

@@ -1,0 +1,109 @@
+//! The models behind one engine.
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use mistralrs_core::{
+    AddModelConfig, DefaultSchedulerMethod, EngineConfig, MistralRs, MistralRsBuilder, SchedulerConfig,
+};
+use replay_core::Role;
+use replay_core::config::Config;
+
+use crate::attach::{Attached, Base, attach_loaded};
+use crate::error::AttachError;
+use crate::load::{Loaded, load};
+use crate::source::ModelSource;
+use crate::table::EngineTable;
+
+/// One model that is served.
+#[derive(Debug, Clone)]
+pub struct ServedModel {
+    /// What requests call it.
+    pub name: String,
+    /// Its pair and settings; with `enabled = false` it is served without replay.
+    pub config: Config,
+}
+
+impl ServedModel {
+    /// A model under the last part of its hub id or directory.
+    pub fn named_after(config: Config) -> Self {
+        let path = Path::new(&config.pair.rlvr);
+        let last = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        Self { name: last.unwrap_or_else(|| config.pair.rlvr.clone()), config }
+    }
+}
+
+/// Running models.
+#[derive(Clone)]
+pub struct Served {
+    engine: Arc<MistralRs>,
+    default: String,
+    models: BTreeMap<String, Option<Attached>>,
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Served").field("models", &self.models).finish_non_exhaustive()
+    }
+}
+
+impl Served {
+    /// Loads all models and starts their engines. The first is the default.
+    ///
+    /// # Errors
+    /// If there is none, two have the same name, or one cannot be loaded or replayed.
+    pub async fn open(models: &[ServedModel]) -> Result<Self, AttachError> {
+        let mut served: Option<Self> = None;
+        for model in models {
+            let (pipeline, replay) = open(&model.config)?;
+            let scheduler = scheduler(&EngineTable::read(&model.config)?);
+            match &mut served {
+                None => {
+                    let builder = MistralRsBuilder::new(pipeline, scheduler, false, None).with_model_id(&model.name);
+                    let models = BTreeMap::from([(model.name.clone(), replay)]);
+                    served = Some(Self { engine: builder.build().await, default: model.name.clone(), models });
+                }
+                Some(served) => {
+                    let engine = EngineConfig { throughput_logging_enabled: false, ..EngineConfig::default() };
+                    let added =
+                        served.engine.add_model(model.name.clone(), pipeline, scheduler, AddModelConfig::new(engine));
+                    added.await.map_err(AttachError::Pipeline)?;
+                    served.models.insert(model.name.clone(), replay);
+                }
+            }
+        }
+        served.ok_or_else(|| AttachError::Pipeline("no model to serve".into()))
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Arc<MistralRs> {
+        &self.engine
+    }
+
+    /// Names of all models.
+    pub fn names(&self) -> Vec<&str> {
+        self.models.keys().map(String::as_str).collect()
+    }
+
+    /// Name and replay of a model; of the default without a name.
+    pub fn model(&self, name: Option<&str>) -> Option<(&str, Option<&Attached>)> {
+        let (name, replay) = self.models.get_key_value(name.unwrap_or(&self.default))?;
+        Some((name, replay.as_ref()))
+    }
+}
+
+fn open(config: &Config) -> Result<(Loaded, Option<Attached>), AttachError> {
+    let table = EngineTable::read(config)?;
+    let source = ModelSource::find(&config.pair.rlvr, config.source_path.as_deref())
+        .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;
+    // The base first: an engine that sizes its cache by free memory would leave no room for it.
+    let base = if config.replay.enabled { Some(Base::load(config)?) } else { None };
+    let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), Ok)?;
+    let replay = base.map(|base| attach_loaded(&base, &pipeline)).transpose()?;
+    Ok((pipeline, replay))
+}
+
+fn scheduler(table: &EngineTable) -> SchedulerConfig {
+    let most = table.max_seqs.try_into().unwrap_or(std::num::NonZeroUsize::MIN);
+    SchedulerConfig::DefaultScheduler { method: DefaultSchedulerMethod::Fixed(most) }
+}
