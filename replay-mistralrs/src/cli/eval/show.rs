@@ -9,7 +9,11 @@ const NOTE: &str = "Means over prompts; in brackets, percentile bootstrap interv
 
 pub(super) fn print(about: &str, summary: &Summary) {
     println!("{about}\n");
-    for table in [arms(summary), differences(summary)] {
+    // A terminal is narrow: the page and --json have everything.
+    let last = summary.arms.iter().flat_map(|arm| &arm.pass_at).map(|pass| pass.k).max().unwrap_or(1);
+    let few = |k: u32| matches!(k, 1 | 4 | 16) || k == last;
+    let asked = |metric: &str| ["greedy".into(), "pass@1".into(), format!("pass@{last}")].iter().any(|m: &String| m == metric);
+    for table in [arms(summary, &few), differences(summary, &asked)] {
         let columns: Vec<&str> = table.columns.iter().map(String::as_str).collect();
         println!("{}\n{}\n", table.title, tables::dynamic(&columns, &table.rows));
     }
@@ -32,7 +36,7 @@ pub(super) fn page(about: &str, summary: &Summary) -> anyhow::Result<String> {
         series: series.collect(),
         log_x: true,
     };
-    let tables = vec![arms(summary), differences(summary)];
+    let tables = vec![arms(summary, &|_| true), differences(summary, &|_| true)];
     let data = CurvesData { title: "Evaluation", subtitle: about, note: NOTE, charts: vec![chart], tables };
     Ok(page::curves(&data)?)
 }
@@ -41,8 +45,9 @@ fn interval(estimate: &Estimate, digits: usize) -> String {
     format!("{:.digits$} [{:.digits$}, {:.digits$}]", estimate.mean, estimate.low, estimate.high)
 }
 
-fn arms(summary: &Summary) -> TableData {
-    let ks: Vec<u32> = summary.arms.first().map(|arm| arm.pass_at.iter().map(|p| p.k).collect()).unwrap_or_default();
+fn arms(summary: &Summary, shown: &dyn Fn(u32) -> bool) -> TableData {
+    let all = summary.arms.first().into_iter().flat_map(|arm| arm.pass_at.iter().map(|pass| pass.k));
+    let ks: Vec<u32> = all.filter(|&k| shown(k)).collect();
     let mut columns = vec!["arm".to_owned()];
     columns.extend(ks.iter().map(|k| format!("pass@{k}")));
     columns.extend(["greedy", "tokens", "distinct answers", "no answer"].map(String::from));
@@ -62,9 +67,9 @@ fn arms(summary: &Summary) -> TableData {
     TableData { title: "each arm".into(), columns, rows: rows.collect() }
 }
 
-fn differences(summary: &Summary) -> TableData {
+fn differences(summary: &Summary, shown: &dyn Fn(&str) -> bool) -> TableData {
     let columns = ["arm", "against", "metric", "difference", "p", "prompts"].map(String::from).to_vec();
-    let rows = summary.paired.iter().map(|pair| {
+    let rows = summary.paired.iter().filter(|pair| shown(&pair.metric.to_string())).map(|pair| {
         vec![
             pair.arm.clone(),
             pair.against.clone(),
