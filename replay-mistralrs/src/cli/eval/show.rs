@@ -12,7 +12,8 @@ pub(super) fn print(about: &str, summary: &Summary) {
     // A terminal is narrow: the page and --json have everything.
     let last = summary.arms.iter().flat_map(|arm| &arm.pass_at).map(|pass| pass.k).max().unwrap_or(1);
     let few = |k: u32| matches!(k, 1 | 4 | 16) || k == last;
-    let asked = |metric: &str| ["greedy".into(), "pass@1".into(), format!("pass@{last}")].iter().any(|m: &String| m == metric);
+    let asked =
+        |metric: &str| ["greedy".into(), "pass@1".into(), format!("pass@{last}")].iter().any(|m: &String| m == metric);
     for table in [arms(summary, &few), differences(summary, &asked)] {
         let columns: Vec<&str> = table.columns.iter().map(String::as_str).collect();
         println!("{}\n{}\n", table.title, tables::dynamic(&columns, &table.rows));

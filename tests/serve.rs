@@ -1,0 +1,201 @@
+//! The server through HTTP: replay by request, streams, and a door that stays shut. (A real client, hostile requests by the dozen and load:
+//! tests/http.)
+use std::sync::Arc;
+
+use crate::common::{config, fixture, repository};
+use base64::Engine;
+use futures::StreamExt;
+use replay_mistralrs::serve::{ServeOptions, Served, ServedModel, router};
+use serde_json::{Value, json};
+
+const PROFILES: &str = "strategy = \"learned\"\nlayers = 4\n[replay.rank]\nquantile = 0.5\n[replay.learned]\niterations = 4\n\
+     [profiles.swap]\nstrategy = \"substitute\"\nblend = 1.0";
+
+struct Server {
+    address: String,
+    client: reqwest::Client,
+}
+
+impl Server {
+    /// The replayed pair, and the base of another one without replay.
+    async fn start(options: ServeOptions) -> Self {
+        let pair = fixture("qwen2_5_vl").join("pair");
+        let replayed = config(&pair.join("base"), &pair.join("rlvr"), PROFILES);
+        let plain = config(&pair.join("rlvr"), &pair.join("base"), &format!("enabled = false\n{PROFILES}"));
+        let models = [
+            ServedModel { name: "replayed".into(), config: replayed },
+            ServedModel { name: "plain".into(), config: plain },
+        ];
+        let app = router(Served::open(&models).await.unwrap(), options).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { address, client: reqwest::Client::new() }
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let response = self.client.post(format!("{}{path}", self.address));
+        let response = response.header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    async fn chat(&self, more: Value) -> (u16, Value) {
+        self.post("/v1/chat/completions", &request(&image(), more)).await
+    }
+}
+
+fn image() -> String {
+    let bytes = std::fs::read(fixture("qwen2_5_vl").join("image.png")).unwrap();
+    format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes))
+}
+
+fn request(image: &str, more: Value) -> Value {
+    let mut body = json!({
+        "model": "default",
+        "temperature": 0,
+        "max_tokens": 6,
+        "messages": [{ "role": "user", "content": [
+            { "type": "image_url", "image_url": { "url": image } },
+            { "type": "text", "text": "What is in the picture?" },
+        ]}],
+    });
+    for (key, value) in more.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    body
+}
+
+fn said(answer: &Value) -> &str {
+    answer["choices"][0]["message"]["content"].as_str().unwrap_or_else(|| panic!("{answer}"))
+}
+
+#[test]
+fn a_request_chooses_its_replay_and_hears_of_it() {
+    crate::common::runtime().block_on(async {
+        let server = Server::start(ServeOptions::default()).await;
+        let (status, on) = server.chat(json!({})).await;
+        assert_eq!(
+            (status, &on["replay"]["status"], &on["replay"]["strategy"]),
+            (200, &json!("replayed"), &json!("learned"))
+        );
+        assert_eq!(on["model"], "replayed");
+        let (_, off) = server.chat(json!({ "replay": false })).await;
+        assert_eq!(off["replay"]["status"], "passthrough");
+        let (_, swap) = server.chat(json!({ "replay": "swap" })).await;
+        assert_eq!(
+            (&swap["replay"]["strategy"], &swap["replay"]["status"]),
+            (&json!("substitute"), &json!("replayed"))
+        );
+        assert_ne!(on["replay"]["fingerprint"], swap["replay"]["fingerprint"]);
+        let (_, again) = server.chat(json!({ "replay": true })).await;
+        assert_eq!((&again["replay"]["cache_hits"], said(&again)), (&json!(1), said(&on)));
+        let (status, plain) = server.chat(json!({ "model": "plain" })).await;
+        assert!(status == 200 && plain.get("replay").is_none(), "{plain}");
+
+        for (more, status, code) in [
+            (json!({ "replay": "nobody" }), 400, "unknown_profile"),
+            (json!({ "replay": 1 }), 400, "invalid_replay"),
+            (json!({ "replay": {} }), 400, "invalid_replay"),
+            (json!({ "replay": true, "model": "plain" }), 400, "replay_unavailable"),
+            (json!({ "model": "nobody" }), 404, "model_not_found"),
+            (json!({ "messages": 7 }), 400, "invalid_request"),
+        ] {
+            let (got, body) = server.chat(more.clone()).await;
+            assert_eq!((got, &body["error"]["code"]), (status, &json!(code)), "{more}");
+        }
+    });
+}
+
+#[test]
+fn a_stream_says_the_same_and_reports_once() {
+    crate::common::runtime().block_on(async {
+        let server = Server::start(ServeOptions::default()).await;
+        let (_, whole) = server.chat(json!({})).await;
+        let body = request(&image(), json!({ "stream": true }));
+        let response = server.client.post(format!("{}/v1/chat/completions", server.address));
+        let response = response.header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
+        let mut text = String::new();
+        let mut pieces = response.bytes_stream();
+        while let Some(piece) = pieces.next().await {
+            text.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+        }
+        let events: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        assert_eq!(events.last(), Some(&"[DONE]"));
+        let chunks: Vec<Value> = events[..events.len() - 1].iter().map(|e| serde_json::from_str(e).unwrap()).collect();
+        let streamed: String =
+            chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
+        assert_eq!(streamed, said(&whole));
+        assert_eq!(chunks.iter().filter(|chunk| chunk["replay"]["status"] == "replayed").count(), 1);
+    });
+}
+
+#[test]
+fn the_door_stays_shut_and_the_next_request_is_answered() {
+    crate::common::runtime().block_on(async {
+        let server = Server::start(ServeOptions { max_pixels: 100_000, ..ServeOptions::default() }).await;
+        let here = fixture("qwen2_5_vl").join("image.png").display().to_string();
+        let large = image::DynamicImage::new_rgb8(400, 400);
+        let mut png = std::io::Cursor::new(Vec::new());
+        large.write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let large =
+            format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(png.into_inner()));
+        for (source, code) in [
+            (here.clone(), "local_path_refused"),
+            (format!("file://{here}"), "local_path_refused"),
+            ("../tests/fixtures/qwen2_5_vl/image.png".into(), "local_path_refused"),
+            ("ftp://example.org/a.png".into(), "unsupported_url_scheme"),
+            ("http://127.0.0.1:1/a.png".into(), "address_refused"),
+            ("http://[::1]/a.png".into(), "address_refused"),
+            ("http://169.254.169.254/latest".into(), "address_refused"),
+            ("http://2130706433/a.png".into(), "address_refused"),
+            ("data:image/png;base64,!!!".into(), "invalid_data_url"),
+            ("data:text/plain,hello".into(), "invalid_image"),
+            (large, "image_too_large"),
+        ] {
+            let (status, body) = server.post("/v1/chat/completions", &request(&source, json!({}))).await;
+            assert_eq!((status, &body["error"]["code"]), (400, &json!(code)), "{source:.60}");
+            assert!(!body.to_string().contains("fixtures"), "{body}");
+        }
+        let responses = json!({ "model": "default", "input": [{ "type": "message", "role": "user", "content": [
+            { "type": "input_text", "text": "?" }, { "type": "input_image", "image_url": here },
+        ]}]});
+        assert_eq!(server.post("/v1/responses", &responses).await.1["error"]["code"], "local_path_refused");
+        assert_eq!(server.post("/v1/models/unload", &json!({ "model_id": "replayed" })).await.0, 403);
+        let (status, answer) = server.chat(json!({})).await;
+        assert_eq!((status, &answer["replay"]["status"]), (200, &json!("replayed")));
+
+        let metrics =
+            server.client.get(format!("{}/metrics", server.address)).send().await.unwrap().text().await.unwrap();
+        assert!(metrics.contains("replay_requests_total{outcome=\"replayed\"}"), "{metrics}");
+    });
+}
+
+#[test]
+fn an_api_key_and_an_image_root_open_what_they_should() {
+    crate::common::runtime().block_on(async {
+        let images = repository().join("tests/fixtures/qwen2_5_vl");
+        let options =
+            ServeOptions { api_key: Some("secret".into()), image_root: Some(images), ..ServeOptions::default() };
+        let server = Arc::new(Server::start(options).await);
+        assert_eq!(server.chat(json!({})).await.1["error"]["code"], "invalid_api_key");
+        let post = async |key: &str, source: &str| {
+            let body = request(source, json!({})).to_string();
+            let url = format!("{}/v1/chat/completions", server.address);
+            let response = server.client.post(url).header("authorization", format!("Bearer {key}"));
+            let response = response.header("content-type", "application/json").body(body).send().await.unwrap();
+            (response.status().as_u16(), response.text().await.unwrap())
+        };
+        assert_eq!(post("wrong", "image.png").await.0, 401);
+        assert_eq!(post("secret", "image.png").await.0, 200);
+        for escape in
+            ["../qwen2_vl/image.png", "/etc/passwd", "file:///etc/passwd", "nowhere.png", "..%2f..%2fetc/passwd"]
+        {
+            let (status, text) = post("secret", escape).await;
+            assert!(status == 400 && text.contains("image_not_found"), "{escape}: {status} {text}");
+        }
+        let health = server.client.get(format!("{}/health", server.address)).send().await.unwrap();
+        assert_eq!(health.status().as_u16(), 200);
+    });
+}
