@@ -141,7 +141,7 @@ fn a_client_that_goes_away_frees_the_engine_within_one_pass() {
 #[test]
 fn a_time_budget_keeps_the_best_delta_so_far() {
     runtime().block_on(async {
-        let replay = "strategy = \"learned\"\nlayers = 4\n[replay.rank]\nquantile = 0.5\n[replay.learned]\niterations = 1000000\ntime_budget_ms = 30";
+        let replay = "strategy = \"learned\"\nlayers = 4\n[replay.rank]\nquantile = 0.5\n[replay.learned]\niterations = 1000000\ntime_budget_ms = 1000";
         let session = session(FAMILY, replay).await;
         let answer = on(&session, "image.png", QUESTION).await;
         let learned = report(&answer).learned.as_ref().unwrap();

@@ -30,9 +30,15 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Bytes held. A learned delta is the value of its edit: it is counted once.
+    /// Bytes held. A learned delta is the value of its edit, if there is one: it is counted once.
     fn bytes(&self) -> u64 {
-        OVERHEAD + self.edits.as_ref().map_or(0, |edits| edits.bytes())
+        let delta = |learned: &Learned| (learned.delta.elem_count() * learned.delta.dtype().size_in_bytes()) as u64;
+        let tensors = match (&self.edits, &self.learned) {
+            (Some(edits), _) => edits.bytes(),
+            (None, Some(learned)) => delta(learned),
+            (None, None) => 0,
+        };
+        OVERHEAD + tensors
     }
 }
 
@@ -115,6 +121,8 @@ pub(crate) fn key(replay: &Replay, pair: &PairInfo, prompt: &PromptMap) -> Hash 
     part(replay.fingerprint().as_bytes());
     part(pair.base.fingerprint.as_bytes());
     part(pair.rlvr.fingerprint.as_bytes());
+    // Changes no result, but what its report says.
+    part(&[u8::from(replay.measure_kl)]);
     let end = match replay.positions {
         Positions::All => prompt.len(),
         Positions::Visual => prompt.visual_rows().last().map_or(0, |last| last + 1),
@@ -208,6 +216,14 @@ mod tests {
         assert!(cache.hits() > 0 && cache.misses() > 0);
         cache.insert(blake3::hash(b"too large"), entry(100_000));
         assert!(cache.bytes() <= 100_000);
+    }
+
+    #[test]
+    fn a_delta_without_edits_counts_too() {
+        let delta = Tensor::zeros((1, 4096), DType::F32, &Device::Cpu).unwrap();
+        let learned = Arc::new(Learned { delta, losses: vec![], selected: vec![] });
+        let report = Replayer::new(&replay(), 1).unwrap().passthrough("");
+        assert_eq!(Entry { report, edits: None, learned: Some(learned) }.bytes(), OVERHEAD + 4 * 4096);
     }
 
     #[test]

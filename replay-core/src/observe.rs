@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::learned::Learned;
 use crate::lens::StreamedLens;
 use crate::rank::ranked_residual;
 use crate::substitute::Edits;
@@ -43,7 +44,12 @@ impl Replayer {
     ///
     /// # Errors
     /// Those of the backend's steps.
-    pub async fn observe(&self, backend: &mut dyn ReplayBackend, edits: Option<Arc<Edits>>) -> Result<Observation> {
+    pub async fn observe(
+        &self,
+        backend: &mut dyn ReplayBackend,
+        edits: Option<Arc<Edits>>,
+        learned: Option<&Learned>,
+    ) -> Result<Observation> {
         let prompt = backend.prompt().clone();
         let rows = prompt.len();
         let layers: Vec<usize> = self.policy_layers().iter().map(|&layer| ranked_residual(layer)).collect();
@@ -54,12 +60,14 @@ impl Replayer {
             None => None,
         };
         let candidates = prompt.candidates(self.settings().positions);
-        let selection = self.rank(backend, &candidates, &base, Some(&rlvr)).await?;
+        let selection = self.rank(backend, &candidates, 0, &base, Some(&rlvr)).await?;
 
         let (base_lens, rlvr_lens) = (backend.lens(Role::Base), backend.lens(Role::Rlvr));
         let memory = self.settings().lens_memory;
         let (base_lens, rlvr_lens) = (StreamedLens::new(&*base_lens, memory), StreamedLens::new(&*rlvr_lens, memory));
-        let observed = selection.layers.iter().map(|selected| {
+        let observed = selection.layers.iter().enumerate().map(|(index, selected)| {
+            // What was learned with, where something was.
+            let chosen = learned.and_then(|learned| learned.selected.get(index)).unwrap_or(&selected.rows);
             let residual = ranked_residual(selected.layer);
             let compared = base_lens.compare(base.residual(residual)?, &rlvr_lens, rlvr.residual(residual)?)?;
             let kl_after = match &edited {
@@ -76,7 +84,7 @@ impl Replayer {
                 kl_before: compared.iter().map(|row| row.divergence).collect(),
                 kl_after,
                 agree: compared.iter().map(|row| row.agree).collect(),
-                selected: (0..rows).map(|row| selected.rows.binary_search(&row).is_ok()).collect(),
+                selected: (0..rows).map(|row| chosen.binary_search(&row).is_ok()).collect(),
             })
         });
         Ok(Observation { layers: observed.collect::<Result<_>>()?, prompt })

@@ -2,9 +2,9 @@
 use std::sync::Arc;
 
 use crate::cache::{self, Entry, ReplayCache};
-use crate::config::{Alignment, Replay, Strategy};
-use crate::learned::Learned;
+use crate::config::{Alignment, Below, Replay, Rule, Strategy};
 use crate::learned::strategy::{self, Clock};
+use crate::learned::{Learned, Stop};
 use crate::lens::{StreamedLens, select_rows};
 use crate::rank::{self, Lensed, RankRequest, Selection, edited_residual, ranked_residual};
 use crate::substitute::Edits;
@@ -37,6 +37,23 @@ impl Replayer {
     pub fn new(replay: &Replay, decoder_layers: usize) -> Result<Self> {
         let replay = replay.clone();
         let layers = replay.layers.policy_layers(decoder_layers).map_err(|e| Error::Unavailable(e.to_string()))?;
+        // The reader of a file says the same with the line; settings may also be inherited, or made by hand.
+        if let Rule::Below(Below::PerLayer(thresholds)) = &replay.rank.rule
+            && thresholds.len() != layers.len()
+        {
+            return Err(Error::Unavailable(format!(
+                "rank.below has {} thresholds for {} policy layers",
+                thresholds.len(),
+                layers.len()
+            )));
+        }
+        let compared = layers.first().map_or(0, |&layer| edited_residual(layer, replay.alignment));
+        if replay.strategy == Strategy::Learned && replay.learned.inject > compared {
+            return Err(Error::Unavailable(format!(
+                "learned.inject = {} is behind residual[{compared}], the first that is compared",
+                replay.learned.inject
+            )));
+        }
         Ok(Self { fingerprint: replay.fingerprint(), replay, layers })
     }
 
@@ -107,7 +124,9 @@ impl Replayer {
             Strategy::Learned => self.learning(backend, &mut report).await?,
         };
         let edits = edits.map(Arc::new);
-        if let Some((cache, key)) = key {
+        // What a time budget cut short under load is not for those who come later.
+        let short = report.learned.as_ref().is_some_and(|learned| learned.stop == Stop::TimeBudget);
+        if let (Some((cache, key)), false) = (key, short) {
             let entry = Entry { report: report.clone(), edits: edits.clone(), learned: learned.clone() };
             cache.insert(key, Arc::new(entry));
         }
@@ -133,7 +152,7 @@ impl Replayer {
         };
         report.milliseconds.capture_rlvr = clock.lap();
 
-        let selection = self.rank(backend, candidates, &base, rlvr.as_ref()).await?;
+        let selection = self.rank(backend, candidates, 0, &base, rlvr.as_ref()).await?;
         report.milliseconds.rank = clock.lap();
         report.layers = self.layer_reports(&selection);
         if selection.is_empty() {
@@ -164,7 +183,7 @@ impl Replayer {
         for (layer, kl) in report.layers.iter_mut().zip(outcome.kl) {
             layer.kl = kl;
         }
-        report.status = Status::Replayed;
+        report.status = if outcome.edits.is_some() { Status::Replayed } else { Status::Unchanged };
         report.learned = Some(outcome.report);
         Ok((outcome.edits, Some(Arc::new(outcome.learned))))
     }
@@ -198,10 +217,11 @@ impl Replayer {
         &self,
         backend: &mut dyn ReplayBackend,
         candidates: &[usize],
+        first: usize,
         base: &Activations,
         rlvr: Option<&Activations>,
     ) -> Result<Selection> {
-        let request = RankRequest { layers: &self.layers, candidates, rank: &self.replay.rank };
+        let request = RankRequest { layers: &self.layers, candidates, first, rank: &self.replay.rank };
         let memory = self.replay.lens_memory;
         // A backend may rank by itself, so it is borrowed mutably; the lenses are handed over as it gives them out.
         let (base_lens, rlvr_lens) = (backend.lens(Role::Base), backend.lens(Role::Rlvr));
@@ -260,5 +280,26 @@ impl Replayer {
             Some(&layer) if needed > last => Err(Error::NoSuchLayer { role: Role::Base, layer, needed, last }),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layers;
+
+    #[test]
+    fn settings_that_cannot_go_together_are_refused_wherever_they_come_from() {
+        let layers = Layers::List(vec![4, 5]);
+        let mut learned = Replay::new(Strategy::Learned, layers.clone(), Rule::Top(1));
+        learned.learned.inject = 5;
+        assert!(Replayer::new(&learned, 8).is_ok());
+        // As a profile does that inherits the rest.
+        learned.alignment = Alignment::Released;
+        let error = Replayer::new(&learned, 8).unwrap_err().to_string();
+        assert_eq!(error, "learned.inject = 5 is behind residual[4], the first that is compared");
+        let below = Replay::new(Strategy::Substitute, layers, Rule::Below(Below::PerLayer(vec![1.0; 7])));
+        let error = Replayer::new(&below, 8).unwrap_err().to_string();
+        assert_eq!(error, "rank.below has 7 thresholds for 2 policy layers");
     }
 }

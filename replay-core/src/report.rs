@@ -12,6 +12,9 @@ pub enum Status {
     Replayed,
     /// The policy selected no row: the prefill is the engine's own.
     NothingSelected,
+    /// Rows were selected, but there was nothing to learn: the models agree there, or no step lowered the loss. The prefill is the
+    /// engine's own.
+    Unchanged,
     /// The prefill is the engine's own, for the reason that the report gives.
     Passthrough,
 }
@@ -118,7 +121,7 @@ pub struct Report {
     pub strategy: Strategy,
     /// The alignment of the configuration.
     pub alignment: Alignment,
-    /// Fingerprint of the effective configuration: equal means equal results.
+    /// Fingerprint of the effective configuration: with equal models and prompts, equal means equal results (but for a time budget).
     pub fingerprint: String,
     /// Rows of the prompt.
     pub rows: usize,

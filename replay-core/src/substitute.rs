@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use crate::config::Alignment;
-use crate::lens::select_rows;
 use crate::rank::{Selection, edited_residual};
 use crate::{Activations, Error, Result};
 
@@ -47,7 +46,10 @@ impl Edits {
         let mut layers = BTreeMap::new();
         for layer in selection.layers.iter().filter(|layer| !layer.rows.is_empty()) {
             let residual = edited_residual(layer.layer, alignment);
-            let values = select_rows(base.residual(residual)?, &layer.rows)?;
+            // A copy, never a view: a view would keep the whole residual for as long as the edit lives.
+            let rows: Vec<u32> = layer.rows.iter().map(|&row| row as u32).collect();
+            let base = base.residual(residual)?;
+            let values = base.index_select(&Tensor::new(rows, base.device())?, 0)?;
             layers.insert(residual, LayerEdit { rows: layer.rows.clone(), values, change: Change::Replace { blend } });
         }
         Ok(Self { layers })
@@ -158,6 +160,17 @@ mod tests {
         let got = bits(&edits.apply(3, &own).unwrap().unwrap());
         let (base, own) = (bits(&base), bits(&own));
         assert_eq!(got, [&own[0], &base[1], &own[2], &own[3], &base[4]].map(Clone::clone));
+    }
+
+    #[test]
+    fn an_edit_holds_its_own_rows_and_not_the_residual_they_came_from() {
+        let base = random(1000);
+        let edits = edits(&base, vec![3, 4, 5], Alignment::Aligned, 1.0);
+        let values = &edits.layer(3).unwrap().values;
+        let (storage, layout) = values.storage_and_layout();
+        assert_eq!(layout.start_offset(), 0);
+        let candle_core::Storage::Cpu(candle_core::CpuStorage::F32(stored)) = &*storage else { panic!("not on a CPU") };
+        assert_eq!(stored.len(), 12);
     }
 
     #[test]

@@ -49,6 +49,15 @@ impl Trace {
     pub fn insert_learned(&mut self, learned: &Learned) -> Result<()> {
         let losses: Vec<f32> = learned.losses.iter().map(|&loss| loss as f32).collect();
         self.insert("learned.losses", Tensor::new(losses, &Device::Cpu)?);
+        // The selection that was learned with: its residuals are the differentiable decoder's, not the engine's.
+        if let Some(rows) = self.get("token_ids").map(|ids| ids.elem_count()) {
+            let mask = learned
+                .selected
+                .iter()
+                .flat_map(|selected| (0..rows).map(|row| u8::from(selected.binary_search(&row).is_ok())));
+            let mask: Vec<u8> = mask.collect();
+            self.insert("mask", Tensor::from_vec(mask, (learned.selected.len(), rows), &Device::Cpu)?);
+        }
         self.insert("learned.delta", learned.delta.to_device(&Device::Cpu)?.contiguous()?);
         Ok(())
     }
@@ -84,7 +93,7 @@ impl Replayer {
                 trace.insert(format!("entropy.{name}.{layer}"), entropy);
             }
         }
-        let selection = self.rank(backend, &candidates, &base, Some(&rlvr)).await?;
+        let selection = self.rank(backend, &candidates, 0, &base, Some(&rlvr)).await?;
         trace.insert("mask", selection.mask(rows)?);
         Ok(trace)
     }

@@ -1,8 +1,7 @@
 //! Gives pipelines replay.
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mistralrs_core::forward_hook::{self, Observer};
 use mistralrs_core::{Pipeline, Response};
@@ -15,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::backend::{Bound, Decoders, TestedDecoder};
 use crate::decoder::EngineDecoder;
-use crate::directive::{Directive, Listeners, Order, Profile, RequestReport};
+use crate::directive::{Directive, Listeners, Order, RequestReport};
 use crate::error::AttachError;
 use crate::families::Family;
 use crate::fingerprint;
@@ -24,6 +23,7 @@ use crate::lens::EngineLens;
 use crate::load::{Loaded, load};
 use crate::pair::{self, ModelFiles};
 use crate::self_test::{self_test, test_prefix};
+use crate::settings::Settings;
 use crate::source::ModelSource;
 use crate::table::EngineTable;
 
@@ -45,36 +45,67 @@ impl Attached {
         &self.hook.bound.pair
     }
 
-    /// The policy, bound to these models.
-    pub fn replayer(&self) -> &Replayer {
-        &self.hook.bound.replayer
+    /// The settings that new requests are replayed by.
+    pub fn settings(&self) -> Settings {
+        self.hook.bound.settings()
     }
 
-    /// The profile of that name in the configuration.
-    pub fn profile(&self, name: &str) -> Option<Profile> {
-        self.hook.bound.profiles.iter().position(|(known, _)| known == name).map(Profile)
+    /// Exchanges the settings for those of another configuration of the same pair. Requests that have been directed already keep theirs.
+    ///
+    /// # Errors
+    /// If it is about another pair or adapter table, or needs what was not loaded (more layers of the base, gradients); then nothing changes.
+    pub fn reload(&self, config: &Config) -> Result<(), AttachError> {
+        let settings = self.check_reload(config)?;
+        *self.hook.bound.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        Ok(())
     }
 
-    /// Names of all profiles.
-    pub fn profiles(&self) -> impl Iterator<Item = &str> {
-        self.hook.bound.profiles.iter().map(|(name, _)| name.as_str())
+    /// Whether [`reload`](Self::reload) would take this configuration, and the settings that it would give.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_reload(&self, config: &Config) -> Result<Settings, AttachError> {
+        let bound = &self.hook.bound;
+        let refused = |why: &str| AttachError::Pipeline(format!("this configuration needs a restart: {why}"));
+        if !config.replay.enabled {
+            return Err(refused("replay.enabled is false; a request can be sent with replay off"));
+        }
+        if (&config.pair.base, &config.pair.rlvr) != (&bound.pair.base.id, &bound.pair.rlvr.id) {
+            return Err(refused("it names other models"));
+        }
+        if EngineTable::read(config)? != bound.table {
+            return Err(refused("the adapter's table has changed"));
+        }
+        fits(config, bound.pair.rlvr.decoder_layers)?;
+        let settings = Settings::new(config, bound.pair.rlvr.decoder_layers)?;
+        for replayer in settings.all() {
+            if replayer.last_residual() > bound.pair.base.loaded_layers {
+                return Err(refused("a policy reaches decoder layers of the base that were not loaded"));
+            }
+            if replayer.settings().strategy == Strategy::Learned && bound.decoders.is_none() {
+                return Err(refused("no strategy was \"learned\" at start, so its decoders were not prepared"));
+            }
+        }
+        Ok(settings)
     }
 
     /// Says what the request that answers on this channel asks for; call it before sending the request. The report arrives with
     /// the request's prefill (never, if it is not prefilled).
     pub fn direct(&self, channel: &mpsc::Sender<Response>, directive: Directive) -> oneshot::Receiver<RequestReport> {
-        self.direct_with_progress(channel, directive, None)
+        self.direct_with(channel, directive, &self.settings(), None)
     }
 
-    /// The same, for someone who also wants to hear of each pass of learning.
-    pub fn direct_with_progress(
+    /// The same under settings in whose profiles the directive was made, and for someone who may want to hear of each pass of learning.
+    pub fn direct_with(
         &self,
         channel: &mpsc::Sender<Response>,
         directive: Directive,
+        settings: &Settings,
         progress: Option<mpsc::UnboundedSender<Progress>>,
     ) -> oneshot::Receiver<RequestReport> {
         let (sender, receiver) = oneshot::channel();
-        self.hook.orders.add(channel, Order::Replay(directive, Listeners { report: Some(sender), progress }));
+        let listeners = Listeners { settings: Some(settings.clone()), report: Some(sender), progress };
+        self.hook.orders.add(channel, Order::Replay(directive, listeners));
         receiver
     }
 
@@ -135,7 +166,7 @@ pub(crate) fn attach_loaded(base: &Base, pipeline: &Loaded) -> Result<Attached, 
     let busy = |_| AttachError::Pipeline("the pipeline is in use; attach replay before its engine starts".into());
     let mut pipeline = pipeline.try_lock().map_err(busy)?;
     if !base.rlvr.is_named(&pipeline.name()) {
-        let (served, named) = (pipeline.name(), &base.rlvr_name);
+        let (served, named) = (pipeline.name(), &base.config.pair.rlvr);
         return Err(AttachError::Pipeline(format!("the pipeline serves {served}, but pair.rlvr is {named}")));
     }
     let attached = base.bind(&mut *pipeline)?;
@@ -156,7 +187,7 @@ pub fn install(config: &Config) -> Result<(), AttachError> {
     let base = Base::load(config)?;
     let observer: Arc<Observer> = Arc::new(move |pipeline: &mut dyn Pipeline| {
         if !base.rlvr.is_named(&pipeline.name()) {
-            let (served, named) = (pipeline.name(), &base.rlvr_name);
+            let (served, named) = (pipeline.name(), &base.config.pair.rlvr);
             tracing::warn!("activation replay is installed for {named}; {served} is served without it");
             return Ok(None);
         }
@@ -175,10 +206,8 @@ pub fn uninstall() {
 
 /// A loaded base model, and what its pipeline has to be.
 pub(crate) struct Base {
-    replay: Replay,
-    profiles: BTreeMap<String, Replay>,
+    config: Config,
     rlvr: ModelSource,
-    rlvr_name: String,
     files: ModelFiles,
     family: &'static Family,
     layers: usize,
@@ -222,6 +251,8 @@ impl Base {
         let layers = loaded_layers(family, &files.config, decoder_layers, needed);
         let hidden = family.size(&files.config, "hidden_size")?;
         let mut pipeline = loaded.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
+        // Also lets go of hooks, and so of models, whose pipelines are gone, before the next model is loaded.
+        forward_hook::detach(&*pipeline);
         let (lens, dtype) = lens(&mut *pipeline, family, &files.config, Role::Base)?;
         self_test(&mut *pipeline, Role::Base, layers, hidden)?;
         let decoder = decoder(&mut *pipeline, family, &files.config, all(config), Role::Base)?;
@@ -236,22 +267,8 @@ impl Base {
             dtype,
             fingerprint: weights(Role::Base, &source)?,
         };
-        let (replay, profiles) = (config.replay.clone(), config.profiles.clone());
-        let loaded = Arc::new(Mutex::new(loaded));
-        let rlvr_name = config.pair.rlvr.clone();
-        Ok(Self {
-            replay,
-            profiles,
-            rlvr,
-            rlvr_name,
-            files,
-            family,
-            layers,
-            loaded,
-            lens: Arc::new(lens),
-            decoder,
-            info,
-        })
+        let (config, loaded) = (config.clone(), Arc::new(Mutex::new(loaded)));
+        Ok(Self { config, rlvr, files, family, layers, loaded, lens: Arc::new(lens), decoder, info })
     }
 
     /// Checks that this pipeline and the base are a pair, and prepares the hook.
@@ -260,13 +277,11 @@ impl Base {
         let family = pair::check(&self.files, &files)?;
         let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
         let hidden = family.size(&files.config, "hidden_size")?;
-        let replayer = Replayer::new(&self.replay, decoder_layers)?;
-        let bound = |(name, replay): (&String, &Replay)| Ok((name.clone(), Replayer::new(replay, decoder_layers)?));
-        let profiles = self.profiles.iter().map(bound).collect::<Result<Vec<_>, replay_core::Error>>()?;
+        let settings = Settings::new(&self.config, decoder_layers)?;
         let (lens, dtype) = lens(pipeline, self.family, &files.config, Role::Rlvr)?;
         self_test(pipeline, Role::Rlvr, decoder_layers, hidden)?;
         let rlvr = ModelInfo {
-            id: self.rlvr_name.clone(),
+            id: self.config.pair.rlvr.clone(),
             architecture: family.architecture.into(),
             decoder_layers,
             loaded_layers: decoder_layers,
@@ -275,16 +290,15 @@ impl Base {
             dtype,
             fingerprint: weights(Role::Rlvr, &self.rlvr)?,
         };
-        let all = std::iter::once(&self.replay).chain(self.profiles.values());
-        let rlvr_decoder = decoder(pipeline, self.family, &files.config, all, Role::Rlvr)?;
+        let rlvr_decoder = decoder(pipeline, self.family, &files.config, all(&self.config), Role::Rlvr)?;
         let decoders = self.decoder.clone().zip(rlvr_decoder).map(|(base, rlvr)| Decoders { base, rlvr });
         let pair = PairInfo { base: ModelInfo { loaded_layers: self.layers, ..self.info.clone() }, rlvr };
-        for replayer in std::iter::once(&replayer).chain(profiles.iter().map(|(_, replayer)| replayer)) {
+        for replayer in settings.all() {
             replayer.check_depth(&pair)?;
         }
         let bound = Bound {
-            replayer,
-            profiles,
+            settings: RwLock::new(settings),
+            table: EngineTable::read(&self.config)?,
             pair,
             base: self.loaded.clone(),
             base_lens: self.lens.clone(),
@@ -292,7 +306,7 @@ impl Base {
             placeholders: family.placeholder_ids(&files.config),
             merge: family.merge(&files.config),
             decoders,
-            cache: ReplayCache::new(self.replay.cache.max_bytes),
+            cache: ReplayCache::new(self.config.replay.cache.max_bytes),
         };
         Ok(Attached { hook: Arc::new(Hook::new(bound)) })
     }

@@ -1,6 +1,6 @@
 //! One prompt in mistral.rs, as the core sees it.
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use image::DynamicImage;
@@ -9,23 +9,24 @@ use replay_core::learned::{Differentiable, Progress};
 use replay_core::lens::LogitLens;
 use replay_core::substitute::Edits;
 use replay_core::{
-    Activations, Error, Grid, Image, ImageContent, PairInfo, PromptMap, ReplayBackend, ReplayCache, Replayer, Result,
-    Role,
+    Activations, Error, Grid, Image, ImageContent, PairInfo, PromptMap, ReplayBackend, ReplayCache, Result, Role,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::decoder::EngineDecoder;
-use crate::directive::Profile;
 use crate::lens::EngineLens;
 use crate::load::Loaded;
 use crate::prefix::{needed, prefix};
+use crate::settings::Settings;
+use crate::table::EngineTable;
 use crate::tap::CaptureTap;
 
 /// A pipeline and its base, ready to be replayed.
 pub(crate) struct Bound {
-    pub(crate) replayer: Replayer,
-    /// By name.
-    pub(crate) profiles: Vec<(String, Replayer)>,
+    /// What new requests are replayed by.
+    pub(crate) settings: RwLock<Settings>,
+    /// How both models were loaded.
+    pub(crate) table: EngineTable,
     pub(crate) pair: PairInfo,
     /// Two engines may share one base.
     pub(crate) base: Arc<Mutex<Loaded>>,
@@ -58,10 +59,9 @@ fn content(image: &DynamicImage) -> ImageContent {
 }
 
 impl Bound {
-    /// The settings of a request.
-    pub(crate) fn replayer(&self, profile: Option<Profile>) -> &Replayer {
-        let named = profile.and_then(|Profile(index)| self.profiles.get(index));
-        named.map_or(&self.replayer, |(_, replayer)| replayer)
+    /// The settings as they are now.
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The labelled rows of one sequence's prompt.

@@ -84,13 +84,26 @@ impl EngineDecoder {
         })
     }
 
-    /// Whether the engine computes with the very same numbers: unquantised, f32.
-    pub(crate) fn is_exact(&self) -> bool {
-        let exact = |linear: &Arc<dyn QuantMethod>| {
-            linear.unquant_weight_bias().is_some_and(|(weight, _)| weight.dtype() == DType::F32)
+    /// How the engine's own arithmetic differs from this decoder's.
+    pub(crate) fn precision(&self) -> Precision {
+        let of = |linear: &Arc<dyn QuantMethod>| match linear.unquant_weight_bias() {
+            Some((weight, _)) if weight.dtype() == DType::F32 => Precision::Exact,
+            Some(_) => Precision::Half,
+            None => Precision::Quantised,
         };
-        self.layers.iter().flat_map(|layer| &layer.linears).all(exact)
+        self.layers.iter().flat_map(|layer| &layer.linears).map(of).max().unwrap_or(Precision::Exact)
     }
+}
+
+/// How the engine computes, from the finest to the coarsest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Precision {
+    /// f32, as this decoder.
+    Exact,
+    /// Half precision.
+    Half,
+    /// Quantised weights, and activations quantised on the way.
+    Quantised,
 }
 
 fn head_of(weights: &ModelWeights, role: Role) -> Result<Arc<dyn QuantMethod>, AttachError> {

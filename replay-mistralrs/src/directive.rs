@@ -7,6 +7,8 @@ use replay_core::learned::Progress;
 use replay_core::{Observation, Report, Trace};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::settings::Settings;
+
 /// Whether one request is replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
@@ -17,7 +19,7 @@ pub enum Mode {
     Off,
 }
 
-/// A profile of the configuration; see [`Attached::profile`](crate::Attached::profile).
+/// A profile of the settings that it was found in; see [`Settings::profile`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile(pub(crate) usize);
 
@@ -36,9 +38,11 @@ pub struct Directive {
     pub fresh: bool,
 }
 
-/// Who hears what of one request.
+/// What goes with a request, and who hears what of it.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
+    /// The settings that the request came under; `None`: those of its prefill.
+    pub(crate) settings: Option<Settings>,
     /// The report.
     pub(crate) report: Option<oneshot::Sender<RequestReport>>,
     /// Each pass of learning.

@@ -1,7 +1,12 @@
 //! The identity of a model's files.
 use std::path::Path;
 
+use replay_core::Role;
+use replay_core::config::Config;
+
+use crate::error::AttachError;
 use crate::source::ModelSource;
+use crate::table::EngineTable;
 
 /// A blake3 hash of `config.json` and every weight file, names and contents; of the model's name where there are no files to read.
 ///
@@ -14,6 +19,25 @@ pub(crate) fn of(source: &ModelSource) -> std::io::Result<String> {
         None => {
             hasher.update(source.id.as_bytes());
         }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// The identity of both models of a configuration and of how they are loaded.
+///
+/// # Errors
+/// If a model or its files cannot be read.
+pub fn identity(config: &Config) -> Result<String, AttachError> {
+    let table = EngineTable::read(config)?;
+    let mut hasher = blake3::Hasher::new();
+    for (role, name) in [(Role::Base, &config.pair.base), (Role::Rlvr, &config.pair.rlvr)] {
+        let fail = |why: String| AttachError::Load { role, id: name.clone(), why };
+        let source = ModelSource::find(name, config.source_path.as_deref()).map_err(fail)?;
+        let weights = of(&source).map_err(|e| AttachError::Load { role, id: name.clone(), why: e.to_string() })?;
+        let placement = table.of(role);
+        hasher
+            .update(weights.as_bytes())
+            .update(format!("{:?} {:?} {:?}", placement.dtype, placement.device, placement.isq).as_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())
 }

@@ -48,8 +48,9 @@ impl Hook {
                 let _ = recipient.send(observed);
                 decision
             }
-            Order::Replay(directive, Listeners { report: recipient, progress }) => {
-                let replayer = self.bound.replayer(directive.profile);
+            Order::Replay(directive, Listeners { settings, report: recipient, progress }) => {
+                let settings = settings.unwrap_or_else(|| self.bound.settings());
+                let replayer = settings.of(directive.profile);
                 // One sequence's trouble must not reach the others of its batch.
                 let outcome =
                     catch_unwind(AssertUnwindSafe(|| self.replay(replayer, call, index, row, directive, progress)))
@@ -98,7 +99,8 @@ impl Hook {
         if row.images == 0 && row.image_grid_thw.is_none() {
             return Ok((Decision::Leave, self.passthrough(replayer, "the prompt has no image")));
         }
-        let off = directive.mode == Mode::Off;
+        let settings = replayer.settings();
+        let off = directive.mode == Mode::Off || !settings.enabled;
         if off && !directive.trace && !directive.observe {
             return Ok((Decision::Leave, self.passthrough(replayer, "off for this request")));
         }
@@ -114,9 +116,10 @@ impl Hook {
             true => Some(pollster::block_on(replayer.trace(&mut prompt))?),
             false => None,
         };
+        let cache = (!directive.fresh && settings.cache.max_bytes > 0).then_some(&self.bound.cache);
         let Replayed { report, learned } = match off {
             true => Replayed { report: replayer.passthrough("off for this request"), learned: None },
-            false => pollster::block_on(replayer.replay(&mut prompt, (!directive.fresh).then_some(&self.bound.cache)))?,
+            false => pollster::block_on(replayer.replay(&mut prompt, cache))?,
         };
         if let (Some(trace), Some(learned)) = (&mut trace, &learned) {
             trace.insert_learned(learned)?;
@@ -124,7 +127,7 @@ impl Hook {
         let observation = match directive.observe {
             true => {
                 let edits = prompt.edits.clone();
-                Some(pollster::block_on(replayer.observe(&mut prompt, edits))?)
+                Some(pollster::block_on(replayer.observe(&mut prompt, edits, learned.as_deref()))?)
             }
             false => None,
         };

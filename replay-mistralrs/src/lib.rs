@@ -34,6 +34,7 @@ mod seeded;
 mod self_test;
 pub mod serve;
 mod session;
+mod settings;
 mod source;
 mod table;
 pub mod tables;
@@ -42,8 +43,10 @@ mod tap;
 pub use attach::{Attached, attach, install, uninstall};
 pub use directive::{Directive, Mode, Profile, RequestReport};
 pub use error::AttachError;
+pub use fingerprint::identity;
 pub use pair::Mismatch;
 pub use session::{Answer, AskError, Prompt, Sampling, Session};
+pub use settings::Settings;
 pub use table::{DevicePlace, EngineTable, Placement, table_keys};
 
 use replay_core::registry::{Adapter, inventory};

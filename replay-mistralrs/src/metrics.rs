@@ -4,12 +4,15 @@ use replay_core::{ReplayCache, Report, Status};
 
 /// Units and meanings, for a recorder that wants them.
 pub(crate) fn describe() {
-    describe_counter!("replay_requests_total", "Prompts by outcome: replayed, nothing_selected, passthrough, failed");
+    describe_counter!(
+        "replay_requests_total",
+        "Prompts by outcome: replayed, nothing_selected, unchanged, passthrough, failed"
+    );
     describe_counter!("replay_cache_hits_total", "Replayed prompts that paid nothing");
     describe_counter!("replay_cache_misses_total", "Replayed prompts that had to pay");
     describe_gauge!("replay_cache_bytes", Unit::Bytes, "Held by the cache");
     describe_counter!("replay_rows_selected_total", "Rows selected over all policy layers");
-    describe_counter!("replay_degraded_total", "Prompts that ran without the replay they asked for, by reason");
+    describe_counter!("replay_degraded_total", "Prompts whose replay failed, by reason");
     describe_counter!("replay_learning_passes_total", "Evaluations of loss and gradient");
     describe_histogram!("replay_step_duration_seconds", Unit::Seconds, "Time of each step of replay");
 }
@@ -20,10 +23,11 @@ pub(crate) fn decided(report: &Report, failed: bool, cache: &ReplayCache) {
         _ if failed => "failed",
         Status::Replayed => "replayed",
         Status::NothingSelected => "nothing_selected",
+        Status::Unchanged => "unchanged",
         Status::Passthrough => "passthrough",
     };
     counter!("replay_requests_total", "outcome" => outcome).increment(1);
-    if report.status != Status::Replayed && report.status != Status::NothingSelected {
+    if failed || report.status == Status::Passthrough {
         return;
     }
     let paid = if report.cache_hits > 0 { "replay_cache_hits_total" } else { "replay_cache_misses_total" };
@@ -52,7 +56,7 @@ pub(crate) fn decided(report: &Report, failed: bool, cache: &ReplayCache) {
     }
 }
 
-/// A prompt ran without the replay it asked for.
+/// The replay of a prompt failed.
 pub(crate) fn degraded(error: &replay_core::Error) {
     use replay_core::Error;
     let reason = match error {

@@ -76,7 +76,7 @@ pub struct Answer {
     pub texts: Vec<String>,
     /// Why each sample ended.
     pub finish_reasons: Vec<String>,
-    /// Natural log-probability of each token of each sample.
+    /// Natural log-probability of each token of each sample (with a seed, under the logits with their noise).
     pub log_probs: Vec<Vec<f32>>,
     /// Tokens of prompt and answers.
     pub usage: Usage,
@@ -159,7 +159,8 @@ impl Session {
         progress: Option<mpsc::UnboundedSender<Progress>>,
     ) -> Result<Answer, AskError> {
         let replay = self.replay.as_ref();
-        let direct = |channel: &_| replay.map(|replay| replay.direct_with_progress(channel, directive, progress));
+        let direct =
+            |channel: &_| replay.map(|replay| replay.direct_with(channel, directive, &replay.settings(), progress));
         let (mut answer, report) = self.answer(prompt, sampling, direct).await?;
         if let Some(report) = report.and_then(|mut report| report.try_recv().ok()) {
             answer.replay = Some(report.report);

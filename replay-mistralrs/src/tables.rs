@@ -91,6 +91,7 @@ pub fn status(report: &Report) -> String {
             report.visual_rows,
             report.rows
         ),
+        Status::Unchanged => format!("unchanged{from}: nothing was learned, the answer is the engine's own"),
         Status::NothingSelected => "nothing selected: the rule keeps no row, the answer is the engine's own".into(),
         Status::Passthrough => format!("not replayed: {}", report.reason.as_deref().unwrap_or("no reason given")),
     }

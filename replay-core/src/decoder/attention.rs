@@ -62,7 +62,11 @@ pub(super) fn backward(queries: &Tensor, seen: &Seen<'_>, gradient: &Tensor) -> 
         if moving == 0 {
             continue;
         }
-        let transposed = |x: &Tensor| x.narrow(2, seen.constant, moving)?.transpose(1, 2);
+        let transposed = |x: &Tensor| {
+            let x = x.narrow(2, seen.constant, moving)?.transpose(1, 2)?;
+            // Only the CPU multiplies matrices of any strides.
+            if x.device().is_cpu() { Ok(x) } else { x.contiguous() }
+        };
         let padding = total - keys;
         let block = shape.group(queries, start, visible.len())?;
         add(&mut to_keys, transposed(&to_scores)?.matmul(&block)?.pad_with_zeros(1, 0, padding)?)?;

@@ -19,6 +19,8 @@ pub struct Learned {
     pub delta: Tensor,
     /// The loss in front of each step.
     pub losses: Vec<f64>,
+    /// Per policy layer, the positions in the prompt that were selected.
+    pub selected: Vec<Vec<usize>>,
 }
 
 /// What the strategy found out, besides the times it took.
@@ -80,7 +82,8 @@ pub(crate) async fn learn(
     };
     times.capture_rlvr = clock.lap();
 
-    let selection = replayer.rank(backend, &visual, &activations(Role::Base, &residuals)?, clean.as_ref()).await?;
+    let selection =
+        replayer.rank(backend, &visual, first, &activations(Role::Base, &residuals)?, clean.as_ref()).await?;
     times.rank = clock.lap();
     if selection.is_empty() {
         return Ok(Found { selection, outcome: None });
@@ -118,11 +121,19 @@ pub(crate) async fn learn(
     }
 
     let positions: Vec<usize> = visual.iter().map(|row| row + first).collect();
-    let outcome = outcome(replayer, &selection, positions, solution)?;
+    let selected = |layer: &LayerSelection| layer.rows.iter().map(|row| row + first).collect();
+    let selected = selection.layers.iter().map(selected).collect();
+    let outcome = outcome(replayer, &selection, positions, selected, solution)?;
     Ok(Found { selection, outcome: Some(outcome) })
 }
 
-fn outcome(replayer: &Replayer, selection: &Selection, rows: Vec<usize>, solution: Solution) -> Result<Outcome> {
+fn outcome(
+    replayer: &Replayer,
+    selection: &Selection,
+    rows: Vec<usize>,
+    selected: Vec<Vec<usize>>,
+    solution: Solution,
+) -> Result<Outcome> {
     let settings = &replayer.settings().learned;
     let norms = solution.delta.sqr()?.sum(1)?.sqrt()?.to_vec1::<f32>()?;
     let norm = norms.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
@@ -143,7 +154,7 @@ fn outcome(replayer: &Replayer, selection: &Selection, rows: Vec<usize>, solutio
         stop: solution.stop,
     };
     let kl = kl.collect();
-    Ok(Outcome { learned: Learned { delta: solution.delta, losses: solution.losses }, edits, report, kl })
+    Ok(Outcome { learned: Learned { delta: solution.delta, losses: solution.losses, selected }, edits, report, kl })
 }
 
 async fn prefix(

@@ -84,8 +84,10 @@ pub struct Lensed<'a> {
 pub struct RankRequest<'a> {
     /// Policy layers, ascending.
     pub layers: &'a [usize],
-    /// Positions of the candidate rows, ascending.
+    /// The candidate rows, ascending, as the activations count them.
     pub candidates: &'a [usize],
+    /// The position in the prompt of the activations' first row.
+    pub first: usize,
     /// The rule.
     pub rank: &'a Rank,
 }
@@ -110,7 +112,7 @@ pub fn rank(request: &RankRequest<'_>, base: Lensed<'_>, rlvr: Option<Lensed<'_>
             selected.retain(|&i| theirs.next().is_some_and(|theirs| values[i] < theirs));
         }
         if request.rank.keep == Keep::Random {
-            let candidates: Vec<usize> = finite.iter().map(|&i| request.candidates[i]).collect();
+            let candidates: Vec<usize> = finite.iter().map(|&i| request.first + request.candidates[i]).collect();
             selected = rule::random(request.rank.seed, layer, &candidates, selected.len());
         }
         layers.push(LayerSelection {

@@ -29,7 +29,7 @@ fn activations(role: Role, values: &[f32]) -> Activations {
 fn selected(rule: Rule, keep: Keep, base: &[f32], rlvr: Option<&[f32]>) -> LayerSelection {
     let rank = Rank { rule, keep, base_below_rlvr: rlvr.is_some(), seed: 7 };
     let candidates: Vec<usize> = (0..base.len()).collect();
-    let request = RankRequest { layers: &[0], candidates: &candidates, rank: &rank };
+    let request = RankRequest { layers: &[0], candidates: &candidates, first: 0, rank: &rank };
     let base = activations(Role::Base, base);
     let rlvr = rlvr.map(|values| activations(Role::Rlvr, values));
     let lens = StreamedLens::new(&Coin, 1 << 20);

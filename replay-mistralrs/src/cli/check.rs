@@ -35,7 +35,8 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
     if let Some(report) = &answer.replay {
         println!("a test image of 112x112: {}", tables::status(report));
     }
-    let settings = replay.replayer().settings();
+    let bound = replay.settings();
+    let settings = bound.replayer().settings();
     let layers = match &settings.layers {
         Layers::First(count) => format!("the first {count}"),
         Layers::List(list) => format!("{list:?}"),

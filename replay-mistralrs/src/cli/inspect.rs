@@ -35,7 +35,7 @@ pub(crate) async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
     let data = InspectData {
         title: title(&prompt.text),
         pair: replay.pair(),
-        settings: replay.replayer().settings().describe(),
+        settings: replay.settings().replayer().settings().describe(),
         prompt: PromptData { system: prompt.system.as_deref(), text: &prompt.text },
         images: images(&prompt.images, observation)?,
         layers: layers(observation),

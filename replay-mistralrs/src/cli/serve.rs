@@ -1,5 +1,6 @@
 //! `replay serve`
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use replay_mistralrs::serve::{ServeOptions, Served, ServedModel, router};
@@ -43,18 +44,53 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     for model in &models {
         let replay = served.model(Some(&model.name)).and_then(|(_, replay)| replay);
         let how = replay.map_or("without replay".to_owned(), |replay| {
-            let profiles: Vec<&str> = replay.profiles().collect();
+            let settings = replay.settings();
+            let profiles: Vec<&str> = settings.profiles().collect();
             let more = if profiles.is_empty() { String::new() } else { format!("; profiles: {}", profiles.join(", ")) };
             format!("replay on ({}){more}", model.config.replay.strategy)
         });
         println!("{}: {how}", model.name);
     }
+    reload_on_hangup(args.config.clone(), models, served.clone());
     let app = router(served, options).await?;
     let address = SocketAddr::new(args.host, args.port);
     let listener =
         tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;
+    Ok(())
+}
+
+/// A hang-up signal has the files read again: all of them are checked before any takes effect, and a bad one changes nothing.
+fn reload_on_hangup(files: Vec<PathBuf>, models: Vec<ServedModel>, served: Served) {
+    #[cfg(unix)]
+    tokio::spawn(async move {
+        let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
+        while hangup.recv().await.is_some() {
+            match reload(&files, &models, &served) {
+                Ok(()) => eprintln!("the configuration was read again"),
+                Err(error) => eprintln!("the configuration stays as it was: {error:#}"),
+            }
+        }
+    });
+    #[cfg(not(unix))]
+    let _ = (files, models, served);
+}
+
+fn reload(files: &[PathBuf], models: &[ServedModel], served: &Served) -> anyhow::Result<()> {
+    let configs = files.iter().map(|file| open::config(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let replayed: Vec<_> = models
+        .iter()
+        .zip(&configs)
+        .filter_map(|(model, config)| Some((served.model(Some(&model.name))?.1?, config)))
+        .collect();
+    // Once to see whether all of them can, and only then for good.
+    for (replay, config) in &replayed {
+        replay.check_reload(config)?;
+    }
+    for (replay, config) in &replayed {
+        replay.reload(config)?;
+    }
     Ok(())
 }
 

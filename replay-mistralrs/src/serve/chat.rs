@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{ApiError, Shared, door, stream};
-use crate::{Attached, Directive, Mode, RequestReport};
+use crate::{Directive, Mode, RequestReport, Settings};
 
 pub(super) async fn completions(State(shared): State<Arc<Shared>>, body: Bytes) -> HttpResponse {
     match answer(shared, &body).await {
@@ -40,12 +40,13 @@ async fn answer(shared: Arc<Shared>, body: &[u8]) -> Result<HttpResponse, ApiErr
         ApiError::invalid("model_not_found", format!("there is no such model here; there are: {known}"))
             .with_status(StatusCode::NOT_FOUND)
     })?;
-    let directive = directive(asked.as_ref(), replay)?;
+    let replay = replay.map(|replay| (replay, replay.settings()));
+    let directive = directive(asked.as_ref(), replay.as_ref().map(|(_, settings)| settings))?;
 
     let engine = shared.served.engine().clone();
     let (sender, mut responses) = create_response_channel(None);
     // The receiver exists before the engine can see the request, and nothing else keeps the channel open.
-    let report = replay.map(|replay| replay.direct(&sender, directive));
+    let report = replay.map(|(replay, settings)| replay.direct_with(&sender, directive, &settings, None));
     // What is wrong with a request by now is wrong by the client's doing.
     let parsed = parse_request(request, engine.clone(), sender).await;
     let (request, streaming) = parsed.map_err(|e| invalid(cleaned(&e)))?;
@@ -88,7 +89,7 @@ pub(super) fn said(report: &RequestReport) -> Value {
 }
 
 /// `true`, `false`, or the name of a profile.
-fn directive(asked: Option<&Value>, replay: Option<&Attached>) -> Result<Directive, ApiError> {
+fn directive(asked: Option<&Value>, replay: Option<&Settings>) -> Result<Directive, ApiError> {
     let unavailable = || ApiError::invalid("replay_unavailable", "this model is served without replay");
     match asked {
         None | Some(Value::Null) => Ok(Directive::default()),

@@ -47,6 +47,7 @@ fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Status>, 
         None => Ok(None),
         Some("replayed") => Ok(Some(Status::Replayed)),
         Some("nothing_selected") => Ok(Some(Status::NothingSelected)),
+        Some("unchanged") => Ok(Some(Status::Unchanged)),
         Some("passthrough") => Ok(Some(Status::Passthrough)),
         Some(other) => Err(serde::de::Error::unknown_variant(other, &["replayed", "nothing_selected", "passthrough"])),
     }

@@ -68,6 +68,8 @@ pub struct ReplayCounts {
     pub replayed: usize,
     /// The policy selected nothing: the same as without replay.
     pub nothing_selected: usize,
+    /// Nothing was learned: the same as without replay.
+    pub unchanged: usize,
     /// Passed through after a failure: the same as without replay.
     pub passthrough: usize,
 }
@@ -137,6 +139,7 @@ fn summary(name: &str, records: &[&Record], prompts: &Prompts<'_>, most: u32, re
             None => {}
             Some(Status::Replayed) => replay.replayed += 1,
             Some(Status::NothingSelected) => replay.nothing_selected += 1,
+            Some(Status::Unchanged) => replay.unchanged += 1,
             Some(Status::Passthrough) => replay.passthrough += 1,
         }
     }

@@ -17,7 +17,7 @@ pub(super) fn run(search: &mut Search<'_>, start: Tensor) -> Result<Ended> {
             return Ok(Ended { delta, known: Some((loss, Vec::new())), stop: Stop::Rising });
         }
         if let Some(stop) = search.over(previous, loss) {
-            return Ok(Ended { delta, known: None, stop });
+            return Ok(Ended { delta, known: search.known(loss), stop });
         }
         delta = (delta - (gradient * search.settings.learning_rate)?)?;
         previous = Some(loss);

@@ -1,5 +1,6 @@
 //! The arms of an evaluation.
 use replay_core::Config;
+use replay_mistralrs::EngineTable;
 
 use super::super::exit::InputError;
 use super::{Configured, stem};
@@ -15,10 +16,13 @@ pub(super) struct Arm {
 }
 
 impl Arm {
-    /// What makes the answers of this arm: models, adapter settings, replay.
-    pub(super) fn fingerprint(&self) -> String {
+    /// What makes the answers of this arm: the models' weights, how they are loaded, replay.
+    ///
+    /// # Errors
+    /// If a model's files cannot be read.
+    pub(super) fn fingerprint(&self) -> anyhow::Result<String> {
         let replay = if self.config.replay.enabled { self.config.fingerprint() } else { "off".into() };
-        format!("{} / {} / {replay}", self.config.pair.rlvr, self.config.pair.base)
+        Ok(format!("{} {replay}", replay_mistralrs::identity(&self.config)?))
     }
 }
 
@@ -40,6 +44,14 @@ pub(super) fn arms(configs: &[Configured], with_base: bool) -> Result<Vec<Arm>, 
         if !same(&first.pair.rlvr, &config.pair.rlvr) || !same(&first.pair.base, &config.pair.base) {
             return Err(InputError(format!(
                 "{} and {} are about different pairs: evaluate them apart",
+                first_path.display(),
+                path.display()
+            )));
+        }
+        let table = |config| EngineTable::read(config).ok();
+        if table(first) != table(config) {
+            return Err(InputError(format!(
+                "{} and {} load their models in different ways: what differs would not be replay alone",
                 first_path.display(),
                 path.display()
             )));

@@ -20,6 +20,8 @@ pub(crate) async fn eval(args: EvalArgs) -> anyhow::Result<()> {
     let arms = arm::arms(&configs, args.base)?;
     let items = usable(data::read(&args.data)?, &verifier, args.data.keep_going)?;
     let journal_path = args.out.clone().unwrap_or_else(|| args.data.data.with_extension("eval.jsonl"));
+    let fingerprint = |arm: &arm::Arm| Ok((arm.name.clone(), json!(arm.fingerprint()?)));
+    let fingerprints = arms.iter().map(fingerprint).collect::<anyhow::Result<serde_json::Map<_, _>>>()?;
     let settings = json!({
         "data": dataset::fingerprint(&items),
         "samples": args.samples,
@@ -27,7 +29,7 @@ pub(crate) async fn eval(args: EvalArgs) -> anyhow::Result<()> {
         "seed": args.seed,
         "max_tokens": args.max_tokens,
         "verifier": verifier.to_string(),
-        "arms": arms.iter().map(|arm| (arm.name.clone(), json!(arm.fingerprint()))).collect::<serde_json::Map<_, _>>(),
+        "arms": fingerprints,
     });
     let mut journal = Journal::open(&journal_path, &settings).map_err(|e| InputError(e.to_string()))?;
     if journal.dropped() > 0 {

@@ -51,7 +51,7 @@ fn arms(summary: &Summary, shown: &dyn Fn(u32) -> bool) -> TableData {
     let ks: Vec<u32> = all.filter(|&k| shown(k)).collect();
     let mut columns = vec!["arm".to_owned()];
     columns.extend(ks.iter().map(|k| format!("pass@{k}")));
-    columns.extend(["greedy", "tokens", "distinct answers", "no answer"].map(String::from));
+    columns.extend(["greedy", "tokens", "distinct answers", "no answer", "cut off", "replayed"].map(String::from));
     let rows = summary.arms.iter().map(|arm| {
         let optional = |e: &Option<Estimate>, digits| e.as_ref().map_or("-".into(), |e| interval(e, digits));
         let mut row = vec![arm.name.clone()];
@@ -63,6 +63,10 @@ fn arms(summary: &Summary, shown: &dyn Fn(u32) -> bool) -> TableData {
         row.push(optional(&arm.mean_tokens, 1));
         row.push(optional(&arm.distinct_answers, 2));
         row.push(format!("{:.3}", arm.unanswered));
+        let all: usize = arm.finish_reasons.values().sum();
+        let share = |count: usize| format!("{:.3}", count as f64 / all.max(1) as f64);
+        row.push(share(arm.finish_reasons.get("length").copied().unwrap_or(0)));
+        row.push(share(arm.replay.replayed));
         row
     });
     TableData { title: "each arm".into(), columns, rows: rows.collect() }
