@@ -199,3 +199,34 @@ fn an_api_key_and_an_image_root_open_what_they_should() {
         assert_eq!(health.status().as_u16(), 200);
     });
 }
+
+#[test]
+fn settings_are_exchanged_whole_or_not_at_all() {
+    use crate::common::{prompt, session};
+    use replay_core::config::Strategy;
+    use replay_mistralrs::{Directive, Sampling};
+    crate::common::runtime().block_on(async {
+        let session = session("qwen2_5_vl", PROFILES).await;
+        let pair = fixture("qwen2_5_vl").join("pair");
+        let config = |replay: &str| config(&pair.join("base"), &pair.join("rlvr"), replay);
+        let strategy = async || {
+            let sampling = Sampling { max_tokens: 1, ..Sampling::default() };
+            let asked = prompt("qwen2_5_vl", &["image.png"], "What is it?");
+            session.ask(asked, sampling, Directive::default()).await.unwrap().replay.unwrap().strategy
+        };
+        let replay = session.replay().unwrap();
+        assert_eq!(strategy().await, Strategy::Learned);
+        replay.reload(&config("strategy = \"substitute\"\nlayers = 2\n[replay.rank]\ntop = 3")).unwrap();
+        assert_eq!(strategy().await, Strategy::Substitute);
+        assert_eq!(replay.settings().profiles().count(), 0);
+        for (bad, why) in [
+            ("strategy = \"learned\"\nlayers = 5\n[replay.rank]\ntop = 3", "not loaded"),
+            ("strategy = \"learned\"\nlayers = 99\n[replay.rank]\ntop = 3", "decoder layers"),
+            ("enabled = false\nstrategy = \"learned\"\nlayers = 2\n[replay.rank]\ntop = 3", "enabled"),
+        ] {
+            let error = replay.reload(&config(bad)).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+            assert_eq!(strategy().await, Strategy::Substitute);
+        }
+    });
+}
