@@ -110,13 +110,11 @@ def raw(running, data, seconds=5):
     """What comes back for bytes on a bare connection."""
     host, port = running.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=seconds) as wire:
-        got = b""
         try:
             wire.sendall(data)
-            got = wire.recv(65536)
+            return wire.recv(65536)
         except OSError as error:
-            got += type(error).__name__.encode()
-    return got
+            return type(error).__name__.encode()
 
 
 def kept_connections(judge, running):
