@@ -161,7 +161,29 @@ fn the_door_stays_shut_and_the_next_request_is_answered() {
         let responses = json!({ "model": "default", "input": [{ "type": "message", "role": "user", "content": [
             { "type": "input_text", "text": "?" }, { "type": "input_image", "image_url": here },
         ]}]});
-        assert_eq!(server.post("/v1/responses", &responses).await.1["error"]["code"], "local_path_refused");
+        assert_eq!(server.post("/v1/responses", &responses).await.1["error"]["code"], "route_refused");
+        // Something that one reader of JSON takes and another does not.
+        let smuggled = request(&here, json!({})).to_string().replacen('{', "{\"more\": 1e999, ", 1);
+        for path in ["/v1/completions", "/v1/chat/completions"] {
+            let response = server.client.post(format!("{}{path}", server.address));
+            let response = response.header("content-type", "application/json").body(smuggled.clone()).send().await.unwrap();
+            let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+            assert!(status == 400 && text.contains("invalid_json"), "{path}: {status} {text}");
+        }
+        for (more, code) in [(json!({ "n": 1000 }), "invalid_n"), (json!({ "n": 0 }), "invalid_n")] {
+            assert_eq!(server.chat(more).await.1["error"]["code"], code);
+        }
+        let many = request(&image(), json!({ "messages": [{ "role": "user", "content": [
+            { "type": "video_url", "video_url": { "url": "data:image/gif;base64,R0lGODlh" } },
+        ]}]}));
+        assert_eq!(server.post("/v1/chat/completions", &many).await.1["error"]["code"], "unsupported_media");
+        let alone = json!({ "messages": [{ "role": "user", "content": [
+            { "type": "image_url", "image_url": { "url": image() } },
+        ]}]});
+        assert_eq!(server.chat(alone).await.0, 200);
+        let tool = json!({ "tools": [{ "type": "function", "function": { "name": "look", "description": "d", "parameters": {
+            "type": "object", "properties": { "image_url": { "type": "string" } } } } }] });
+        assert_eq!(server.chat(tool).await.0, 200);
         assert_eq!(server.post("/v1/models/unload", &json!({ "model_id": "replayed" })).await.0, 403);
         let (status, answer) = server.chat(json!({})).await;
         assert_eq!((status, &answer["replay"]["status"]), (200, &json!("replayed")));

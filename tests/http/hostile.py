@@ -1,5 +1,5 @@
-"""Hostile requests. Each must be refused with a 4xx, a JSON error and a code, or answered where it is legal; a good request must be
-answered right after; nothing may tell a path or an address of the server. Exit status 1 if one is not.
+"""Hostile requests. Each must be refused with a 4xx, a JSON error and a code, or answered where it is legal; a good
+request must be answered right after; nothing may tell a path or an address of the server. Exit status 1 if one is not.
 
 usage: hostile.py --replay PATH [--only GROUP...] [--all]
 """
@@ -12,82 +12,12 @@ import time
 import httpx
 
 import cases
-import pictures
+import payloads
 import server
+from bombs import bombs, shutdown
 from cases import plain
+from judge import KEY, Judge, still_well
 from web import Web
-
-KEY = "sesame-open"
-MEMORY = 1500  # MiB that one request may take
-SPACE = 12 << 30  # address space of a server that is bombed, so that it dies and not the machine
-TELLING = re.compile(r"panicked|\.rs:\d|\.cargo|mistralrs.core|candle|stack backtrace|hunter2|root:x:")
-
-
-class Judge:
-    """Collects what each case got."""
-
-    def __init__(self, everything, only):
-        self.rows, self.failures, self.counts, self.everything, self.only = [], [], {}, everything, only
-
-    def wants(self, group):
-        return not self.only or group in self.only
-
-    def note(self, group, name, got, why):
-        good, all_ = self.counts.get(group, (0, 0))
-        self.counts[group] = (good + (not why), all_ + 1)
-        if why:
-            self.failures.append(f"{group}: {name}")
-        if why or self.everything:
-            self.rows.append((group, name[:46].replace("\n", " "), got[:90].replace("\n", " "), why))
-
-    def case(self, running, client, case):
-        if not self.wants(case.group):
-            return
-        kind = {"content": case.body} if isinstance(case.body, bytes) or case.body is None else {"json": case.body}
-        headers = {"content-type": "application/json", **(case.headers or {})}
-        start = time.monotonic()
-        try:
-            answer = client.request(case.method, running.url + case.path, headers=headers, timeout=case.seconds, **kind)
-            got, why = f"{answer.status_code} {answer.text}", judged(answer, case, running)
-        except httpx.HTTPError as error:
-            got, why = type(error).__name__, f"no answer in {time.monotonic() - start:.0f} s"
-        self.note(case.group, case.name, got, why or still_well(running))
-
-
-def judged(answer, case, running):
-    """What is wrong with an answer, or nothing."""
-    status, code = answer.status_code, None
-    if status >= 500:
-        return f"{status}"
-    if status >= 400 and case.method != "HEAD":
-        try:
-            code = answer.json()["error"]["code"]
-            assert isinstance(code, str) and isinstance(answer.json()["error"]["message"], str)
-        except (ValueError, KeyError, TypeError, AssertionError):
-            return "an error without a code"
-    folder = str(running.folder)
-    asked = str(case.body)
-    for place in (str(server.REPOSITORY), folder, os.path.expanduser("~"), running.url.removeprefix("http://")):
-        if place in answer.text and place not in asked:
-            return f"tells {'a path' if place.startswith('/') else 'an address'}"
-    if found := TELLING.search(answer.text):
-        return f"tells {found.group()!r}"
-    for wanted in case.want.split("|"):
-        if wanted == "ok" and status == 200 or wanted == "4xx" and 400 <= status < 500:
-            return ""
-        if wanted == f"{status} {code}" or case.method == "HEAD" and wanted.startswith(str(status)):
-            return ""
-    return f"wanted {case.want}"
-
-
-def still_well(running):
-    """What became of a good request on a connection of its own, if it was not answered."""
-    headers = {"authorization": f"Bearer {KEY}"}
-    try:
-        good = httpx.post(running.url + cases.CHAT, json=plain(), headers=headers, timeout=60)
-        return "" if good.status_code == 200 else f"afterwards: {good.status_code}"
-    except httpx.HTTPError as error:
-        return f"afterwards: {type(error).__name__}" + ("" if running.alive() else ", the server died")
 
 
 def furnish(folder):
@@ -108,8 +38,7 @@ def furnish(folder):
 
 def raw(running, data, seconds=5):
     """What comes back for bytes on a bare connection."""
-    host, port = running.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=seconds) as wire:
+    with socket.create_connection(running.address, timeout=seconds) as wire:
         try:
             wire.sendall(data)
             return wire.recv(65536)
@@ -128,24 +57,34 @@ def kept_connections(judge, running):
                     client.get("/health")
             except httpx.HTTPError:
                 dropped += 1
-    judge.note("keys", "200 connections after a refusal", f"{dropped} were closed without a word", f"{dropped} closed" if dropped else "")
+    judge.note("keys", "200 connections after a refusal", f"{dropped} were closed without a word",
+               f"{dropped} closed" if dropped else "")
 
 
 def wires(judge, running):
     """What is not HTTP, or hardly. A bare status is answer enough."""
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    tries = {"noise": bytes(range(256)) * 4, "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(400), "2 MB of a header": head + b"X: " + b"a" * (2 << 20) + b"\r\n\r\n",
-             "5000 headers": head + b"".join(b"X-%d: a\r\n" % i for i in range(5000)) + b"\r\n", "1 MB of a route": b"GET /" + b"a" * (1 << 20) + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-             "length -1": head + b"Content-Length: -1\r\n\r\n", "two lengths": head + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "broken chunks": head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
-             "length and chunks": head + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "null in the route": b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/9": b"GET / HTTP/9.9\r\n\r\n"}
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n"
+    tries = {
+        "noise": bytes(range(256)) * 4,
+        "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(400),
+        "2 MB of a header": head + b"X: " + b"a" * (2 << 20) + b"\r\n\r\n",
+        "5000 headers": head + b"".join(b"X-%d: a\r\n" % i for i in range(5000)) + b"\r\n",
+        "1 MB of a route": b"GET /" + b"a" * (1 << 20) + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        "length -1": head + b"Content-Length: -1\r\n\r\n",
+        "two lengths": head + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        "broken chunks": head + chunked + b"zz\r\n{}\r\n0\r\n\r\n",
+        "length and chunks": head + b"Content-Length: 2\r\n" + chunked + b"0\r\n\r\n",
+        "null in the route": b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "HTTP/9": b"GET / HTTP/9.9\r\n\r\n",
+    }
     for name, data in tries.items():
         got = raw(running, data)
         bad = "" if not got or re.match(rb"HTTP/1.[01] 4\d\d|ConnectionResetError|BrokenPipeError", got) else "not refused"
         judge.note("wires", name, got[:40].decode(errors="replace"), bad or still_well(running))
-    host, port = running.url.removeprefix("http://").split(":")
     idle = []
     for data in [head + b"Content-Length: 1000\r\n\r\n{"] * 100 + [b"POST /v1/cha"] * 100:
-        wire = socket.create_connection((host, int(port)))
+        wire = socket.create_connection(running.address)
         wire.sendall(data)
         idle.append(wire)
     judge.note("wires", "200 half requests left open", "", still_well(running))
@@ -156,69 +95,24 @@ def wires(judge, running):
 def twins(judge, running):
     """Whether a file exists outside the root must not be told: not by the answer."""
     said = []
-    for url in (running.folder / "outside/secret.png", running.folder / "outside/nothing.png", "/etc/passwd", "/etc/nothing"):
+    for url in (running.folder / "outside/secret.png", running.folder / "outside/nothing.png", "/etc/passwd",
+                "/etc/nothing"):
         answer = httpx.post(running.url + cases.CHAT, json=cases.looking(str(url)))
         said.append((answer.status_code, answer.text))
     judge.note("paths, root", "files outside, there or not", str(said[0]), "" if len(set(said)) == 1 else "told apart")
 
 
-def bombs(judge, binary):
-    """Small requests that take much memory or time, each to a server of its own."""
-    deep = server.data_url(pictures.solid(7000, 7000, 16, 6))  # 49 million pixels, 8 bytes each, 380 KB
-    grey = server.data_url(pictures.solid(7000, 7000, 1, 0))
-    film = [{"type": "video_url", "video_url": {"url": server.data_url(pictures.gif(5000, 60), "image/gif")}}, {"type": "text", "text": "?"}]
-    both = {"grammar": {"type": "regex", "value": "a"}, "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}}
-    tries = {
-        "64 images of 7000x7000, 16 bits": cases.Case("bombs", "", "4xx", cases.looking(*[deep] * 60, **both), seconds=200),
-        "64 images of 7000x7000, 1 bit": cases.Case("bombs", "", "4xx", cases.looking(*[grey] * 64, **both), seconds=200),
-        "video of 60 frames, 1 KB": cases.Case("bombs", "", "4xx", plain(messages=[{"role": "user", "content": film}]), seconds=200),
-        "n = 20000": cases.Case("bombs", "", "4xx", plain(n=20_000, max_tokens=1), seconds=60),
-        "n = 20000, engine": cases.Case("bombs", "", "4xx", {"model": "counting", "prompt": "x", "n": 20_000, "max_tokens": 1}, cases.COMPLETIONS, seconds=60),
-    }
-    for name, case in tries.items():
-        with server.Server(binary, address_space=SPACE) as running, httpx.Client() as client:
-            still_well(running)
-            before, case.name = running.memory(), name
-            with server.Peak(running) as peak:
-                judge.case(running, client, case)
-            took = peak.most - before
-            judge.note("bombs", f"{name}: memory", f"{took} MiB", f"{took} MiB" if took > MEMORY else "")
-    with server.Server(binary) as running:
-        still_well(running)
-        before, big = running.memory(), {"a": "x" * (5 << 20)}
-        for _ in range(20):
-            body = {"model": "counting", "input": "x", "max_output_tokens": 1, "metadata": big}
-            httpx.post(running.url + cases.RESPONSES, json=body, timeout=60)
-        took = running.memory() - before
-        judge.note("bombs", "20 responses, kept", f"{took} MiB", f"{took} MiB stay" if took > 50 else "")
-
-
-def shutdown(judge, binary):
-    """Clients that do not finish must not keep a server that was told to end."""
-    for name, data in (("half a body", b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"), ("half a head", b"POST /v1/cha")):
-        with server.Server(binary) as running:
-            host, port = running.url.removeprefix("http://").split(":")
-            with socket.create_connection((host, int(port))) as wire:
-                wire.sendall(data)
-                time.sleep(0.5)
-                running.terminate()
-                ended = running.wait(30)
-                judge.note("shutdown", f"beside {name}", str(ended), "" if ended == 0 else "runs 30 s after SIGTERM")
-                if ended is None:
-                    running.terminate()
-                    ended = running.wait(5)
-                    judge.note("shutdown", f"beside {name}, second SIGTERM", str(ended), "" if ended is not None else "ignored")
-
-
 def unhurried(judge, running, web):
     """While an image takes its time to come, others are answered."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        slow = [pool.submit(httpx.post, running.url + cases.CHAT, json=cases.looking(web.url("silent")), timeout=60) for _ in range(20)]
+        slow = [pool.submit(httpx.post, running.url + cases.CHAT, json=cases.looking(web.url("silent")),
+                            timeout=60) for _ in range(20)]
         time.sleep(1)
         start = time.monotonic()
         why = still_well(running)
         took = time.monotonic() - start
-        judge.note("fetches", "20 silent ones at a time", f"another was answered in {took:.2f} s", why or ("slow" if took > 3 else ""))
+        judge.note("fetches", "20 silent ones at a time", f"another was answered in {took:.2f} s",
+                   why or ("slow" if took > 3 else ""))
         for each in slow:
             each.result()
 
@@ -234,12 +128,15 @@ def main():
         furnish(running.folder)
         if judge.wants("paths, root"):
             twins(judge, running)
-        groups = (cases.paths(running.folder), cases.schemes(), cases.addresses(web), cases.engine_routes(running.folder, web), cases.images(), cases.bodies(), cases.fields())
+        groups = [cases.paths(running.folder), cases.schemes(), cases.addresses(web),
+                  cases.engine_routes(running.folder, web),
+                  payloads.images(), payloads.bodies(), payloads.types(), payloads.values()]
         for group in groups:
             for case in group:
                 judge.case(running, client, case)
         if judge.wants("addresses") or judge.wants("engine routes"):
-            judge.note("addresses", "nobody was called", str(set(web.asked)), f"{len(web.asked)} calls reached this machine" if web.asked else "")
+            judge.note("addresses", "nobody was called", str(set(web.asked)),
+                       f"{len(web.asked)} calls reached this machine" if web.asked else "")
         if judge.wants("wires"):
             wires(judge, running)
     with server.Server(a.replay, **options) as running, httpx.Client() as client:
@@ -252,10 +149,12 @@ def main():
         with server.Server(a.replay, "--private-addresses", **options) as running, httpx.Client() as client:
             for case in cases.fetches(web):
                 judge.case(running, client, case)
-            judge.note("fetches", "an endless body is left", f"{web.sent >> 20} MiB were taken", "" if web.sent < 60 << 20 else "too much")
+            judge.note("fetches", "an endless body is left", f"{web.sent >> 20} MiB were taken",
+                       "" if web.sent < 60 << 20 else "too much")
             unhurried(judge, running, web)
     if judge.wants("keys"):
-        with server.Server(a.replay, "--api-key-env", "HTTP_TEST_KEY", environment={"HTTP_TEST_KEY": KEY}) as running, httpx.Client() as client:
+        with server.Server(a.replay, "--api-key-env", "HTTP_TEST_KEY",
+                           environment={"HTTP_TEST_KEY": KEY}) as running, httpx.Client() as client:
             for case in cases.locked(KEY):
                 judge.case(running, client, case)
             kept_connections(judge, running)

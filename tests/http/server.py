@@ -69,6 +69,11 @@ class Server:
         if not self.url:
             raise SystemExit(f"the server did not start: {self.said} {self.log()[-2000:]}")
 
+    @property
+    def address(self):
+        host, port = self.url.removeprefix("http://").split(":")
+        return host, int(port)
+
     def log(self):
         return (self.folder / "log").read_text(errors="replace")
 

@@ -212,7 +212,7 @@ pub(crate) struct ServeArgs {
     /// The largest image in pixels [default: 50000000].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_pixels: Option<u64>,
-    /// Open the engine's routes that change it: unload, reload, requantise, tune.
+    /// Open the engine's routes that change it (unload, reload, requantise, tune) or keep what was said (responses).
     #[arg(long)]
     pub(crate) admin: bool,
 }

@@ -32,7 +32,11 @@ async fn answer(shared: Arc<Shared>, body: &[u8]) -> Result<HttpResponse, ApiErr
     if !fields.contains_key("model") {
         fields.insert("model".into(), json!("default"));
     }
-    door::admit_media(&shared, &mut body).await?;
+    door::check_samples(&body)?;
+    if let Some(messages) = body.get_mut("messages") {
+        door::admit_media(&shared, messages).await?;
+        with_text(messages);
+    }
     let request: ChatCompletionRequest = serde_json::from_value(body).map_err(|e| invalid(e.to_string()))?;
     let model = Some(request.model.clone()).filter(|model| model != "default");
     let (name, replay) = shared.served.model(model.as_deref()).ok_or_else(|| {
@@ -86,6 +90,16 @@ pub(super) fn failure(response: Response) -> ApiError {
 /// What an answer says of replay: the report.
 pub(super) fn said(report: &RequestReport) -> Value {
     serde_json::to_value(&report.report).unwrap_or(Value::Null)
+}
+
+/// The engine takes a message with one part for text: one image alone gets an empty text beside it.
+fn with_text(messages: &mut Value) {
+    let contents = messages.as_array_mut().into_iter().flatten().filter_map(|message| message.get_mut("content"));
+    for parts in contents.filter_map(Value::as_array_mut) {
+        if parts.len() == 1 && parts[0].get("image_url").is_some() {
+            parts.push(json!({ "type": "text", "text": "" }));
+        }
+    }
 }
 
 /// `true`, `false`, or the name of a profile.

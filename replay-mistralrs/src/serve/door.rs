@@ -12,7 +12,17 @@ use super::{ApiError, Shared};
 
 const ADMIN: [&str; 5] = ["/re_isq", "/v1/models/unload", "/v1/models/reload", "/v1/models/tune", "/v1/system/doctor"];
 
+/// As in the OpenAI API.
+const MAX_SAMPLES: u64 = 128;
+/// Of all images of one request, once decoded.
+const MAX_DECODED: u64 = 1 << 30;
+
 pub(super) async fn inspect(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/v1/responses") && !shared.options.admin {
+        // The engine keeps every answer of this route for as long as it runs.
+        let refusal = ApiError::invalid("route_refused", "this server has no responses API: use chat completions");
+        return refusal.with_status(StatusCode::NOT_FOUND).into_response();
+    }
     if ADMIN.contains(&request.uri().path()) && !shared.options.admin {
         let refusal = ApiError::invalid("admin_refused", "this server was started without the routes that change it");
         return refusal.with_status(StatusCode::FORBIDDEN).into_response();
@@ -29,10 +39,10 @@ pub(super) async fn inspect(State(shared): State<Arc<Shared>>, request: Request,
 async fn looked_at(shared: &Shared, request: Request) -> Result<Request, ApiError> {
     let (mut parts, body) = request.into_parts();
     let bytes = to_bytes(body, shared.options.max_body).await.map_err(|_| body_too_large(shared.options.max_body))?;
-    let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else {
-        // Not JSON: the engine refuses it by itself.
-        return Ok(Request::from_parts(parts, Body::from(bytes)));
-    };
+    // What cannot be looked at does not pass: the engine's own reader skips what this one stumbles over.
+    let mut value: Value = serde_json::from_slice(&bytes)
+        .map_err(|e| ApiError::invalid("invalid_json", format!("the body is not JSON: {e}")))?;
+    check_samples(&value)?;
     admit_media(shared, &mut value).await?;
     parts.headers.remove(header::CONTENT_LENGTH);
     Ok(Request::from_parts(parts, Body::from(value.to_string())))
@@ -43,7 +53,18 @@ pub(super) fn body_too_large(limit: usize) -> ApiError {
         .with_status(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
-/// Replaces every image of a body by what was admitted of it; refuses audio and video that are not in the body itself.
+/// Every answer to a prompt takes a sequence of its own.
+pub(super) fn check_samples(body: &Value) -> Result<(), ApiError> {
+    let asked = body.get("n").or_else(|| body.get("n_choices")).and_then(Value::as_u64);
+    match asked {
+        Some(n) if n == 0 || n > MAX_SAMPLES => {
+            Err(ApiError::invalid("invalid_n", format!("`n` is from 1 to {MAX_SAMPLES}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Replaces every image of a body by what was admitted of it; refuses audio and video, which these families cannot hear or see.
 pub(super) async fn admit_media(shared: &Shared, body: &mut Value) -> Result<(), ApiError> {
     let mut found = Vec::new();
     collect(body, &mut found);
@@ -54,14 +75,20 @@ pub(super) async fn admit_media(shared: &Shared, body: &mut Value) -> Result<(),
             format!("a request may have {} images, not {images}", shared.options.max_images),
         ));
     }
+    let mut bytes = 0u64;
     for (kind, source) in found {
         let text = source.as_str().ok_or_else(|| {
             ApiError::invalid("invalid_image_url", format!("`{kind}` is a URL, or an object with a `url`"))
         })?;
         if kind == "image_url" {
-            *source = Value::String(shared.media.admit(text).await?);
-        } else if !text.starts_with("data:") {
-            return Err(ApiError::invalid("unsupported_media", "send audio and video as data: URLs"));
+            let (image, decoded) = shared.media.admit(text).await?;
+            bytes = bytes.saturating_add(decoded);
+            if bytes > MAX_DECODED {
+                return Err(ApiError::invalid("images_too_large", "the images of one request are too large together"));
+            }
+            *source = Value::String(image);
+        } else {
+            return Err(ApiError::invalid("unsupported_media", "this server takes images only"));
         }
     }
     Ok(())

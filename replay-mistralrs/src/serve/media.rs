@@ -42,8 +42,8 @@ impl Media {
         })
     }
 
-    /// The image that a request names, as a data URL.
-    pub(super) async fn admit(&self, source: &str) -> Result<String, ApiError> {
+    /// The image that a request names, as a data URL, and the most bytes that it takes once decoded.
+    pub(super) async fn admit(&self, source: &str) -> Result<(String, u64), ApiError> {
         let bytes = match Url::parse(source) {
             Ok(url) if url.scheme() == "data" => embedded(source)?,
             Ok(url) if matches!(url.scheme(), "http" | "https") => self.fetched(url).await?,
@@ -59,12 +59,12 @@ impl Media {
             }
             Err(_) => self.local(Path::new(source)).await?,
         };
-        self.check(&bytes)?;
-        Ok(format!("data:application/octet-stream;base64,{}", STANDARD.encode(bytes)))
+        let decoded = self.check(&bytes)?;
+        Ok((format!("data:application/octet-stream;base64,{}", STANDARD.encode(bytes)), decoded))
     }
 
     /// Format and size by the header alone: decoding allocates what the header asks for.
-    fn check(&self, bytes: &[u8]) -> Result<(), ApiError> {
+    fn check(&self, bytes: &[u8]) -> Result<u64, ApiError> {
         if bytes.len() > self.max_bytes {
             return Err(too_large(self.max_bytes));
         }
@@ -72,13 +72,15 @@ impl Media {
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(not_an_image)?;
         let size = reader.into_dimensions();
         let (width, height) = size.map_err(|_| ApiError::invalid("invalid_image", "this image cannot be read"))?;
-        if u64::from(width) * u64::from(height) > self.max_pixels {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels > self.max_pixels {
             return Err(ApiError::invalid(
                 "image_too_large",
                 format!("an image of {width}x{height} pixels; {} pixels are allowed", self.max_pixels),
             ));
         }
-        Ok(())
+        // Four channels of 16 bits are the widest of the common formats.
+        Ok(pixels * 8)
     }
 
     async fn local(&self, path: &Path) -> Result<Vec<u8>, ApiError> {

@@ -45,7 +45,7 @@ pub struct ServeOptions {
     pub max_pixels: u64,
     /// The most images in one request.
     pub max_images: usize,
-    /// Whether the engine's routes that change it (unload, reload, requantise, tune) may be used.
+    /// Whether the engine's routes that change it (unload, reload, requantise, tune) or keep what was said (responses) may be used.
     pub admin: bool,
 }
 
