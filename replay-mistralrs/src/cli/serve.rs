@@ -1,6 +1,7 @@
 //! `replay serve`
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use replay_mistralrs::serve::{ServeOptions, Served, ServedModel, router};
@@ -96,6 +97,19 @@ fn reload(files: &[PathBuf], models: &[ServedModel], served: &Served) -> anyhow:
 
 /// Interrupt or termination: no new requests, and those that run are answered.
 async fn stopped() {
+    signalled().await;
+    eprintln!("finishing what runs; a second signal, or {} s, end it", GRACE.as_secs());
+    // A connection that never sends its request would keep the server alive for ever.
+    tokio::spawn(async {
+        tokio::select! { () = signalled() => {}, () = tokio::time::sleep(GRACE) => {} }
+        std::process::exit(0);
+    });
+}
+
+/// How long running requests may take after a signal to stop.
+const GRACE: Duration = Duration::from_secs(120);
+
+async fn signalled() {
     let interrupt = async {
         let _ = tokio::signal::ctrl_c().await;
     };
@@ -111,5 +125,4 @@ async fn stopped() {
     #[cfg(not(unix))]
     let terminate = std::future::pending::<()>();
     tokio::select! { () = interrupt => {}, () = terminate => {} }
-    eprintln!("finishing what runs");
 }
