@@ -63,7 +63,6 @@ pub struct TableData {
 /// If the data cannot be written as JSON.
 pub fn curves(data: &CurvesData<'_>) -> Result<String, PageError> {
     let parts = Parts {
-        template: include_str!("curves.html"),
         styles: &[include_str!("page.css"), include_str!("curves.css")],
         scripts: &[
             include_str!("page.js"),

@@ -87,7 +87,6 @@ pub struct AnswerData<'a> {
 /// If the data cannot be written as JSON.
 pub fn inspect(data: &InspectData<'_>) -> Result<String, PageError> {
     let parts = Parts {
-        template: include_str!("inspect.html"),
         styles: &[include_str!("page.css"), include_str!("inspect.css")],
         scripts: &[
             include_str!("page.js"),

@@ -10,7 +10,6 @@ use serde::Serialize;
 
 /// What a page is made of, besides its data. Parts of a style or script go in in this order.
 struct Parts {
-    template: &'static str,
     styles: &'static [&'static str],
     scripts: &'static [&'static str],
 }
@@ -19,7 +18,7 @@ struct Parts {
 fn render(parts: &Parts, title: &str, data: &impl Serialize) -> Result<String, PageError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_template("page", parts.template)?;
+    environment.add_template("page", include_str!("page.html"))?;
     let safe = |text: &str| minijinja::Value::from_safe_string(text.into());
     let data = embedded(&serde_json::to_string(data)?);
     let (css, js) = (parts.styles.join("\n"), parts.scripts.join("\n"));
