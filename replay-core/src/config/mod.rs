@@ -43,7 +43,7 @@ mod keys;
 mod layers;
 mod listing;
 mod names;
-mod nearest;
+pub(crate) mod nearest;
 mod position;
 mod preset;
 mod rank;

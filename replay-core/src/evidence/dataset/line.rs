@@ -5,11 +5,12 @@ use blake3::{Hash, Hasher};
 use serde_json::Value;
 use serde_json::error::Category;
 
-use super::super::words::{alternatives, nearest};
+use super::super::words::alternatives;
 use super::Item;
 use super::error::Wrong;
 use super::images::Images;
 use super::object::{Object, describe};
+use crate::config::nearest::nearest;
 
 const KEYS: [&str; 5] = ["image", "images", "prompt", "answer", "system"];
 
@@ -68,7 +69,7 @@ fn check_keys(entries: &[(String, Value)], wrong: &mut Vec<Wrong>) -> Vec<&'stat
         if entries[..index].iter().any(|(earlier, _)| earlier == name) {
             wrong.push(Wrong::new(Some(name), "each key once", "it again"));
         } else if !KEYS.contains(&name.as_str()) {
-            let meant = nearest(name, &KEYS);
+            let meant = nearest(name, KEYS);
             suspected.extend(meant);
             let hint = meant.map(|meant| format!("did you mean `{meant}`?"));
             wrong.push(Wrong::new(Some(name), alternatives(&KEYS), "an unknown key").hint(hint));

@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use regex::Regex;
 
-use super::super::words::{nearest, quoted};
+use super::super::words::quoted;
 use super::Verifier;
+use crate::config::nearest::nearest;
 
 /// `numeric` without a tolerance: enough for what rounding does to a number that is otherwise right.
 const TOLERANCE: f64 = 1e-6;
@@ -82,7 +83,7 @@ impl FromStr for Verifier {
             "letter" => plain("letter", Self::Letter),
             "numeric" => Ok(Self::Numeric { tolerance: parameter.map_or(Ok(TOLERANCE), tolerance)? }),
             "regex" => Ok(Self::Regex(pattern(parameter.unwrap_or_default())?)),
-            _ => Err(VerifierError::Unknown { found: text.to_owned(), nearest: nearest(name, &NAMES) }),
+            _ => Err(VerifierError::Unknown { found: text.to_owned(), nearest: nearest(name, NAMES) }),
         }
     }
 }
