@@ -135,7 +135,7 @@ fn main() -> anyhow::Result<()> {
 
     let tokens = vec![1, 2, IMAGE_TOKEN, IMAGE_TOKEN, IMAGE_TOKEN, IMAGE_TOKEN, 3, 4];
     let content = ImageContent::of(2, 2, "luma8", &[1, 2, 3, 4]);
-    let image = Image { grid: Grid { frames: 1, rows: 2, columns: 2 }, content };
+    let image = Image::whole(Grid { frames: 1, rows: 2, columns: 2 }, content);
     let info = |id: &str| ModelInfo {
         id: id.into(),
         architecture: "Toy".into(),

@@ -7,7 +7,10 @@ use std::{
 
 use tokenizers::Tokenizer;
 
-use crate::sequence::Sequence;
+use crate::{
+    kv_cache::{HybridCache, HybridLayerCache},
+    sequence::Sequence,
+};
 
 /// The Qwen families, whose processors and positions several fixes are about.
 const IMAGE: &str = "<|image_pad|>";
@@ -68,4 +71,29 @@ pub(crate) fn guarded<T>(f: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Resul
             .unwrap_or("no message");
         Err(anyhow::anyhow!("the inputs of this request cannot be processed: {why}"))
     })
+}
+
+/// The tokens of an expanded LLaVA prompt: the first placeholder of each image is the negative of the image's number.
+pub(crate) fn with_image_markers(sequence: &Sequence) -> Vec<i64> {
+    let mut tokens: Vec<i64> = sequence.get_toks().iter().map(|&token| i64::from(token)).collect();
+    for (image, media) in sequence.mm_features().iter().enumerate() {
+        if let Some(token) = tokens.get_mut(media.offset) {
+            *token = -(image as i64 + 1);
+        }
+    }
+    tokens
+}
+
+/// Empties what a hybrid cache holds for new prompts: the attention layers' scratch, and the recurrent states of these sequences alone.
+pub(crate) fn reset_hybrid(cache: &mut HybridCache, sequences: &[&mut Sequence]) {
+    for layer in &mut cache.caches {
+        match layer {
+            HybridLayerCache::Attention(layer) => layer.reset(),
+            HybridLayerCache::Recurrent(pool) => {
+                for slot in sequences.iter().filter_map(|sequence| sequence.recurrent_state_idx()) {
+                    let _ = pool.reset_slot(slot);
+                }
+            }
+        }
+    }
 }

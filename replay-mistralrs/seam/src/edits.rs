@@ -75,7 +75,9 @@ struct RawModule {
 struct RawEdit {
     name: Spanned<String>,
     why: Spanned<String>,
-    file: Spanned<String>,
+    file: Option<Spanned<String>>,
+    #[serde(default)]
+    files: Vec<Spanned<String>>,
     anchor: Spanned<String>,
     with: String,
     #[serde(default = "once")]
@@ -109,12 +111,12 @@ impl EditList {
         let mut names = BTreeSet::new();
         let mut edits = Vec::with_capacity(raw.edit.len());
         for edit in raw.edit {
-            let start = edit.name.span().start;
-            let edit = place.edit(edit)?;
-            if !names.insert(edit.name.clone()) {
-                return Err(place.error(start, format!("a second edit is named `{}`: names must differ", edit.name)));
+            let name = edit.name.clone();
+            edits.extend(place.edit(edit)?);
+            if !names.insert(name.get_ref().clone()) {
+                let message = format!("a second edit is named `{}`: names must differ", name.get_ref());
+                return Err(place.error(name.span().start, message));
             }
-            edits.push(edit);
         }
         Ok(Self { modules, edits })
     }
@@ -157,7 +159,8 @@ impl Place<'_> {
         })
     }
 
-    fn edit(&self, raw: RawEdit) -> Result<Edit> {
+    /// One edit for each of its files.
+    fn edit(&self, raw: RawEdit) -> Result<Vec<Edit>> {
         let at = self.at(raw.name.span().start);
         let name = raw.name.get_ref();
         if !is_kebab_case(name) {
@@ -172,15 +175,24 @@ impl Place<'_> {
         if raw.anchor.get_ref().is_empty() {
             return Err(self.error(raw.anchor.span().start, format!("`anchor` of edit `{name}` is empty")));
         }
-        Ok(Edit {
+        let files = match (&raw.file, raw.files.is_empty()) {
+            (Some(file), true) => vec![self.relative("file", file)?],
+            (None, false) => raw.files.iter().map(|file| self.relative("files", file)).collect::<Result<_>>()?,
+            _ => {
+                let message = format!("edit `{name}` must have either `file` or a list `files`");
+                return Err(self.error(raw.name.span().start, message));
+            }
+        };
+        let edit = |file| Edit {
             name: name.clone(),
             why: why.to_owned(),
-            file: self.relative("file", &raw.file)?,
-            anchor: raw.anchor.into_inner(),
-            with: raw.with,
+            file,
+            anchor: raw.anchor.get_ref().clone(),
+            with: raw.with.clone(),
             count: raw.count.get(),
-            at,
-        })
+            at: at.clone(),
+        };
+        Ok(files.into_iter().map(edit).collect())
     }
 }
 

@@ -6,8 +6,10 @@
 //! * [`attach`]: which pipeline has which hook, and the process-wide observer of engine starts;
 //! * [`prompt`]: what a hook sees of the sequences that are about to be prefilled, and what it may do;
 //! * [`pass`]: side passes, which leave no trace in sequences or caches;
+//! * [`encodings`]: vision-tower outputs that the passes of one prompt share;
 //! * [`model`]: weights, vocabulary and configuration of a loaded model, and a model loaded with fewer layers.
 mod attach;
+mod encodings;
 mod model;
 mod pass;
 mod prompt;
@@ -20,6 +22,7 @@ pub use prompt::{MediaSpan, PromptCall, PromptHook, PromptRow, Request};
 pub use tap::{Flow, LayerTap, Site};
 
 pub(crate) use attach::engine_start;
+pub(crate) use encodings::{share_encoding, shared_encoding};
 pub(crate) use model::edited_config;
 pub(crate) use pass::prepare;
 pub(crate) use tap::{in_side_pass, tap, with_tap};

@@ -9,12 +9,13 @@ use tokio::sync::{mpsc, Mutex};
 
 use super::{
     attach::hook_of,
+    encodings,
     prompt::{row, Io, PromptCall, PromptRow},
     tap::{side_pass, LayerTap},
 };
 use crate::{
     kv_cache::EitherCache,
-    pipeline::{InputProcessorOutput, Pipeline},
+    pipeline::{ForwardInputsResult, InputProcessorOutput, Pipeline},
     sampler::Sampler,
     sequence::{MultimodalData, SeqStepType, Sequence, SequenceGroup, SequenceRecognizer},
 };
@@ -29,6 +30,7 @@ pub(crate) fn prepare<P: Pipeline + ?Sized>(
         return None;
     }
     let hook = hook_of(&pipeline.get_metadata())?;
+    encodings::begin(hook.shares_encoders());
     // A prefix hit of the default scheduler shows only the suffix of the prompt, without its images: it cannot be run again.
     if sequences.iter().any(|s| s.token_offset() != 0) {
         return None;
@@ -38,7 +40,7 @@ pub(crate) fn prepare<P: Pipeline + ?Sized>(
         tokenizer: pipeline.tokenizer(),
         config: pipeline.get_input_processor_config(),
     };
-    let mut own = |s: &mut Sequence, tap: Arc<dyn LayerTap>| pass(pipeline, &io, s, tap);
+    let mut own = |s: &mut Sequence, tap: Arc<dyn LayerTap>| pass(pipeline, &io, s, tap).map(drop);
     let mut call = PromptCall { sequences, io: &io, own: &mut own };
     match catch_unwind(AssertUnwindSafe(|| hook.before_prompt(&mut call))) {
         Ok(Ok(tap)) => tap,
@@ -53,12 +55,13 @@ pub(crate) fn prepare<P: Pipeline + ?Sized>(
     }
 }
 
+/// The logits after the last position, `[1, 1, vocabulary]`, unless the tap stopped the pass.
 pub(super) fn pass<P: Pipeline + ?Sized>(
     pipeline: &mut P,
     io: &Io,
     sequence: &mut Sequence,
     tap: Arc<dyn LayerTap>,
-) -> Result<()> {
+) -> Result<Option<Tensor>> {
     let parked = park(sequence, &pipeline.device())?;
     let inputs = inputs(pipeline, io, sequence);
     unpark(sequence, parked);
@@ -68,7 +71,11 @@ pub(super) fn pass<P: Pipeline + ?Sized>(
         side_pass(tap, || pipeline.forward_inputs(inputs, false))
     }));
     undo();
-    done.unwrap_or_else(|_| Err(Error::Msg("the model panicked in a side pass".into())))
+    let done = done.unwrap_or_else(|_| Err(Error::Msg("the model panicked in a side pass".into())))?;
+    Ok(match done {
+        Some(ForwardInputsResult::CausalGeneration { logits }) => Some(logits),
+        _ => None,
+    })
 }
 
 fn inputs<P: Pipeline + ?Sized>(pipeline: &P, io: &Io, sequence: &mut Sequence) -> Result<InputProcessorOutput> {
@@ -93,20 +100,22 @@ fn inputs<P: Pipeline + ?Sized>(pipeline: &P, io: &Io, sequence: &mut Sequence) 
 }
 
 /// A prompt through a model that no engine runs yet: for checks at start-up. `tokens` hold one placeholder for each image; the row
-/// tells what became of them.
+/// tells what became of them. With it the logits after the last position, unless the tap stopped the pass.
 pub fn probe(
     pipeline: &mut dyn Pipeline,
     tokens: Vec<u32>,
     images: Vec<image::DynamicImage>,
     tap: Arc<dyn LayerTap>,
-) -> Result<PromptRow> {
+) -> Result<(PromptRow, Option<Tensor>)> {
     let images = Some(images).filter(|images| !images.is_empty());
+    // One family expands the text of the prompt, not its tokens.
+    let text = pipeline.tokenizer().and_then(|tokenizer| tokenizer.decode(&tokens, false).ok()).unwrap_or_default();
     let (responder, _) = mpsc::channel(1);
     let sampler = Sampler::new(None, 0, None, None, None, None, None, -1, 1.0, 0.0, vec![]);
     let group = Arc::new(Mutex::new(SequenceGroup::new(1, false, true, None)));
     let mut sequence = Sequence::new_waiting(
         tokens,
-        String::new(),
+        text,
         0,
         0,
         pipeline.get_metadata().num_hidden_layers,
@@ -145,8 +154,8 @@ pub fn probe(
         // As the engine does when a request comes in: the first call expands the placeholders.
         inputs(pipeline, &io, &mut sequence)?;
     }
-    pass(pipeline, &io, &mut sequence, tap)?;
-    Ok(row(&sequence))
+    let logits = pass(pipeline, &io, &mut sequence, tap)?;
+    Ok((row(&sequence), logits))
 }
 
 /// Swaps in the media as they were before the first prompt step: images present, nothing cached, pixels on the device of this

@@ -64,6 +64,12 @@ pub trait PromptHook: Send + Sync {
     /// An error or a panic is logged and the prompt runs untouched, since an error of the step would hit every request: to fail
     /// one request, use [`PromptCall::fail`].
     fn before_prompt(&self, call: &mut PromptCall<'_, '_, '_>) -> Result<Option<Arc<dyn LayerTap>>>;
+
+    /// Every model that the hook runs on has the hooked model's own encoders, on the same device and in the same precision, so that
+    /// what one has encoded the others may use.
+    fn shares_encoders(&self) -> bool {
+        false
+    }
 }
 
 pub(super) struct Io {
@@ -114,7 +120,7 @@ impl PromptCall<'_, '_, '_> {
 
     /// The same sequence, tokens and pixels, through another model. Leaves no trace in either.
     pub fn run_on(&mut self, row: usize, other: &mut dyn Pipeline, tap: Arc<dyn LayerTap>) -> Result<()> {
-        pass(other, self.io, self.sequences[row], tap)
+        pass(other, self.io, self.sequences[row], tap).map(drop)
     }
 }
 

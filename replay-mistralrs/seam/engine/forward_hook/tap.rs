@@ -7,8 +7,10 @@ use std::{
 
 use candle_core::{Error, Result, Tensor};
 
-/// Where a tap fires: the input of decoder layer `layer` (the number of layers: the output of the last one). `call` counts the calls for this layer in this forward, since one
-/// family passes a second tensor through the device mapper (0 is the residual stream).
+use super::encodings;
+
+/// Where a tap fires: the input of decoder layer `layer` (the number of layers: the output of the last one). `call` counts the calls
+/// for this layer in this forward, since one family passes a second tensor through the device mapper (0 is the residual stream).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Site {
     pub layer: usize,
@@ -114,13 +116,16 @@ fn scoped<T>(next: Option<(Arc<dyn LayerTap>, bool)>, f: impl FnOnce() -> T) -> 
 
 /// The real forward.
 pub(crate) fn with_tap<T>(tap: Option<Arc<dyn LayerTap>>, f: impl FnOnce() -> T) -> T {
-    scoped(tap.map(|tap| (tap, false)), f).0
+    let (out, _) = scoped(tap.map(|tap| (tap, false)), f);
+    encodings::end();
+    out
 }
 
-/// A side pass: being stopped by its tap is its ordinary end.
-pub(super) fn side_pass<T>(tap: Arc<dyn LayerTap>, f: impl FnOnce() -> Result<T>) -> Result<()> {
+/// A side pass: being stopped by its tap is its ordinary end, then without a result.
+pub(super) fn side_pass<T>(tap: Arc<dyn LayerTap>, f: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
     match scoped(Some((tap, true)), f) {
+        (Ok(out), _) => Ok(Some(out)),
+        (Err(_), true) => Ok(None),
         (Err(e), false) => Err(e),
-        _ => Ok(()),
     }
 }
