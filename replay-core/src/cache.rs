@@ -130,8 +130,8 @@ pub(crate) fn key(replay: &Replay, pair: &PairInfo, prompt: &PromptMap) -> Hash 
     let tokens: Vec<u8> = prompt.rows()[..end].iter().flat_map(|row| row.token.to_le_bytes()).collect();
     part(&tokens);
     for image in prompt.images() {
-        let grid = [image.grid.frames, image.grid.rows, image.grid.columns];
-        part(&grid.map(|size| (size as u64).to_le_bytes()).concat());
+        let sizes = image.grids.iter().flat_map(|grid| [grid.frames, grid.rows, grid.columns]);
+        part(&sizes.flat_map(|size| (size as u64).to_le_bytes()).collect::<Vec<u8>>());
         part(image.content.as_bytes());
     }
     hasher.finalize()
@@ -170,7 +170,7 @@ mod tests {
 
     /// Two placeholder rows (token 9) after `front`, then `question`.
     fn prompt(front: u32, question: u32, content: ImageContent) -> PromptMap {
-        let image = Image { grid: Grid { frames: 1, rows: 1, columns: 2 }, content };
+        let image = Image::whole(Grid { frames: 1, rows: 1, columns: 2 }, content);
         PromptMap::new(0, &[front, 9, 9, question], |token| token == 9, vec![image]).unwrap()
     }
 

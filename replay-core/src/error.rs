@@ -67,7 +67,8 @@ impl Error {
         Self::Engine(error.into())
     }
 
-    pub(crate) fn size(what: impl Into<String>, expected: impl ToString, got: impl ToString) -> Self {
+    /// Two sizes that should be equal.
+    pub fn size(what: impl Into<String>, expected: impl ToString, got: impl ToString) -> Self {
         Self::Size { what: what.into(), expected: expected.to_string(), got: got.to_string() }
     }
 }

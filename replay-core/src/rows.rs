@@ -44,10 +44,41 @@ impl ImageContent {
 /// One image (or clip) of the prompt, in prompt order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Image {
-    /// Its visual tokens.
-    pub grid: Grid,
+    /// Its visual tokens, in the order of the prompt: one grid, or one for each piece where a family cuts a large image up (tiles,
+    /// and the whole image once more in small).
+    pub grids: Vec<Grid>,
     /// Its identity.
     pub content: ImageContent,
+}
+
+impl Image {
+    /// An image in one piece.
+    pub fn whole(grid: Grid, content: ImageContent) -> Self {
+        Self { grids: vec![grid], content }
+    }
+
+    /// Visual tokens in all.
+    pub fn tokens(&self) -> usize {
+        self.grids.iter().map(Grid::tokens).sum()
+    }
+
+    /// The places of its tokens, in the order of the prompt; frames are counted through all pieces.
+    fn labels(&self, image: usize) -> impl Iterator<Item = VisualLabel> {
+        let starts = self.grids.iter().scan(0, |next, grid| {
+            let start = *next;
+            *next += grid.frames;
+            Some(start)
+        });
+        self.grids.iter().zip(starts).flat_map(move |(grid, start)| {
+            let Grid { rows, columns, .. } = *grid;
+            (0..grid.tokens()).map(move |i| VisualLabel {
+                image,
+                frame: start + i / (rows * columns),
+                row: i / columns % rows,
+                column: i % columns,
+            })
+        })
+    }
 }
 
 /// Which piece of which image a visual row stands for.
@@ -55,7 +86,7 @@ pub struct Image {
 pub struct VisualLabel {
     /// Index of the image in the prompt.
     pub image: usize,
-    /// Frame of a clip; 0 for an image.
+    /// Frame of a clip, or piece of an image that is cut up; 0 for an image.
     pub frame: usize,
     /// Token row in the frame.
     pub row: usize,
@@ -94,34 +125,44 @@ impl PromptMap {
         is_placeholder: impl Fn(u32) -> bool,
         images: Vec<Image>,
     ) -> Result<Self> {
-        let expected: usize = images.iter().map(|image| image.grid.tokens()).sum();
-        let mut labels = images.iter().enumerate().flat_map(|(image, Image { grid, .. })| {
-            let grid = *grid;
-            (0..grid.tokens()).map(move |i| VisualLabel {
-                image,
-                frame: i / (grid.rows * grid.columns),
-                row: i / grid.columns % grid.rows,
-                column: i % grid.columns,
-            })
-        });
-        let mut found = 0;
-        let rows: Vec<_> = tokens
-            .iter()
-            .enumerate()
-            .map(|(position, &token)| {
-                // A prompt without images may contain the placeholder as text; then it is text.
-                let visual = (expected > 0 && is_placeholder(token)).then(|| {
-                    found += 1;
-                    labels.next()
-                });
-                RowLabel { sequence, position, token, visual: visual.flatten() }
-            })
-            .collect();
-        drop(labels);
-        if found != expected {
-            return Err(Error::size(format!("placeholder tokens for {} images", images.len()), expected, found));
+        let expected: usize = images.iter().map(Image::tokens).sum();
+        // A prompt without images may contain the placeholder as text; then it is text.
+        let found = (0..tokens.len()).filter(|&position| expected > 0 && is_placeholder(tokens[position]));
+        let mut found: Vec<usize> = found.collect();
+        if found.len() != expected {
+            return Err(Error::size(format!("placeholder tokens for {} images", images.len()), expected, found.len()));
         }
-        Ok(Self { rows, images })
+        let mut placed = Vec::with_capacity(images.len());
+        for image in images {
+            let rest = found.split_off(image.tokens());
+            placed.push((image, std::mem::replace(&mut found, rest)));
+        }
+        Self::at(sequence, tokens, placed)
+    }
+
+    /// Labels the prompt of one sequence: each image with the positions of its visual tokens, in the order of its grids.
+    ///
+    /// # Errors
+    /// If an image has more or fewer positions than visual tokens, or the positions do not ascend within the prompt.
+    pub fn at(sequence: usize, tokens: &[u32], images: Vec<(Image, Vec<usize>)>) -> Result<Self> {
+        let label = |(position, &token): (usize, &u32)| RowLabel { sequence, position, token, visual: None };
+        let mut rows: Vec<RowLabel> = tokens.iter().enumerate().map(label).collect();
+        let mut next = 0;
+        for (index, (image, positions)) in images.iter().enumerate() {
+            if positions.len() != image.tokens() {
+                return Err(Error::size(format!("positions for image {index}"), image.tokens(), positions.len()));
+            }
+            for (&position, visual) in positions.iter().zip(image.labels(index)) {
+                let in_order = position >= next;
+                let row = rows.get_mut(position).filter(|_| in_order);
+                let row = row.ok_or_else(|| {
+                    Error::size(format!("a position of image {index}"), format!("{next} to {}", tokens.len()), position)
+                })?;
+                row.visual = Some(visual);
+                next = position + 1;
+            }
+        }
+        Ok(Self { rows, images: images.into_iter().map(|(image, _)| image).collect() })
     }
 
     /// All rows, in prompt order.
@@ -165,7 +206,7 @@ mod tests {
     const PAD: u32 = 9;
 
     fn image(frames: usize, rows: usize, columns: usize) -> Image {
-        Image { grid: Grid { frames, rows, columns }, content: ImageContent::of(1, 1, "", &[]) }
+        Image::whole(Grid { frames, rows, columns }, ImageContent::of(1, 1, "", &[]))
     }
 
     #[test]
@@ -179,6 +220,27 @@ mod tests {
         assert_eq!(label(9), VisualLabel { image: 1, frame: 1, row: 2, column: 0 });
         assert!(map.rows().iter().all(|row| row.sequence == 7));
         assert_eq!(map.candidates(Positions::All).len(), tokens.len());
+    }
+
+    #[test]
+    fn positions_must_fit_the_grids_and_ascend() {
+        let place =
+            |positions: &[usize]| PromptMap::at(0, &[1, PAD, 2, PAD], vec![(image(1, 1, 2), positions.to_vec())]);
+        let label = place(&[1, 3]).unwrap().rows()[3].visual.unwrap();
+        assert_eq!(label, VisualLabel { image: 0, frame: 0, row: 0, column: 1 });
+        for wrong in [&[1][..], &[3, 1], &[1, 1], &[1, 4], &[1, 2, 3]] {
+            assert!(place(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_pieces_of_an_image_are_numbered_through() {
+        let grid = |rows, columns| Grid { frames: 1, rows, columns };
+        let cut = Image { grids: vec![grid(1, 2), grid(1, 2), grid(2, 1)], content: ImageContent::of(1, 1, "", &[]) };
+        let map = PromptMap::new(0, &[PAD; 6], |t| t == PAD, vec![cut]).unwrap();
+        let places: Vec<_> =
+            map.rows().iter().map(|row| row.visual.unwrap()).map(|v| (v.frame, v.row, v.column)).collect();
+        assert_eq!(places, [(0, 0, 0), (0, 0, 1), (1, 0, 0), (1, 0, 1), (2, 0, 0), (2, 1, 0)]);
     }
 
     #[test]

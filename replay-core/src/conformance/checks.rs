@@ -72,15 +72,23 @@ async fn labels(subject: &mut dyn Subject) -> Outcome {
         }
         let mut next = 0;
         for (index, image) in prompt.images().iter().enumerate() {
-            let grid = image.grid;
             let labels: Vec<_> = rows.iter().filter_map(|row| row.visual).filter(|v| v.image == index).collect();
-            let place = |v: &crate::VisualLabel| (v.frame * grid.rows + v.row) * grid.columns + v.column;
-            if !labels.iter().map(place).eq(0..grid.tokens()) {
-                return Ok(Err(format!("image {index} of {} tokens is labelled {labels:?}", grid.tokens())));
+            let mut places = Vec::new();
+            let mut first = 0;
+            for grid in &image.grids {
+                for frame in first..first + grid.frames {
+                    places.extend(
+                        (0..grid.rows).flat_map(|row| (0..grid.columns).map(move |column| (frame, row, column))),
+                    );
+                }
+                first += grid.frames;
             }
-            next += grid.tokens();
+            if !labels.iter().map(|v| (v.frame, v.row, v.column)).eq(places.iter().copied()) {
+                return Ok(Err(format!("image {index} of {} tokens is labelled {labels:?}", places.len())));
+            }
+            next += places.len();
         }
-        if next == 0 || prompt.visual_rows().len() != next {
+        if (next > 0) != subject.has_visual_rows() || prompt.visual_rows().len() != next {
             return Ok(Err(format!("{} visual rows for images of {next} tokens", prompt.visual_rows().len())));
         }
         if prefill.observed.captures[0].rows() != rows.len() {
@@ -131,9 +139,10 @@ async fn early_exit(subject: &mut dyn Subject) -> Outcome {
 async fn edits(subject: &mut dyn Subject) -> Outcome {
     let layers = subject.decoder_layers();
     let plain = one(subject, 0, Plan(vec![Step::Capture(Role::Rlvr, vec![layers])])).await?;
-    let visual = plain.observed.prompt.as_ref().map(crate::PromptMap::visual_rows).unwrap_or_default();
+    let candidates = if subject.has_visual_rows() { Positions::Visual } else { Positions::All };
+    let rows = plain.observed.prompt.as_ref().map(|prompt| prompt.candidates(candidates)).unwrap_or_default();
     // Not all rows, or a shift by one row could go unseen.
-    let rows: Vec<usize> = visual.iter().copied().step_by(2).collect();
+    let rows: Vec<usize> = rows.iter().copied().step_by(2).collect();
     for layer in 1..=layers {
         let own = Plan(vec![Step::Edit { role: Role::Rlvr, layer, rows: rows.clone() }]);
         let own = one(subject, 0, own).await?;
@@ -143,8 +152,8 @@ async fn edits(subject: &mut dyn Subject) -> Outcome {
             return Ok(Err(why));
         }
     }
-    // After the last layer, only the last row reaches the first token.
-    for layer in 1..layers {
+    // After the last layer that reads them, only the last row reaches the first token.
+    for layer in 1..subject.reading_layers() {
         let base = Plan(vec![Step::Edit { role: Role::Base, layer, rows: rows.clone() }]);
         let base = one(subject, 0, base).await?;
         if same_bits("", &plain.log_probs, &base.log_probs).is_ok() {

@@ -257,9 +257,9 @@ struct Backend<'a> {
 
 impl<'a> Backend<'a> {
     fn new(mock: &'a Mock, prompt: usize) -> Result<Self> {
-        let image = |rows, columns| Image {
-            grid: Grid { frames: 1, rows, columns },
-            content: ImageContent::of(columns as u32, rows as u32, "mock", &[prompt as u8]),
+        let image = |rows, columns| {
+            let content = ImageContent::of(columns as u32, rows as u32, "mock", &[prompt as u8]);
+            Image::whole(Grid { frames: 1, rows, columns }, content)
         };
         let sequence = if mock.has(Fault::SequencesShareAName) { 0 } else { prompt };
         let images = vec![image(2, 2), image(1, 2)];

@@ -26,6 +26,17 @@ pub trait Subject {
     /// Decoder layers of the models; their taps see `residual[0]` to `residual[layers]`.
     fn decoder_layers(&self) -> usize;
 
+    /// Whether images have rows of their own in a prompt; in a model that attends to them from the side they have none.
+    fn has_visual_rows(&self) -> bool {
+        true
+    }
+
+    /// How many of the layers read what other rows' residuals become: later ones share keys and values of earlier ones, so that only the
+    /// last row of their residuals reaches the first token.
+    fn reading_layers(&self) -> usize {
+        self.decoder_layers()
+    }
+
     /// How far the log-probabilities of a batch may be from those of a solo run (matrix kernels sum in another order).
     fn batch_tolerance(&self) -> f32 {
         1e-4
