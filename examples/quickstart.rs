@@ -24,7 +24,8 @@ async fn main() -> anyhow::Result<()> {
         let (image, text, truth) = (field("image")?, field("prompt")?, field("answer")?);
         println!("\n{image}: {text} The right answer is {truth}.");
         for (on, mode) in [Mode::Off, Mode::On].into_iter().enumerate() {
-            let prompt = Prompt { images: vec![image::open(images.join(image))?], text: text.into(), system: None };
+            let prompt =
+                Prompt { images: vec![image::open(images.join(image))?], text: text.into(), ..Prompt::default() };
             let sampling = Sampling { max_tokens: 48, ..Sampling::default() };
             let answer = session.ask(prompt, sampling, Directive { mode, ..Directive::default() }).await?;
             let number = boxed(&answer.texts[0]).unwrap_or("(none)");

@@ -47,13 +47,17 @@ fn other_families_and_families_without_a_profile_are_refused_by_name() {
     let (code, message) = check(&pair("qwen2_vl").join("base"), &pair(FAMILY).join("rlvr"));
     assert!(code == 3 && message.contains("Qwen2VLForConditionalGeneration"), "{code} {message}");
     let (_folder, base, rlvr) = copied(FAMILY);
-    for model in [&base, &rlvr] {
-        change(&model.join("config.json"), |config| {
-            config["architectures"] = serde_json::json!(["Gemma3ForConditionalGeneration"]);
-        });
+    for (architecture, why) in
+        [("NewForConditionalGeneration", "no profile"), ("Gemma3nForConditionalGeneration", "a stack of four")]
+    {
+        for model in [&base, &rlvr] {
+            change(&model.join("config.json"), |config| {
+                config["architectures"] = serde_json::json!([architecture]);
+            });
+        }
+        let (code, message) = check(&base, &rlvr);
+        assert!(code == 3 && message.contains(architecture) && message.contains(why), "{code} {message}");
     }
-    let (code, message) = check(&base, &rlvr);
-    assert!(code == 3 && message.contains("Gemma3ForConditionalGeneration"), "{code} {message}");
 }
 
 #[test]
@@ -133,7 +137,7 @@ fn bad_requests_are_refused_one_by_one_and_the_engine_serves_the_next() {
         let sampling = Sampling { max_tokens: 5, ..Sampling::default() };
         let before = session.ask(good.clone(), sampling, Directive::default()).await.unwrap();
         let image = |width, height| DynamicImage::ImageRgb8(RgbImage::new(width, height));
-        let with = |images, text: &str| Prompt { system: None, images, text: text.into() };
+        let with = |images, text: &str| Prompt { images, text: text.into(), ..Prompt::default() };
         let bad = [
             ("a pixel", with(vec![image(1, 1)], "What?")),
             ("a strip", with(vec![image(9000, 28)], "What?")),

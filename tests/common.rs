@@ -59,7 +59,7 @@ pub const LEARNED: &str = "strategy = \"learned\"\nlayers = 4\ncache.max_bytes =
 
 pub fn prompt(family: &str, images: &[&str], text: &str) -> Prompt {
     let images = images.iter().map(|name| image(&fixture(family).join(name))).collect();
-    Prompt { system: None, images, text: text.into() }
+    Prompt { images, text: text.into(), ..Prompt::default() }
 }
 
 /// Largest absolute difference.
@@ -95,4 +95,18 @@ pub fn change(path: &Path, edit: impl FnOnce(&mut Value)) {
     let mut value = json(path);
     edit(&mut value);
     std::fs::write(path, value.to_string()).expect("a writable copy");
+}
+
+/// The README between two marks must be this, which came out of a run.
+pub fn readme_section(name: &str, wanted: &str) {
+    let path = repository().join("README.md");
+    let page = std::fs::read_to_string(&path).expect("the README");
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
+    let from = page.find(&begin).expect("the beginning of the section") + begin.len();
+    let to = from + page[from..].find(&end).expect("the end of the section");
+    if std::env::var_os("UPDATE_PAGES").is_some() {
+        std::fs::write(&path, format!("{}{wanted}{}", &page[..from], &page[to..])).expect("a writable README");
+        return;
+    }
+    assert!(page[from..to] == *wanted, "the README's {name} are not these; UPDATE_PAGES=1 puts them in:\n{wanted}");
 }

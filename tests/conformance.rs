@@ -7,15 +7,19 @@ use crate::common::{config, fixture, prompt, runtime, values};
 use async_trait::async_trait;
 use replay_core::conformance::{self, Maker, Plan, Prefill, Subject};
 use replay_core::{Error, Result};
+use replay_mistralrs::families::Family;
 use replay_mistralrs::{Directive, Mode, Prompt, Sampling, Session};
 
 /// Prompts of equal length and grid, so that they share a batch.
-const TEXTS: [&str; 2] = ["What is in the picture?", "Is it a circle or three"];
+pub(crate) const TEXTS: [&str; 2] = ["What is in the picture?", "Is it a circle or three"];
 
 struct Engine {
     session: Session,
     prompts: [Prompt; 2],
     layers: usize,
+    has_visual_rows: bool,
+    reading_layers: usize,
+    batch_tolerance: f32,
 }
 
 #[async_trait(?Send)]
@@ -50,30 +54,57 @@ impl Subject for Engine {
     fn decoder_layers(&self) -> usize {
         self.layers
     }
+
+    fn has_visual_rows(&self) -> bool {
+        self.has_visual_rows
+    }
+
+    fn reading_layers(&self) -> usize {
+        self.reading_layers
+    }
+
+    fn batch_tolerance(&self) -> f32 {
+        self.batch_tolerance
+    }
 }
 
-struct Pairs {
-    folder: PathBuf,
-    family: &'static str,
+/// A pair of the kit's, and the prompts it is asked.
+pub(crate) struct Pair {
+    pub base: PathBuf,
+    pub rlvr: PathBuf,
+    pub prompts: [Prompt; 2],
+    pub batch_tolerance: f32,
 }
 
 #[async_trait(?Send)]
-impl Maker for Pairs {
+impl Maker for Pair {
     async fn make(&mut self, twins: bool) -> Result<Box<dyn Subject>> {
-        let rlvr = self.folder.join("rlvr");
-        let base = if twins { rlvr.clone() } else { self.folder.join("base") };
-        let config_json = common::json(&rlvr.join("config.json"));
-        let layers = config_json.get("text_config").unwrap_or(&config_json)["num_hidden_layers"].as_u64();
-        let layers = layers.ok_or_else(|| Error::engine("no num_hidden_layers"))? as usize;
-        let replay = format!("strategy = \"substitute\"\nlayers = {layers}\n[replay.rank]\nfraction_of_max = 1.0");
-        let session = Session::open(&config(&base, &rlvr, &replay)).await.map_err(Error::engine)?;
-        let prompts = [prompt(self.family, &["image.png"], TEXTS[0]), prompt(self.family, &["image.png"], TEXTS[1])];
-        Ok(Box::new(Engine { session, prompts, layers }))
+        let base = if twins { &self.rlvr } else { &self.base };
+        let config_json = common::json(&self.rlvr.join("config.json"));
+        let family = Family::of(&config_json).map_err(Error::engine)?;
+        let layers = family.size(&config_json, "num_hidden_layers").map_err(Error::engine)?;
+        let positions = if family.has_visual_rows { "visual" } else { "all" };
+        let replay = format!(
+            "strategy = \"substitute\"\nlayers = {layers}\npositions = \"{positions}\"\n[replay.rank]\nfraction_of_max = 1.0"
+        );
+        let session = Session::open(&config(base, &self.rlvr, &replay)).await.map_err(Error::engine)?;
+        let reading_layers = (family.reading_layers)(&config_json, layers);
+        let (prompts, has_visual_rows) = (self.prompts.clone(), family.has_visual_rows);
+        Ok(Box::new(Engine {
+            session,
+            prompts,
+            layers,
+            has_visual_rows,
+            reading_layers,
+            batch_tolerance: self.batch_tolerance,
+        }))
     }
 }
 
 fn conforms(family: &'static str) {
-    let mut maker = Pairs { folder: fixture(family).join("pair"), family };
+    let pair = fixture(family).join("pair");
+    let prompts = TEXTS.map(|text| prompt(family, &["image.png"], text));
+    let mut maker = Pair { base: pair.join("base"), rlvr: pair.join("rlvr"), prompts, batch_tolerance: 1e-4 };
     let outcome = runtime().block_on(conformance::run(&mut maker)).unwrap();
     assert!(outcome.passed(), "{family}\n{outcome}");
 }

@@ -27,6 +27,7 @@ fn greedy_continuations_equal_hugging_face() {
                     system: case["system"].as_str().map(Into::into),
                     images: images.iter().map(|name| image(&folder.join(name.as_str().unwrap()))).collect(),
                     text: case["prompt"].as_str().unwrap().into(),
+                    ..Prompt::default()
                 };
                 let tokens = case["max_tokens"].as_u64().unwrap() as usize;
                 let sampling = Sampling { max_tokens: tokens, ..Sampling::default() };

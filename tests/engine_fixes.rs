@@ -134,7 +134,8 @@ fn images_of_the_same_bytes_and_other_dimensions_are_two_images() {
     runtime().block_on(async {
         let bytes: Vec<u8> = (0..84 * 56 * 3).map(|i: usize| (i * 7 % 251) as u8).collect();
         let image = |width, height| DynamicImage::ImageRgb8(RgbImage::from_raw(width, height, bytes.clone()).unwrap());
-        let prompt = |width, height| Prompt { system: None, images: vec![image(width, height)], text: "What?".into() };
+        let prompt =
+            |width, height| Prompt { images: vec![image(width, height)], text: "What?".into(), ..Prompt::default() };
         let off = format!("enabled = false\n{SUBSTITUTE}");
         let fresh = ask(&session(FAMILY, &off).await, prompt(56, 84), 6).await;
         let both = session(FAMILY, &off).await;
@@ -262,9 +263,9 @@ fn image_sides_half_way_between_two_multiples_are_rounded_to_even() {
         for (family, side) in [("qwen2_vl", 28), ("qwen2_5_vl", 28), ("qwen3_vl", 32)] {
             let session = session(family, &off).await;
             let image = |width: u32, height: u32| Prompt {
-                system: None,
                 images: vec![DynamicImage::ImageRgb8(RgbImage::new(width, height))],
                 text: "What?".into(),
+                ..Prompt::default()
             };
             // 4.5 tokens a side become 4, as the published processors make it, and 5.5 become 6.
             let reference = ask(&session, image(4 * side, 6 * side), 1).await.usage.prompt_tokens;

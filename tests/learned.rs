@@ -191,7 +191,7 @@ fn every_example_configuration_of_the_shipped_pair_learns() {
             let file = examples.join("configs").join(format!("{name}.toml"));
             let session = Session::open(&replay_core::Config::from_file(&file).unwrap()).await.unwrap();
             let picture = crate::common::image(&examples.join("images/000.png"));
-            let asked = Prompt { system: None, images: vec![picture], text: "How many red shapes?".into() };
+            let asked = Prompt { images: vec![picture], text: "How many red shapes?".into(), ..Prompt::default() };
             let answer = ask(&session, asked, Mode::On).await;
             let learned = report(&answer).learned.as_ref().unwrap_or_else(|| panic!("{name}: {answer:?}"));
             assert!(learned.final_loss < 0.7 * learned.losses[0], "{name}: {:?}", learned.losses);

@@ -7,6 +7,7 @@ mod conformance;
 mod decoding;
 mod engine_fixes;
 mod evidence;
+mod families;
 mod invariants;
 mod learned;
 mod parity;

@@ -8,12 +8,11 @@ use mistralrs_core::forward_hook::{PromptCall, PromptRow};
 use replay_core::learned::{Differentiable, Progress};
 use replay_core::lens::LogitLens;
 use replay_core::substitute::Edits;
-use replay_core::{
-    Activations, Error, Grid, Image, ImageContent, PairInfo, PromptMap, ReplayBackend, ReplayCache, Result, Role,
-};
+use replay_core::{Activations, Error, PairInfo, PromptMap, ReplayBackend, ReplayCache, Result, Role};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::decoder::EngineDecoder;
+use crate::families::Labels;
 use crate::lens::EngineLens;
 use crate::load::Loaded;
 use crate::prefix::{needed, prefix};
@@ -32,8 +31,9 @@ pub(crate) struct Bound {
     pub(crate) base: Arc<Mutex<Loaded>>,
     pub(crate) base_lens: Arc<EngineLens>,
     pub(crate) rlvr_lens: Arc<EngineLens>,
-    pub(crate) placeholders: Vec<u32>,
-    pub(crate) merge: usize,
+    pub(crate) labels: Labels,
+    /// The base's vision tower is the RLVR model's, and need not run again.
+    pub(crate) one_encoder: bool,
     /// With strategy `learned`.
     pub(crate) decoders: Option<Decoders>,
     pub(crate) cache: ReplayCache,
@@ -53,11 +53,6 @@ pub(crate) struct TestedDecoder {
     pub(crate) distance: f32,
 }
 
-/// How a picture's pixels are laid out, and what they are.
-fn content(image: &DynamicImage) -> ImageContent {
-    ImageContent::of(image.width(), image.height(), &format!("{:?}", image.color()), image.as_bytes())
-}
-
 impl Bound {
     /// The settings as they are now.
     pub(crate) fn settings(&self) -> Settings {
@@ -66,35 +61,8 @@ impl Bound {
 
     /// The labelled rows of one sequence's prompt.
     pub(crate) fn map(&self, row: &PromptRow, pictures: &[DynamicImage]) -> Result<PromptMap> {
-        prompt_map(row, pictures, &self.placeholders, self.merge)
+        self.labels.map(row, pictures)
     }
-}
-
-/// The labelled rows of one sequence's prompt.
-pub(crate) fn prompt_map(
-    row: &PromptRow,
-    pictures: &[DynamicImage],
-    placeholders: &[u32],
-    merge: usize,
-) -> Result<PromptMap> {
-    let grids = row.image_grid_thw.as_deref().unwrap_or(&[]);
-    if pictures.len() != grids.len() {
-        return Err(Error::engine(format!("{} images and {} image grids", pictures.len(), grids.len())));
-    }
-    let images = grids.iter().zip(pictures).map(|(grid, picture)| image(grid, picture, merge));
-    let images = images.collect::<Result<Vec<_>>>()?;
-    let prompt = row.tokens.get(..row.prompt_len).unwrap_or(&row.tokens);
-    PromptMap::new(row.sequence, prompt, |token| placeholders.contains(&token), images)
-}
-
-/// Patches, as the engine counts them, to visual tokens.
-fn image(patches: &[u32], picture: &DynamicImage, merge: usize) -> Result<Image> {
-    let [frames, rows, columns] = patches else {
-        return Err(Error::engine(format!("an image grid of {patches:?} patches")));
-    };
-    let merged = |patches: &u32| *patches as usize / merge;
-    let grid = Grid { frames: *frames as usize, rows: merged(rows), columns: merged(columns) };
-    Ok(Image { grid, content: content(picture) })
 }
 
 /// One sequence that is about to be prefilled.

@@ -75,7 +75,7 @@ impl EngineDecoder {
         Ok(Self {
             shape,
             layers: stored(profile, weights, role)?,
-            final_norm: f32(tensor(weights, family.final_norm, role)?)?,
+            final_norm: f32(tensor(weights, family.norm.weight, role)?)?,
             head: head_of(weights, role)?,
             theta: theta.ok_or_else(|| missing("rope_theta"))?,
             sections: (profile.sections)(sections.ok_or_else(|| missing("rope_scaling.mrope_section"))?),

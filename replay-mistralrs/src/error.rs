@@ -27,6 +27,14 @@ pub enum AttachError {
         /// The architectures there are.
         known: Vec<&'static str>,
     },
+    /// The architecture is known, and cannot be replayed in this engine.
+    #[error("activation replay cannot work for architecture {architecture}: {why}")]
+    Refused {
+        /// The architecture in `config.json`.
+        architecture: String,
+        /// The reason.
+        why: &'static str,
+    },
     /// The architecture has no differentiable decoder.
     #[error("strategy \"learned\" cannot be done for architecture {architecture}; it can for: {}", known.join(", "))]
     NotDifferentiable {

@@ -167,6 +167,10 @@ impl Hook {
 }
 
 impl PromptHook for Hook {
+    fn shares_encoders(&self) -> bool {
+        self.bound.one_encoder
+    }
+
     fn before_prompt(&self, call: &mut PromptCall<'_, '_, '_>) -> candle_core::Result<Option<Arc<dyn LayerTap>>> {
         let rows = call.rows();
         self.largest_batch.fetch_max(rows.len(), Ordering::Relaxed);

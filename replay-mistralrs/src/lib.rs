@@ -16,10 +16,12 @@
 //! ```
 mod attach;
 mod backend;
+mod base;
 mod decisions;
 mod decoder;
 mod directive;
 mod edit;
+mod encoders;
 mod error;
 pub mod families;
 mod fingerprint;
@@ -45,7 +47,7 @@ pub use directive::{Directive, Mode, Profile, RequestReport};
 pub use error::AttachError;
 pub use fingerprint::identity;
 pub use pair::Mismatch;
-pub use session::{Answer, AskError, Prompt, Sampling, Session};
+pub use session::{Answer, AskError, Prompt, Sampling, Session, Turn};
 pub use settings::Settings;
 pub use table::{DevicePlace, EngineTable, Placement, table_keys};
 

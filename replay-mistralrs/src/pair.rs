@@ -6,7 +6,7 @@ use replay_core::Role;
 use serde_json::Value;
 
 use crate::error::AttachError;
-use crate::families::Family;
+use crate::families::{Family, Labels, Placeholders};
 use crate::source::ModelSource;
 
 /// Something that differs between the two models and must not.
@@ -53,6 +53,13 @@ impl ModelFiles {
     }
 }
 
+impl ModelFiles {
+    /// What labels the prompts of this model.
+    pub(crate) fn labels(&self, family: &'static Family) -> Labels {
+        Labels::new(family, &self.config, &self.preprocessor, &self.tokenizer)
+    }
+}
+
 /// Sizes of the decoder that decide whether a residual of one model means something in the other.
 const SIZES: [&str; 6] =
     ["hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size", "head_dim"];
@@ -75,7 +82,8 @@ pub(crate) fn check(base: &ModelFiles, rlvr: &ModelFiles) -> Result<&'static Fam
             differs.compare(name, &base, &rlvr);
         }
     }
-    for place in family.placeholders.iter().chain([&family.merge]) {
+    let placeholders = if let Placeholders::Config(places) = family.placeholders { places } else { &[] };
+    for place in placeholders.iter().map(|(place, _)| *place).chain(["/vision_config/spatial_merge_size"]) {
         let field = |files: &ModelFiles| files.config.pointer(place).cloned().unwrap_or(Value::Null);
         differs.compare(&place[1..], &field(base), &field(rlvr));
     }
@@ -209,7 +217,7 @@ mod tests {
     #[test]
     fn an_architecture_without_a_profile_is_refused_by_name() {
         let mut other = files();
-        other.config["architectures"] = json!(["LlavaForConditionalGeneration"]);
+        other.config["architectures"] = json!(["NewForConditionalGeneration"]);
         assert!(matches!(check(&other, &other), Err(AttachError::NoProfile { .. })));
         assert!(matches!(check(&other, &files()), Err(AttachError::NotAPair(_))));
     }

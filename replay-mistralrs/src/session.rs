@@ -17,7 +17,8 @@ use replay_core::{Observation, Report, Role, Trace};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::attach::{Attached, Base, attach_loaded};
+use crate::attach::{Attached, attach_loaded};
+use crate::base::Base;
 use crate::directive::Directive;
 use crate::error::AttachError;
 use crate::load::load;
@@ -43,10 +44,23 @@ impl std::fmt::Debug for Session {
 pub struct Prompt {
     /// System message.
     pub system: Option<String>,
+    /// What was said before, oldest first.
+    pub earlier: Vec<Turn>,
     /// Images, in front of the text.
     pub images: Vec<DynamicImage>,
     /// The user's text.
     pub text: String,
+}
+
+/// A question that has been answered.
+#[derive(Debug, Clone, Default)]
+pub struct Turn {
+    /// Images, in front of the text.
+    pub images: Vec<DynamicImage>,
+    /// The user's text.
+    pub text: String,
+    /// What the model said.
+    pub answer: String,
 }
 
 /// How the answer is generated.
@@ -237,12 +251,19 @@ impl Session {
         if let Some(system) = prompt.system {
             messages.push(message("system", Either::Left(system)));
         }
-        messages.push(message("user", self.content(prompt.text, prompt.images.len())));
+        let mut images = Vec::new();
+        for turn in prompt.earlier {
+            messages.push(message("user", self.content(turn.text, images.len(), turn.images.len())));
+            messages.push(message("assistant", Either::Left(turn.answer)));
+            images.extend(turn.images);
+        }
+        messages.push(message("user", self.content(prompt.text, images.len(), prompt.images.len())));
+        images.extend(prompt.images);
         let (enable_thinking, reasoning_effort) = (None, None);
-        let messages = match prompt.images.is_empty() {
+        let messages = match images.is_empty() {
             true => RequestMessage::Chat { messages, enable_thinking, reasoning_effort },
             false => RequestMessage::MultimodalChat {
-                images: prompt.images,
+                images,
                 audios: Vec::new(),
                 videos: Vec::new(),
                 messages,
@@ -274,13 +295,14 @@ impl Session {
         Request::Normal(Box::new(request))
     }
 
-    /// Where the images stand: as tags in front of the text, or as parts for a chat template that knows them.
-    fn content(&self, text: String, images: usize) -> MessageContent {
+    /// Where the images of a message stand, `first` images after the conversation's first: as tags in front of the text, or as parts for
+    /// a chat template that knows them.
+    fn content(&self, text: String, first: usize, images: usize) -> MessageContent {
         let ModelCategory::Multimodal { prefixer } = &self.category else { return Either::Left(text) };
         if images == 0 {
             return Either::Left(text);
         }
-        let tagged = prefixer.prefix_image((0..images).collect(), &text);
+        let tagged = prefixer.prefix_image((first..first + images).collect(), &text);
         if tagged != text {
             return Either::Left(tagged);
         }

@@ -21,17 +21,24 @@ pub(crate) struct CaptureTap {
     rows: Option<usize>,
     /// Put in before anything is captured.
     edits: Option<Arc<Edits>>,
+    /// Ends the pass after the last of `layers`.
+    stops: bool,
     seen: Mutex<Seen>,
 }
 
 impl CaptureTap {
     pub(crate) fn new(layers: &[usize], rows: usize) -> Self {
-        Self { layers: layers.to_vec(), rows: Some(rows), edits: None, seen: Mutex::default() }
+        Self { layers: layers.to_vec(), rows: Some(rows), edits: None, stops: true, seen: Mutex::default() }
     }
 
     /// Captures all rows of a pass whose length is not known yet.
     pub(crate) fn whole(layers: &[usize]) -> Self {
-        Self { layers: layers.to_vec(), rows: None, edits: None, seen: Mutex::default() }
+        Self { layers: layers.to_vec(), rows: None, edits: None, stops: true, seen: Mutex::default() }
+    }
+
+    /// Lets the pass go on to its end after the last layer asked for.
+    pub(crate) fn to_the_end(self) -> Self {
+        Self { stops: false, ..self }
     }
 
     /// Edits the pass as well.
@@ -84,7 +91,7 @@ impl LayerTap for CaptureTap {
             seen.residuals.insert(site.layer, hidden.narrow(0, 0, rows)?);
         }
         Ok(match edited {
-            _ if site.layer >= self.last() => Flow::Stop,
+            _ if self.stops && site.layer >= self.last() => Flow::Stop,
             Some(edited) => Flow::Replace(edited),
             None => Flow::Continue,
         })

@@ -22,6 +22,9 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
         pair.rlvr.loaded_layers + 1,
         pair.rlvr.loaded_layers + 1
     );
+    let tower =
+        if replay.one_encoder() { "the same in both models: it runs once a prompt" } else { "each model's own" };
+    println!("vision tower: {tower}");
     if let Some((base, rlvr)) = replay.prefix_distances() {
         println!(
             "differentiable decoder: residuals within {base:.0e} (base) and {rlvr:.0e} (RLVR model) of the engine's"
@@ -29,7 +32,7 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
     }
     let gradient = |x: u32, y: u32| image::Rgb([(x * 2) as u8, (y * 2) as u8, 128]);
     let picture = image::DynamicImage::ImageRgb8(image::RgbImage::from_fn(112, 112, gradient));
-    let prompt = Prompt { system: None, images: vec![picture], text: "What is this?".into() };
+    let prompt = Prompt { images: vec![picture], text: "What is this?".into(), ..Prompt::default() };
     let sampling = Sampling { max_tokens: 1, ..Sampling::default() };
     let answer = session.ask(prompt, sampling, Directive::default()).await?;
     if let Some(report) = &answer.replay {

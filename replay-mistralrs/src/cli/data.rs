@@ -25,7 +25,9 @@ pub(crate) fn read(args: &DataArgs) -> anyhow::Result<Vec<Item>> {
 pub(crate) fn prompt(item: &Item, keep_going: bool) -> anyhow::Result<Option<Prompt>> {
     let images: anyhow::Result<Vec<_>> = item.images.iter().map(|path| images::read(path)).collect();
     match images {
-        Ok(images) => Ok(Some(Prompt { system: item.system.clone(), images, text: item.prompt.clone() })),
+        Ok(images) => {
+            Ok(Some(Prompt { system: item.system.clone(), images, text: item.prompt.clone(), ..Prompt::default() }))
+        }
         Err(error) if keep_going => {
             eprintln!("left out: line {}: {error:#}", item.line);
             Ok(None)

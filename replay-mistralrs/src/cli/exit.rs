@@ -42,7 +42,12 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(AttachError::Replay(replay_core::Error::NoSuchLayer { .. } | replay_core::Error::Unavailable(_))) => {
             return CONFIGURATION;
         }
-        Some(AttachError::NotAPair(_) | AttachError::NoProfile { .. } | AttachError::NotDifferentiable { .. }) => {
+        Some(
+            AttachError::NotAPair(_)
+            | AttachError::NoProfile { .. }
+            | AttachError::Refused { .. }
+            | AttachError::NotDifferentiable { .. },
+        ) => {
             return NOT_A_PAIR;
         }
         _ => {}

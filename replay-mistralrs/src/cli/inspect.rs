@@ -61,10 +61,10 @@ fn answer(answer: &Answer) -> AnswerData<'_> {
 
 fn images(pictures: &[DynamicImage], observation: &Observation) -> anyhow::Result<Vec<ImageData>> {
     let mut first = 0;
-    let grids = observation.prompt.images().iter().map(|image| image.grid);
-    pictures
-        .iter()
-        .zip(grids)
+    // A picture that its family cuts up is shown once for each piece, under that piece's tokens.
+    let pieces = observation.prompt.images().iter().zip(pictures);
+    let pieces = pieces.flat_map(|(image, picture)| image.grids.iter().map(move |grid| (picture, *grid)));
+    pieces
         .map(|(picture, grid)| {
             let (width, height) = (picture.width(), picture.height());
             let shown = match width.max(height) > LARGEST_SIDE {

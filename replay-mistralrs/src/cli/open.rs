@@ -70,7 +70,7 @@ pub(crate) async fn session(config: &Config) -> anyhow::Result<Session> {
 
 pub(crate) fn prompt(args: PromptArgs) -> anyhow::Result<Prompt> {
     let images = args.image.iter().map(|path| images::read(path)).collect::<anyhow::Result<_>>()?;
-    Ok(Prompt { system: args.system, images, text: args.prompt })
+    Ok(Prompt { system: args.system, images, text: args.prompt, ..Prompt::default() })
 }
 
 /// Shown on a terminal only.

@@ -1,18 +1,59 @@
 //! What replay has to know of a model family. Another family is one file here and one line in [`ALL`].
 mod decoder;
+mod gemma3;
+mod gemma4;
+mod idefics2;
+mod idefics3;
+mod labels;
+mod layout;
+mod llama4;
+mod llava;
+mod llava_next;
+mod minicpm_o;
+mod mistral3;
+mod mllama;
 mod mrope;
+mod phi3_v;
+mod phi4_mm;
 mod qwen2_5_vl;
 mod qwen2_vl;
+mod qwen3_5;
+mod qwen3_5_moe;
 mod qwen3_vl;
+mod qwen3_vl_moe;
+mod refused;
 
 pub use decoder::Decoder;
+pub use labels::{Expanded, Found, Labels, Layout, Placeholders};
 use replay_core::registry::Architecture;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::AttachError;
 
 /// Every family with a profile.
-pub const ALL: [&Family; 3] = [&qwen2_vl::PROFILE, &qwen2_5_vl::PROFILE, &qwen3_vl::PROFILE];
+pub const ALL: [&Family; 18] = [
+    &qwen2_vl::PROFILE,
+    &qwen2_5_vl::PROFILE,
+    &qwen3_vl::PROFILE,
+    &qwen3_vl_moe::PROFILE,
+    &qwen3_5::PROFILE,
+    &qwen3_5_moe::PROFILE,
+    &gemma3::PROFILE,
+    &gemma4::PROFILE,
+    &mistral3::PROFILE,
+    &llama4::PROFILE,
+    &mllama::PROFILE,
+    &idefics2::PROFILE,
+    &idefics3::PROFILE,
+    &phi3_v::PROFILE,
+    &phi4_mm::PROFILE,
+    &minicpm_o::PROFILE,
+    &llava::PROFILE,
+    &llava_next::PROFILE,
+];
+
+/// Architectures that the engine loads and replay refuses, with the reason.
+pub const REFUSED: &[(&str, &str)] = &refused::REFUSED;
 
 /// The profile of one family. Places in `config.json` are JSON pointers.
 #[derive(Debug)]
@@ -21,29 +62,79 @@ pub struct Family {
     pub architecture: &'static str,
     /// The table with the decoder's fields; empty if they stand at the top.
     pub text: &'static str,
-    /// The final norm among the engine's tensors that are never quantised. Its weight multiplies the normalised row; epsilon is
-    /// `rms_norm_eps` of the text table.
-    pub final_norm: &'static str,
-    /// What the architecture does to the head's output, if anything.
+    /// The norm after the last layer.
+    pub norm: Norm,
+    /// From the normalised residual to logits.
     pub head: Head,
-    /// Token ids that stand for a piece of an image (the engine gives these families no videos; a video token is text).
-    pub placeholders: &'static [&'static str],
-    /// An image in a prompt, before its placeholder is multiplied.
-    pub image_tag: &'static str,
-    /// Patches per side that become one visual token.
-    pub merge: &'static str,
+    /// Logits are capped, `c tanh(logits / c)`, with the c of this field of the text table, if it is there.
+    pub soft_cap: Option<&'static str>,
+    /// Tokens that stand for visual content (the engine gives most families no videos; a video token is text).
+    pub placeholders: Placeholders,
+    /// Whether images have rows of their own in a prompt; in a family that attends to them from the side they have none.
+    pub has_visual_rows: bool,
+    /// How they are laid out.
+    pub layout: Layout,
+    /// An image in a prompt, by its number from 1, as it is before the engine expands it.
+    pub image_tag: fn(&Labels, usize) -> String,
+    /// Fields of the text table that published configurations leave out, and what the engine takes for them.
+    pub defaults: &'static [(&'static str, f64)],
     /// How its decoder is differentiated, for strategy `learned`; `None` if it is not.
     pub decoder: Option<&'static Decoder>,
+    /// How the names of the vision tower's and its projector's tensors begin in a checkpoint.
+    pub encoders: &'static [&'static str],
     /// Decoder layers that must be loaded whatever the policy needs.
     pub least_layers: fn(&Value) -> usize,
+    /// What else changes in the text table when it is to have this many layers.
+    pub shorten: fn(&mut Map<String, Value>, usize),
+    /// Of so many layers, how many read what rows of a prompt other than the last become: later ones share keys and values of earlier
+    /// ones, and replaying visual rows there changes nothing.
+    pub reading_layers: fn(&Value, usize) -> usize,
+    /// The engine takes one image a prompt.
+    pub one_image: bool,
+    /// What visual rows and residuals are here, if not a row for each piece of the image and the stream between the layers.
+    pub note: &'static str,
+}
+
+/// RMSNorm, epsilon `rms_norm_eps` of the text table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Norm {
+    /// Its weight among the engine's tensors that are never quantised.
+    pub weight: &'static str,
+    /// One is added to the weight.
+    pub one_plus: bool,
 }
 
 /// From the normalised residual to logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
-    /// The head as it is: the first linear layer outside the decoder layers.
-    Plain,
+    /// The first linear layer outside the decoder layers.
+    FirstLinear,
+    /// One of the tensors that are never quantised, of this name.
+    Tensor(&'static str),
+    /// The first linear layer outside the decoder layers, or, with tied embeddings, this tensor.
+    Tied(&'static str),
 }
+
+/// What most families have in common.
+const USUAL: Family = Family {
+    architecture: "",
+    text: "/text_config",
+    norm: Norm { weight: "", one_plus: false },
+    head: Head::FirstLinear,
+    soft_cap: None,
+    placeholders: Placeholders::Config(&[]),
+    has_visual_rows: true,
+    layout: |_| Err("no layout".into()),
+    image_tag: |_, _| String::new(),
+    defaults: &[],
+    decoder: None,
+    encoders: &[],
+    least_layers: |_| 1,
+    shorten: |_, _| {},
+    reading_layers: |_, layers| layers,
+    one_image: false,
+    note: "",
+};
 
 /// Architectures and strategies, for the registry.
 pub fn architectures() -> Vec<Architecture> {
@@ -65,6 +156,9 @@ impl Family {
     /// If it has no profile.
     pub fn of(config: &Value) -> Result<&'static Self, AttachError> {
         let architecture = config["architectures"][0].as_str().unwrap_or("(none named in config.json)");
+        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == architecture) {
+            return Err(AttachError::Refused { architecture: architecture.into(), why });
+        }
         ALL.iter().copied().find(|family| family.architecture == architecture).ok_or_else(|| AttachError::NoProfile {
             architecture: architecture.into(),
             known: ALL.iter().map(|family| family.architecture).collect(),
@@ -82,18 +176,13 @@ impl Family {
     /// If the configuration does not have it.
     pub fn size(&self, config: &Value, name: &str) -> Result<usize, AttachError> {
         let missing = || AttachError::Config(format!("config.json has no {}/{name}", self.text));
-        self.text_field(config, name).and_then(Value::as_u64).map(|size| size as usize).ok_or_else(missing)
+        self.number(config, name).map(|size| size as usize).ok_or_else(missing)
     }
 
-    /// The placeholder tokens.
-    pub fn placeholder_ids(&self, config: &Value) -> Vec<u32> {
-        let id = |place: &&str| config.pointer(place).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-        self.placeholders.iter().filter_map(id).collect()
-    }
-
-    /// Patches per side of a visual token.
-    pub fn merge(&self, config: &Value) -> usize {
-        config.pointer(self.merge).and_then(Value::as_u64).map_or(2, |merge| merge as usize)
+    /// A number of the decoder, as configured or by default.
+    pub fn number(&self, config: &Value, name: &str) -> Option<f64> {
+        let default = || self.defaults.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
+        self.text_field(config, name).and_then(Value::as_f64).or_else(default)
     }
 
     /// The `config.json` of the same model with only its first `layers` decoder layers.
@@ -105,6 +194,7 @@ impl Family {
         let text = config.pointer_mut(self.text).and_then(Value::as_object_mut);
         let text = text.ok_or_else(|| format!("config.json has no table {}", self.text))?;
         text.insert("num_hidden_layers".into(), layers.into());
+        (self.shorten)(text, layers);
         Ok(config.to_string())
     }
 }
@@ -117,10 +207,8 @@ mod tests {
 
     #[test]
     fn a_family_without_a_profile_is_named() {
-        let error = Family::of(&json!({"architectures": ["Gemma3ForConditionalGeneration"]})).unwrap_err().to_string();
-        assert!(
-            error.contains("Gemma3ForConditionalGeneration") && error.contains("Qwen2_5_VLForConditionalGeneration")
-        );
+        let error = Family::of(&json!({"architectures": ["NewForConditionalGeneration"]})).unwrap_err().to_string();
+        assert!(error.contains("NewForConditionalGeneration") && error.contains("Qwen2_5_VLForConditionalGeneration"));
         assert!(Family::of(&json!({})).is_err());
     }
 

@@ -1,16 +1,16 @@
 //! Qwen2.5-VL.
 use replay_core::decoder::Sections;
 
-use super::{Decoder, Family, Head, mrope};
+use super::{Decoder, Family, Norm, Placeholders, USUAL, layout, mrope};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen2_5_VLForConditionalGeneration",
     text: "",
-    final_norm: "model.norm.weight",
-    head: Head::Plain,
-    placeholders: &["/image_token_id"],
-    image_tag: "<|vision_start|><|image_pad|><|vision_end|>",
-    merge: "/vision_config/spatial_merge_size",
+    norm: Norm { weight: "model.norm.weight", one_plus: false },
+    placeholders: Placeholders::Config(&[("/image_token_id", None)]),
+    layout: layout::patches,
+    image_tag: |_, _| "<|vision_start|><|image_pad|><|vision_end|>".into(),
+    defaults: &[("rms_norm_eps", 1e-6)],
     decoder: Some(&Decoder {
         layers: "model.layers",
         head_norms: false,
@@ -18,5 +18,6 @@ pub(super) static PROFILE: Family = Family {
         positions: mrope::positions,
         deepstack: |_| 0,
     }),
-    least_layers: |_| 1,
+    encoders: &["visual."],
+    ..USUAL
 };

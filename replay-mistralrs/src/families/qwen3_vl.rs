@@ -2,16 +2,15 @@
 use replay_core::decoder::Sections;
 use serde_json::Value;
 
-use super::{Decoder, Family, Head, mrope};
+use super::{Decoder, Family, Norm, Placeholders, USUAL, layout, mrope};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen3VLForConditionalGeneration",
-    text: "/text_config",
-    final_norm: "model.language_model.norm.weight",
-    head: Head::Plain,
-    placeholders: &["/image_token_id"],
-    image_tag: "<|vision_start|><|image_pad|><|vision_end|>",
-    merge: "/vision_config/spatial_merge_size",
+    norm: Norm { weight: "model.language_model.norm.weight", one_plus: false },
+    placeholders: Placeholders::Config(&[("/image_token_id", None)]),
+    layout: layout::patches,
+    image_tag: |_, _| "<|vision_start|><|image_pad|><|vision_end|>".into(),
+    defaults: &[("rms_norm_eps", 1e-6)],
     decoder: Some(&Decoder {
         layers: "model.language_model.layers",
         head_norms: true,
@@ -20,10 +19,13 @@ pub(super) static PROFILE: Family = Family {
         deepstack: deepstack_layers,
     }),
     least_layers: deepstack,
+    encoders: &["model.visual."],
+    note: "visual features are added after the first layers too (deepstack): residuals after them hold them",
+    ..USUAL
 };
 
 /// Every deepstack feature needs a layer to follow.
-fn deepstack(config: &Value) -> usize {
+pub(super) fn deepstack(config: &Value) -> usize {
     deepstack_layers(config).max(1)
 }
 

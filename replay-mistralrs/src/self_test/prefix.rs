@@ -4,17 +4,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
-use image::{DynamicImage, Rgb, RgbImage};
 use mistralrs_core::Pipeline;
-use mistralrs_core::forward_hook::probe;
 use replay_core::learned::Differentiable;
 use replay_core::{Error, Role};
-use serde_json::Value;
 
-use crate::backend::prompt_map;
+use super::picture;
 use crate::decoder::{EngineDecoder, Precision};
 use crate::error::AttachError;
-use crate::families::Family;
+use crate::families::{Family, Labels};
 use crate::prefix::prefix;
 use crate::tap::CaptureTap;
 
@@ -24,31 +21,23 @@ const EXACT: f32 = 1e-4;
 const HALF: f32 = 0.05;
 const QUANTISED: f32 = 0.3;
 
-/// Compares every residual of `layers` over the rows of a small picture between two words. Returns the largest difference.
+/// Compares every residual of `layers` over the rows of two small pictures between two words. Returns the largest difference.
 ///
 /// # Errors
 /// If the engine fails on the picture, or a residual differs.
 pub(crate) fn test_prefix(
     pipeline: &mut dyn Pipeline,
     family: &'static Family,
-    config: &Value,
+    labels: &Labels,
     decoder: &Arc<EngineDecoder>,
     layers: Range<usize>,
     role: Role,
 ) -> Result<f32, AttachError> {
-    let fails = |why: String| Error::engine(format!("the {role} model fails on a small picture: {why}"));
-    let picture = DynamicImage::ImageRgb8(RgbImage::from_fn(112, 84, |x, y| Rgb([(x * 2) as u8, (y * 3) as u8, 99])));
-    let tokenizer = pipeline.tokenizer().ok_or_else(|| fails("it has no tokenizer".into()))?;
-    let text = format!("see {}{} there", family.image_tag, family.image_tag);
-    let tokens = tokenizer.encode(text, false).map_err(|e| fails(e.to_string()))?.get_ids().to_vec();
-    let small = DynamicImage::ImageRgb8(RgbImage::from_pixel(56, 84, Rgb([200, 30, 60])));
-    let pictures = vec![picture, small];
     let all: Vec<usize> = (layers.start..=layers.end.max(decoder.deepstack)).collect();
     let tap = Arc::new(CaptureTap::whole(&all));
-    let row = probe(pipeline, tokens, pictures.clone(), tap.clone()).map_err(|e| fails(e.to_string()))?;
+    let (prompt, _) = picture::run(pipeline, family, labels, &picture::two(), tap.clone(), role)?;
     let captured = tap.finish(role)?;
 
-    let prompt = prompt_map(&row, &pictures, &family.placeholder_ids(config), family.merge(config))?;
     let prefix = prefix(decoder, &prompt, layers.clone(), &captured)?;
     let tolerance = match decoder.precision() {
         Precision::Exact => EXACT,

@@ -6,28 +6,37 @@ use mistralrs_core::Pipeline;
 use mistralrs_core::forward_hook::probe;
 use replay_core::{Activations, Error, Result, Role};
 
+use super::head::test_lens;
+use crate::lens::EngineLens;
 use crate::tap::CaptureTap;
 
 /// A short text prompt; these ids exist in every vocabulary.
 const TOKENS: [u32; 6] = [0, 1, 2, 3, 2, 1];
 
 /// Runs a few tokens through the model and checks that there is one tap per layer and one after the last, that residuals have the
-/// model's width, and that a pass stopped early leaves no trace.
-pub(crate) fn self_test(pipeline: &mut dyn Pipeline, role: Role, layers: usize, hidden: usize) -> Result<()> {
-    let mut pass = |layers: &[usize]| -> Result<Activations> {
-        let tap = Arc::new(CaptureTap::new(layers, TOKENS.len()));
-        let ran = probe(pipeline, TOKENS.to_vec(), Vec::new(), tap.clone()).map(|_| ());
+/// model's width, that a pass stopped early leaves no trace, and that the lens is right after the last layer.
+pub(crate) fn self_test(
+    pipeline: &mut dyn Pipeline,
+    lens: &EngineLens,
+    layers: usize,
+    hidden: usize,
+    role: Role,
+) -> Result<()> {
+    let mut pass = |layers: &[usize], to_the_end: bool| -> Result<(Activations, Option<Tensor>)> {
+        let tap = CaptureTap::new(layers, TOKENS.len());
+        let tap = Arc::new(if to_the_end { tap.to_the_end() } else { tap });
+        let ran = probe(pipeline, TOKENS.to_vec(), Vec::new(), tap.clone()).map(|(_, logits)| logits);
         // Taps that are missing explain an error better than the error does, and the other way round.
         match (tap.finish(role), ran) {
-            (Ok(activations), Ok(())) => Ok(activations),
-            (Err(missing), Ok(())) => Err(missing),
+            (Ok(activations), Ok(logits)) => Ok((activations, logits)),
+            (Err(missing), Ok(_)) => Err(missing),
             (_, Err(e)) => Err(Error::engine(format!("the {role} model fails on a short text prompt: {e}"))),
         }
     };
     let all: Vec<usize> = (0..=layers).collect();
-    let full = pass(&all)?;
-    pass(&[0])?;
-    let again = pass(&all)?;
+    let (full, logits) = pass(&all, true)?;
+    pass(&[0], false)?;
+    let (again, _) = pass(&all, false)?;
     for &layer in &all {
         let (first, second) = (full.residual(layer)?, again.residual(layer)?);
         if first.dim(1)? != hidden {
@@ -40,7 +49,7 @@ pub(crate) fn self_test(pipeline: &mut dyn Pipeline, role: Role, layers: usize, 
             return Err(Error::engine(format!("residual[{layer}] of the {role} model changes from pass to pass")));
         }
     }
-    Ok(())
+    test_lens(lens, &full, layers, logits, role)
 }
 
 fn values(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {

@@ -9,7 +9,8 @@ use mistralrs_core::{
 use replay_core::Role;
 use replay_core::config::Config;
 
-use crate::attach::{Attached, Base, attach_loaded};
+use crate::attach::{Attached, attach_loaded};
+use crate::base::Base;
 use crate::error::AttachError;
 use crate::load::{Loaded, load};
 use crate::source::ModelSource;

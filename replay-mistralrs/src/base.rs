@@ -1,0 +1,251 @@
+//! A loaded base model, and how a pipeline becomes its pair.
+use std::ops::Range;
+use std::sync::{Arc, Mutex, RwLock};
+
+use mistralrs_core::Pipeline;
+use mistralrs_core::forward_hook;
+use replay_core::config::{Config, MAX_LAYERS, Positions, Replay, Strategy};
+use replay_core::{ModelInfo, PairInfo, ReplayCache, Replayer, Role};
+use serde_json::Value;
+
+use crate::attach::Attached;
+use crate::backend::{Bound, Decoders, TestedDecoder};
+use crate::decoder::EngineDecoder;
+use crate::encoders;
+use crate::error::AttachError;
+use crate::families::Family;
+use crate::fingerprint;
+use crate::lens::EngineLens;
+use crate::load::{Loaded, load};
+use crate::pair::{self, ModelFiles};
+use crate::self_test::{self_test, test_picture, test_prefix};
+use crate::settings::Settings;
+use crate::source::ModelSource;
+use crate::table::EngineTable;
+
+/// A loaded base model, and what its pipeline has to be.
+pub(crate) struct Base {
+    pub(crate) config: Config,
+    source: ModelSource,
+    pub(crate) rlvr: ModelSource,
+    files: ModelFiles,
+    family: &'static Family,
+    layers: usize,
+    loaded: Arc<Mutex<Loaded>>,
+    lens: Arc<EngineLens>,
+    /// With strategy `learned`.
+    decoder: Option<TestedDecoder>,
+    info: ModelInfo,
+}
+
+impl Base {
+    pub(crate) fn load(config: &Config) -> Result<Self, AttachError> {
+        let table = EngineTable::read(config)?;
+        // Before anything is downloaded: as far as it can be told without a model, and with the line of the file.
+        fits(config, MAX_LAYERS)?;
+        let find = |role, name: &str| {
+            ModelSource::find(name, config.source_path.as_deref()).map_err(|why| AttachError::Load {
+                role,
+                id: name.into(),
+                why,
+            })
+        };
+        let (source, rlvr) = (find(Role::Base, &config.pair.base)?, find(Role::Rlvr, &config.pair.rlvr)?);
+        if source.is_local() && rlvr.is_local() {
+            // Before minutes of loading.
+            let (base, rlvr) = (ModelFiles::read(Role::Base, &source)?, ModelFiles::read(Role::Rlvr, &rlvr)?);
+            let family = pair::check(&base, &rlvr)?;
+            if all(config).any(|replay| replay.strategy == Strategy::Learned) && family.decoder.is_none() {
+                let known = Family::differentiable();
+                return Err(AttachError::NotDifferentiable { architecture: family.architecture, known });
+            }
+            fits(config, family.size(&rlvr.config, "num_hidden_layers")?)?;
+            suits(config, family, &rlvr.config)?;
+        }
+
+        let needed = all(config).map(needed_layers).max().unwrap_or(1);
+        let loaded = load(Role::Base, &source, table.of(Role::Base), move |text| truncate(&text, needed))?;
+        let files = ModelFiles::read(Role::Base, &source)?;
+        let family = Family::of(&files.config)?;
+        let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
+        fits(config, decoder_layers)?;
+        if !source.is_local() || !rlvr.is_local() {
+            suits(config, family, &files.config)?;
+        }
+        let layers = loaded_layers(family, &files.config, decoder_layers, needed);
+        let hidden = family.size(&files.config, "hidden_size")?;
+        let mut pipeline = loaded.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
+        // Also lets go of hooks, and so of models, whose pipelines are gone, before the next model is loaded.
+        forward_hook::detach(&*pipeline);
+        let (lens, dtype) = lens(&mut *pipeline, family, &files.config, Role::Base)?;
+        self_test(&mut *pipeline, &lens, layers, hidden, Role::Base)?;
+        let decoder = decoder(&mut *pipeline, family, &files, all(config), Role::Base)?;
+        drop(pipeline);
+        let info = ModelInfo {
+            id: config.pair.base.clone(),
+            architecture: family.architecture.into(),
+            decoder_layers,
+            loaded_layers: layers,
+            hidden,
+            vocabulary: lens.vocabulary_rows(),
+            dtype,
+            fingerprint: weights(Role::Base, &source)?,
+        };
+        let (config, loaded) = (config.clone(), Arc::new(Mutex::new(loaded)));
+        Ok(Self { config, source, rlvr, files, family, layers, loaded, lens: Arc::new(lens), decoder, info })
+    }
+
+    /// Checks that this pipeline and the base are a pair, and prepares the hook.
+    pub(crate) fn bind(&self, pipeline: &mut dyn Pipeline) -> Result<Attached, AttachError> {
+        let files = ModelFiles::read(Role::Rlvr, &self.rlvr)?;
+        let family = pair::check(&self.files, &files)?;
+        let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
+        let hidden = family.size(&files.config, "hidden_size")?;
+        let settings = Settings::new(&self.config, decoder_layers)?;
+        let (lens, dtype) = lens(pipeline, self.family, &files.config, Role::Rlvr)?;
+        self_test(pipeline, &lens, decoder_layers, hidden, Role::Rlvr)?;
+        let labels = files.labels(family);
+        test_picture(pipeline, family, &labels, &lens, decoder_layers, Role::Rlvr)?;
+        let rlvr = ModelInfo {
+            id: self.config.pair.rlvr.clone(),
+            architecture: family.architecture.into(),
+            decoder_layers,
+            loaded_layers: decoder_layers,
+            hidden,
+            vocabulary: lens.vocabulary_rows(),
+            dtype,
+            fingerprint: weights(Role::Rlvr, &self.rlvr)?,
+        };
+        let rlvr_decoder = decoder(pipeline, self.family, &files, all(&self.config), Role::Rlvr)?;
+        let decoders = self.decoder.clone().zip(rlvr_decoder).map(|(base, rlvr)| Decoders { base, rlvr });
+        let pair = PairInfo { base: ModelInfo { loaded_layers: self.layers, ..self.info.clone() }, rlvr };
+        for replayer in settings.all() {
+            replayer.check_depth(&pair)?;
+        }
+        let bound = Bound {
+            settings: RwLock::new(settings),
+            table: EngineTable::read(&self.config)?,
+            pair,
+            base: self.loaded.clone(),
+            base_lens: self.lens.clone(),
+            rlvr_lens: Arc::new(lens),
+            labels,
+            one_encoder: self.one_encoder()?,
+            decoders,
+            cache: ReplayCache::new(self.config.replay.cache.max_bytes),
+        };
+        Ok(Attached::new(bound))
+    }
+}
+
+impl Base {
+    /// Whether the vision tower and all after it up to the decoder is the same in both models, and computes the same.
+    fn one_encoder(&self) -> Result<bool, AttachError> {
+        let table = EngineTable::read(&self.config)?;
+        if table.base != table.rlvr {
+            return Ok(false);
+        }
+        let hash = |role, source: &ModelSource| {
+            let fail = |e: std::io::Error| AttachError::Load { role, id: source.id.clone(), why: e.to_string() };
+            encoders::hash(source, self.family.encoders).map_err(fail)
+        };
+        let (base, rlvr) = (hash(Role::Base, &self.source)?, hash(Role::Rlvr, &self.rlvr)?);
+        Ok(base.is_some() && base == rlvr)
+    }
+}
+
+/// The settings of `[replay]` and of every profile.
+fn all(config: &Config) -> impl Iterator<Item = &Replay> {
+    std::iter::once(&config.replay).chain(config.profiles.values())
+}
+
+/// Decoder layers that a policy reaches.
+fn needed_layers(replay: &Replay) -> usize {
+    replay.layers.highest().map_or(1, |highest| highest + 1)
+}
+
+/// What a family cannot do, said with the line of the file, and what would change nothing, as a warning.
+fn suits(config: &Config, family: &Family, model: &Value) -> Result<(), AttachError> {
+    let named = config.profiles.iter().map(|(name, replay)| (format!("profiles.{name}"), replay));
+    let reading =
+        family.size(model, "num_hidden_layers").map_or(usize::MAX, |layers| (family.reading_layers)(model, layers));
+    for (table, replay) in std::iter::once(("replay".to_owned(), &config.replay)).chain(named) {
+        if replay.positions == Positions::Visual && !family.has_visual_rows {
+            let why = format!(
+                "expected \"all\": images have no rows of their own in {}, which attends to them from the side",
+                family.architecture
+            );
+            return Err(config.refuse(&format!("{table}.positions"), &why, None).into());
+        }
+        if replay.positions == Positions::Visual && needed_layers(replay) > reading {
+            tracing::warn!(
+                "[{table}] reaches layers from {reading} on, which share keys and values of earlier ones: replaying visual rows there \
+                 changes nothing"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The policy must fit the models; said with the line of the file.
+pub(crate) fn fits(config: &Config, decoder_layers: usize) -> Result<(), AttachError> {
+    let named = config.profiles.iter().map(|(name, replay)| (format!("profiles.{name}.layers"), replay));
+    for (key, replay) in std::iter::once(("replay.layers".to_owned(), &config.replay)).chain(named) {
+        if let Err(error) = Replayer::new(replay, decoder_layers) {
+            return Err(config.refuse(&key, &error.to_string(), None).into());
+        }
+    }
+    Ok(())
+}
+
+fn loaded_layers(family: &Family, config: &Value, decoder_layers: usize, needed: usize) -> usize {
+    needed.max((family.least_layers)(config)).min(decoder_layers)
+}
+
+/// The base's `config.json` with as many decoder layers as the policy needs; as it is for a family that has no profile, which is
+/// refused afterwards.
+fn truncate(text: &str, needed: usize) -> Result<String, String> {
+    let config: Value = serde_json::from_str(text).map_err(|e| format!("config.json: {e}"))?;
+    let Ok(family) = Family::of(&config) else { return Ok(text.into()) };
+    let decoder_layers = family.size(&config, "num_hidden_layers").map_err(|e| e.to_string())?;
+    family.truncated(text, loaded_layers(family, &config, decoder_layers, needed))
+}
+
+fn weights(role: Role, source: &ModelSource) -> Result<String, AttachError> {
+    fingerprint::of(source).map_err(|e| AttachError::Load { role, id: source.id.clone(), why: e.to_string() })
+}
+
+/// The differentiable decoder that strategy `learned` needs, tested against the engine.
+fn decoder<'a>(
+    pipeline: &mut dyn Pipeline,
+    family: &'static Family,
+    files: &ModelFiles,
+    settings: impl Iterator<Item = &'a Replay>,
+    role: Role,
+) -> Result<Option<TestedDecoder>, AttachError> {
+    let learned = settings.filter(|replay| replay.strategy == Strategy::Learned);
+    let range = |replay: &Replay| replay.learned.inject..needed_layers(replay);
+    let widest = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+    let Some(layers) = learned.map(range).reduce(widest) else { return Ok(None) };
+    let Some(weights) = pipeline.model_weights() else { return Ok(None) };
+    let decoder = Arc::new(EngineDecoder::new(family, &files.config, &weights, role)?);
+    let distance = test_prefix(pipeline, family, &files.labels(family), &decoder, layers, role)?;
+    Ok(Some(TestedDecoder { decoder, distance }))
+}
+
+fn lens(
+    pipeline: &mut dyn Pipeline,
+    family: &Family,
+    config: &Value,
+    role: Role,
+) -> Result<(EngineLens, String), AttachError> {
+    let Some(weights) = pipeline.model_weights() else {
+        return Err(AttachError::Pipeline(format!(
+            "{} is a kind of pipeline that cannot be replayed",
+            pipeline.name()
+        )));
+    };
+    let dtype = pipeline.get_metadata().activation_dtype;
+    let lens = EngineLens::new(family, config, &weights, dtype, role)?;
+    Ok((lens, format!("{dtype:?}")))
+}

@@ -1,0 +1,21 @@
+//! Gemma 3. Image rows attend to each other both ways.
+use super::layout::{Images, evenly, pieces, square};
+use super::{Expanded, Family, Norm, Placeholders, USUAL};
+
+pub(super) static PROFILE: Family = Family {
+    architecture: "Gemma3ForConditionalGeneration",
+    norm: Norm { weight: "language_model.model.norm.weight", one_plus: true },
+    soft_cap: Some("final_logit_softcapping"),
+    placeholders: Placeholders::Config(&[("/image_token_index", None)]),
+    layout: squares,
+    image_tag: |_, _| "<start_of_image>".into(),
+    defaults: &[("vocab_size", 262_208.0)],
+    encoders: &["vision_tower.", "multi_modal_projector."],
+    note: "image rows attend to each other both ways; with pan and scan each crop is a piece",
+    ..USUAL
+};
+
+/// An image is squeezed into a square; with pan and scan its crops, equally many for each image, follow.
+fn squares(prompt: &Expanded<'_>) -> Images {
+    evenly(prompt)?.map(|runs| pieces(runs, square)).collect()
+}

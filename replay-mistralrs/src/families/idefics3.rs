@@ -1,0 +1,21 @@
+//! Idefics 3 and SmolVLM: an image is cut into tiles, and comes once more as a whole.
+use super::layout::{Images, pieces, square, up_to};
+use super::{Expanded, Family, Norm, Placeholders, USUAL};
+
+pub(super) static PROFILE: Family = Family {
+    architecture: "Idefics3ForConditionalGeneration",
+    norm: Norm { weight: "model.text_model.norm.weight", one_plus: false },
+    placeholders: Placeholders::Config(&[("/image_token_id", None)]),
+    layout: tiles,
+    image_tag: |_, _| "<image>".into(),
+    encoders: &["model.vision_model.", "model.connector."],
+    note: "tiles, then the whole image; marks are text",
+    ..USUAL
+};
+
+/// The whole comes last, after a mark of its own.
+fn tiles(prompt: &Expanded<'_>) -> Images {
+    let whole = prompt.model.token("<global-img>")?;
+    let is_last = |&(start, _): &(usize, usize)| start > 0 && prompt.tokens[start - 1] == whole;
+    up_to(prompt, is_last).map(|runs| pieces(runs, square)).collect()
+}

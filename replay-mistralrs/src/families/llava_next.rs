@@ -1,0 +1,41 @@
+//! LLaVA-NeXT: the whole image, then a larger version without its padding, a separator after each row. One image a prompt.
+use super::layout::{Images, grid};
+use super::{Expanded, Family, Found, Norm, Placeholders, USUAL};
+
+pub(super) static PROFILE: Family = Family {
+    architecture: "LlavaNextForConditionalGeneration",
+    norm: Norm { weight: "language_model.model.norm.weight", one_plus: false },
+    placeholders: Placeholders::Recorded,
+    layout: whole_and_large,
+    image_tag: |_, _| "<image>".into(),
+    defaults: &[("hidden_size", 4096.0), ("num_hidden_layers", 32.0), ("vocab_size", 32_064.0)],
+    one_image: true,
+    encoders: &["vision_tower.", "multi_modal_projector.", "image_newline"],
+    note: "the whole image, and a larger version; separators are not ranked",
+    ..USUAL
+};
+
+fn whole_and_large(prompt: &Expanded<'_>) -> Images {
+    let side = prompt.model.number("/vision_config/image_size")? / prompt.model.number("/vision_config/patch_size")?;
+    let image = |(&(start, length), &(width, height)): (&(usize, usize), &(u32, u32))| {
+        let rest = length
+            .checked_sub(side * side)
+            .ok_or_else(|| format!("{length} visual tokens are fewer than {side} x {side}"))?;
+        let (rows, columns) = shape(rest, width, height)?;
+        let first = start + side * side;
+        let large = (0..rows).flat_map(|row| (0..columns).map(move |column| first + row * (columns + 1) + column));
+        let positions = (start..first).chain(large).collect();
+        Ok(Found { grids: vec![grid(side, side), grid(rows, columns)], positions })
+    };
+    prompt.runs.iter().zip(&prompt.sizes).map(image).collect()
+}
+
+/// Rows and columns with `rows (columns + 1)` tokens in all whose sides are nearest to the image's.
+fn shape(tokens: usize, width: u32, height: u32) -> Result<(usize, usize), String> {
+    let divisors = (1..=tokens).filter(|rows| tokens % rows == 0 && tokens / rows > 1);
+    let aspect = (f64::from(width) / f64::from(height)).ln();
+    let off = |rows: usize| (((tokens / rows - 1) as f64 / rows as f64).ln() - aspect).abs();
+    let best = divisors.min_by(|a, b| off(*a).total_cmp(&off(*b)));
+    best.map(|rows| (rows, tokens / rows - 1))
+        .ok_or_else(|| format!("{tokens} visual tokens are no grid with separators"))
+}

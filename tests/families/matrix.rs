@@ -1,0 +1,88 @@
+//! The conformance kit on every family.
+use std::path::Path;
+
+use image::{DynamicImage, Rgb, RgbImage};
+use replay_core::conformance::{self, Check, Outcome};
+use replay_mistralrs::families::{self, Family};
+use replay_mistralrs::{Prompt, Session};
+
+use super::spec::{Spec, names};
+use crate::common::{config, readme_section, runtime};
+use crate::conformance::{Pair, TEXTS};
+
+/// A picture with something in it.
+pub(super) fn picture(width: u32, height: u32) -> DynamicImage {
+    DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, |x, y| {
+        Rgb([(x * 255 / width) as u8, (y * 255 / height) as u8, ((x * y) % 200) as u8])
+    }))
+}
+
+pub(super) fn conformance(family: &str) -> Outcome {
+    let spec = Spec::read(family);
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (base, rlvr) = spec.write_pair(folder.path());
+    let prompts = TEXTS.map(|text| Prompt { images: vec![picture(60, 50)], text: text.into(), ..Prompt::default() });
+    let mut maker = Pair { base, rlvr, prompts, batch_tolerance: spec.batch_tolerance };
+    runtime().block_on(conformance::run(&mut maker)).unwrap_or_else(|e| panic!("{family}: {e}"))
+}
+
+/// What a start with a policy of one layer found: whether the vision tower is shared, and how many of how many layers of the base are loaded.
+fn start(spec: &Spec, base: &Path, rlvr: &Path) -> (bool, usize, usize) {
+    let family = Family::of(&spec.config).expect("a family with a profile");
+    let positions = if family.has_visual_rows { "visual" } else { "all" };
+    let replay = format!("strategy = \"substitute\"\nlayers = 1\npositions = \"{positions}\"\nrank.top = 1");
+    let session = runtime().block_on(Session::open(&config(base, rlvr, &replay))).expect("a session");
+    let replay = session.replay().expect("replay is on");
+    (replay.one_encoder(), replay.pair().base.loaded_layers, replay.pair().base.decoder_layers)
+}
+
+/// The README's table, as it comes out.
+#[test]
+fn the_families_of_the_readme_conform() {
+    let specs: Vec<(String, Spec)> = names().into_iter().map(|name| (name.clone(), Spec::read(&name))).collect();
+    let mut table = String::from(
+        "| architecture | kit | `learned` | images a prompt | base cut to one layer loads | visual rows and residuals |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for family in families::ALL {
+        let pairs: Vec<_> =
+            specs.iter().filter(|(_, spec)| spec.config["architectures"][0] == family.architecture).collect();
+        // Those with a differentiable decoder have goldens, and tests of their own in `conformance.rs`.
+        assert_ne!(pairs.is_empty(), family.decoder.is_none(), "{}", family.architecture);
+        let (mut passed, mut loaded) = (Vec::new(), Vec::new());
+        for (name, spec) in &pairs {
+            let outcome = conformance(name);
+            assert!(outcome.passed(), "{name}\n{outcome}");
+            passed.push(format!("{} of {}", Check::ALL.len() - outcome.failed().len(), Check::ALL.len()));
+            let folder = tempfile::tempdir().expect("a scratch folder");
+            let (base, rlvr) = spec.write_pair(folder.path());
+            let (one_encoder, layers, all) = start(spec, &base, &rlvr);
+            assert!(one_encoder, "{name}: the vision towers are equal");
+            loaded.push(format!("{layers} of {all}"));
+        }
+        let list = |list: &[String], goldens: &str| if list.is_empty() { goldens.to_string() } else { list.join(", ") };
+        table += &format!(
+            "| {} | {} | {} | {} | {} | {} |\n",
+            family.architecture,
+            list(&passed, "7 of 7, goldens"),
+            if family.decoder.is_some() { "yes" } else { "no" },
+            if family.one_image { "one" } else { "any" },
+            list(&loaded, "1, with deepstack as many as its levels"),
+            family.note
+        );
+    }
+    for (architecture, why) in families::REFUSED {
+        table += &format!("| {architecture} | refused | | | | {why} |\n");
+    }
+    readme_section("families", &table);
+}
+
+/// `FAMILY=gemma3 cargo test --test suite conform_one -- --ignored --nocapture`
+#[test]
+#[ignore = "one family, by name"]
+fn conform_one() {
+    let family = std::env::var("FAMILY").expect("FAMILY=NAME");
+    let outcome = conformance(&family);
+    println!("{family}\n{outcome}");
+    assert!(outcome.passed());
+}

@@ -1,0 +1,10 @@
+//! Every vision-language family that the engine loads, as tiny random pairs made from the descriptions in `NAME.json` here.
+//!
+//! Another family: describe it, have `discover` find its tensors, write its profile in `replay-mistralrs/src/families`, run
+//! `conform_one`.
+mod discover;
+mod lens;
+mod matrix;
+mod rows;
+mod spec;
+mod weights;

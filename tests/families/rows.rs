@@ -1,0 +1,145 @@
+//! Are the visual rows the ones that hold visual content, in prompts of every shape, and does each stand for its own place? Checked
+//! against what enters the first layer: a row of text is its token's embedding, and changing a corner of an image changes most the row
+//! of that corner.
+use std::collections::HashMap;
+
+use candle_core::{DType, Tensor};
+use image::DynamicImage;
+use replay_core::conformance::{Plan, Step};
+use replay_core::{PromptMap, Role};
+use replay_mistralrs::families::Family;
+use replay_mistralrs::{Prompt, Session, Turn};
+
+use super::matrix::picture;
+use super::spec::{Spec, names};
+use crate::common::{config, runtime, tensors, values};
+
+struct Model {
+    session: Session,
+    family: &'static Family,
+    spec: Spec,
+    /// `[vocabulary, hidden]`.
+    embedding: Tensor,
+}
+
+impl Model {
+    async fn open(name: &str, folder: &std::path::Path) -> Self {
+        let spec = Spec::read(name);
+        let (base, rlvr) = spec.write_pair(folder);
+        let family = Family::of(&spec.config).expect("a family with a profile");
+        let positions = if family.has_visual_rows { "visual" } else { "all" };
+        let replay = format!("strategy = \"substitute\"\nlayers = 1\npositions = \"{positions}\"\nrank.top = 1");
+        let session = Session::open(&config(&base, &rlvr, &replay)).await.unwrap_or_else(|e| panic!("{name}: {e:#}"));
+        let weights: HashMap<String, Tensor> = tensors(&rlvr.join("model.safetensors"));
+        let embedding = weights.iter().find(|(name, _)| is_embedding(name)).expect("an embedding").1.clone();
+        Self { session, family, spec, embedding }
+    }
+
+    /// The labels of a prompt, and what enters the first layer: `[rows, hidden]`.
+    async fn look(&self, prompt: Prompt) -> (PromptMap, Vec<Vec<f32>>) {
+        let plan = Plan(vec![Step::Capture(Role::Rlvr, vec![0])]);
+        let (_, observed) = self.session.ask_planned(prompt, plan).await.expect("an answer");
+        let residual = observed.captures[0].residual(0).expect("captured").to_dtype(DType::F32).expect("f32");
+        (observed.prompt.expect("labels"), residual.to_vec2().expect("rows"))
+    }
+
+    /// Whether a row is its token's embedding, but for a factor.
+    fn is_text(&self, token: u32, row: &[f32]) -> bool {
+        let Ok(embedded) = self.embedding.get(token as usize) else { return false };
+        let embedded = values(&embedded);
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        dot(row, &embedded) / (dot(row, row) * dot(&embedded, &embedded)).sqrt() > 0.9999
+    }
+
+    async fn check(&self, shape: &str, prompt: Prompt) {
+        let images = prompt.images.len() + prompt.earlier.iter().map(|turn| turn.images.len()).sum::<usize>();
+        let (map, rows) = self.look(prompt).await;
+        assert_eq!(map.images().len(), images, "{shape}");
+        let mut separators: Vec<&[f32]> = Vec::new();
+        for (label, row) in map.rows().iter().zip(&rows) {
+            match (label.visual.is_some(), self.is_text(label.token, row)) {
+                (true, true) => panic!("{shape}: row {} is labelled visual and holds text", label.position),
+                (false, false) => separators.push(row),
+                _ => {}
+            }
+        }
+        // What is neither text nor ranked stands for no place: it is the same wherever it stands.
+        separators.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        separators.dedup();
+        assert!(separators.len() <= 2, "{shape}: {} rows hold visual content and have no label", separators.len());
+        assert_eq!(map.visual_rows().is_empty(), images == 0 || !self.family.has_visual_rows, "{shape}");
+    }
+}
+
+fn is_embedding(name: &str) -> bool {
+    ["embed_tokens.weight", "text_model.embed_tokens.weight", "wte.weight"].iter().any(|end| name.ends_with(end))
+}
+
+fn prompt(images: Vec<DynamicImage>, text: &str) -> Prompt {
+    Prompt { images, text: text.into(), ..Prompt::default() }
+}
+
+#[test]
+fn visual_rows_are_those_that_hold_visual_content() {
+    runtime().block_on(async {
+        for name in names() {
+            let folder = tempfile::tempdir().expect("a scratch folder");
+            let model = Model::open(&name, folder.path()).await;
+            let several = !model.family.one_image;
+            model.check(&format!("{name}, no image"), prompt(vec![], "What is it?")).await;
+            model.check(&format!("{name}, one image"), prompt(vec![picture(60, 50)], "What is it?")).await;
+            model.check(&format!("{name}, nothing after the image"), prompt(vec![picture(50, 112)], "")).await;
+            if several {
+                let adjacent = vec![picture(60, 50), picture(112, 60), picture(50, 90)];
+                model
+                    .check(&format!("{name}, adjacent images of unequal sizes"), prompt(adjacent, "What are they?"))
+                    .await;
+            }
+            let mut talk = prompt(vec![], "And now?");
+            for turn in 0..3 {
+                let images = if several || turn == 1 { vec![picture(60 + 20 * turn, 60)] } else { vec![] };
+                talk.earlier.push(Turn { images, text: "What is it?".into(), answer: "A field.".into() });
+                model.check(&format!("{name}, a talk of {} turns", turn + 1), talk.clone()).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn each_visual_row_stands_for_its_own_place() {
+    runtime().block_on(async {
+        for name in names() {
+            let folder = tempfile::tempdir().expect("a scratch folder");
+            let model = Model::open(&name, folder.path()).await;
+            if !model.spec.places {
+                continue;
+            }
+            let sizes = [(112, 112), (112, 64)];
+            for (width, height) in sizes.into_iter().filter(|(width, height)| width == height || !model.spec.padded) {
+                let (map, before) = model.look(prompt(vec![picture(width, height)], "What?")).await;
+                let mut changed = picture(width, height).to_rgb8();
+                for (x, y, pixel) in changed.enumerate_pixels_mut() {
+                    // A processor may cut off what is less than a token.
+                    if x >= width * 3 / 5 && y >= height * 3 / 5 {
+                        *pixel = image::Rgb([255 - pixel[0], 0, 255 - pixel[2]]);
+                    }
+                }
+                let (_, after) = model.look(prompt(vec![DynamicImage::ImageRgb8(changed)], "What?")).await;
+                let moved = |row: usize| before[row].iter().zip(&after[row]).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+                // The whole image is the first or the last piece, or the only one.
+                let grids = &map.images()[0].grids;
+                let whole = if model.spec.whole_first { 0 } else { grids.len() - 1 };
+                let of_whole = map.rows().iter().filter(|row| row.visual.is_some_and(|v| v.frame == whole));
+                let most =
+                    of_whole.max_by(|a, b| moved(a.position).total_cmp(&moved(b.position))).expect("visual rows");
+                let place = most.visual.expect("visual");
+                let (down, right) =
+                    ((place.row + 1) * 3 > grids[whole].rows * 2, (place.column + 1) * 3 > grids[whole].columns * 2);
+                assert!(
+                    down && right,
+                    "{name}, {width}x{height}: the lower right corner moved {place:?} of {grids:?} most"
+                );
+            }
+        }
+    });
+}
