@@ -12,4 +12,5 @@ mod invariants;
 mod learned;
 mod parity;
 mod serve;
+mod soak;
 mod tidy;

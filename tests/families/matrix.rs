@@ -11,7 +11,7 @@ use crate::common::{config, readme_section, runtime};
 use crate::conformance::{Pair, TEXTS};
 
 /// A picture with something in it.
-pub(super) fn picture(width: u32, height: u32) -> DynamicImage {
+pub(crate) fn picture(width: u32, height: u32) -> DynamicImage {
     DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, |x, y| {
         Rgb([(x * 255 / width) as u8, (y * 255 / height) as u8, ((x * y) % 200) as u8])
     }))

@@ -8,3 +8,7 @@ mod matrix;
 mod rows;
 mod spec;
 mod weights;
+
+pub(crate) use matrix::picture;
+pub(crate) use spec::{Spec, open_spec};
+pub(crate) use weights::Noise;

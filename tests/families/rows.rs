@@ -11,8 +11,8 @@ use replay_mistralrs::families::Family;
 use replay_mistralrs::{Prompt, Session, Turn};
 
 use super::matrix::picture;
-use super::spec::{Spec, names};
-use crate::common::{config, runtime, tensors, values};
+use super::spec::{Spec, names, open_spec};
+use crate::common::{runtime, tensors, values};
 
 struct Model {
     session: Session,
@@ -25,12 +25,11 @@ struct Model {
 impl Model {
     async fn open(name: &str, folder: &std::path::Path) -> Self {
         let spec = Spec::read(name);
-        let (base, rlvr) = spec.write_pair(folder);
         let family = Family::of(&spec.config).expect("a family with a profile");
         let positions = if family.has_visual_rows { "visual" } else { "all" };
         let replay = format!("strategy = \"substitute\"\nlayers = 1\npositions = \"{positions}\"\nrank.top = 1");
-        let session = Session::open(&config(&base, &rlvr, &replay)).await.unwrap_or_else(|e| panic!("{name}: {e:#}"));
-        let weights: HashMap<String, Tensor> = tensors(&rlvr.join("model.safetensors"));
+        let session = open_spec(name, folder, &replay).await;
+        let weights: HashMap<String, Tensor> = tensors(&folder.join("rlvr/model.safetensors"));
         let embedding = weights.iter().find(|(name, _)| is_embedding(name)).expect("an embedding").1.clone();
         Self { session, family, spec, embedding }
     }

@@ -2,16 +2,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use replay_mistralrs::Session;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::weights;
-use crate::common::{fixture, json as read_json, repository};
+use crate::common::{config, fixture, json as read_json, repository};
 
 /// A tiny checkpoint of one family.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Spec {
+pub(crate) struct Spec {
     /// `config.json`.
     pub config: Value,
     /// `preprocessor_config.json`.
@@ -40,7 +41,7 @@ pub(super) struct Spec {
     /// How far the log-probabilities of a batch may be from those of a solo run; mixtures of experts and recurrent layers make rounding
     /// larger.
     #[serde(default = "batch_tolerance")]
-    pub batch_tolerance: f32,
+    pub(crate) batch_tolerance: f32,
     /// Shapes of all tensors, as `discover` found them; `{a..b}` in a name stands for the numbers from a to b - 1.
     #[serde(default)]
     pub tensors: BTreeMap<String, Vec<usize>>,
@@ -52,6 +53,12 @@ fn batch_tolerance() -> f32 {
 
 fn yes() -> bool {
     true
+}
+
+/// A session on a pair made in this folder; `replay` are the lines of `[replay]` and the tables after it.
+pub(crate) async fn open_spec(name: &str, folder: &Path, replay: &str) -> Session {
+    let (base, rlvr) = Spec::read(name).write_pair(folder);
+    Session::open(&config(&base, &rlvr, replay)).await.unwrap_or_else(|e| panic!("{name}: {e:#}"))
 }
 
 /// All descriptions.
@@ -68,7 +75,7 @@ pub(super) fn folder() -> PathBuf {
 }
 
 impl Spec {
-    pub(super) fn read(family: &str) -> Self {
+    pub(crate) fn read(family: &str) -> Self {
         let path = folder().join(family).with_extension("json");
         serde_json::from_value(read_json(&path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }

@@ -37,10 +37,10 @@ fn tensor(name: &str, shape: &[usize], moved: bool) -> Tensor {
 }
 
 /// Uniform numbers of variance one (splitmix64; Steele, Lea and Flood 2014).
-struct Noise(u64);
+pub(crate) struct Noise(u64);
 
 impl Noise {
-    fn new(name: &str, stream: u64) -> Self {
+    pub(crate) fn new(name: &str, stream: u64) -> Self {
         // FNV-1a of the name.
         let hash = name
             .bytes()
@@ -48,7 +48,7 @@ impl Noise {
         Self(hash ^ (stream << 32))
     }
 
-    fn draw(&mut self) -> f32 {
+    pub(crate) fn draw(&mut self) -> f32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

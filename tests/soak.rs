@@ -1,0 +1,197 @@
+//! Several families under load: prompts of every shape, replay on and off, some clients going away, some requests malformed. Every answer
+//! that comes equals its solo run, and nothing is left behind.
+use std::sync::Arc;
+use std::time::Duration;
+
+use replay_mistralrs::{Answer, AskError, Directive, Mode, Prompt, Sampling, Session, Turn};
+use tokio::sync::Semaphore;
+
+use crate::common::{SUBSTITUTE, distance, runtime, session};
+use crate::families::{Noise, Spec, open_spec, picture};
+
+const CONCURRENT: usize = 16;
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Waits,
+    /// Its client goes away after so many milliseconds.
+    Leaves(u64),
+    Malformed,
+}
+
+struct Model {
+    name: String,
+    session: Arc<Session>,
+    prompts: Vec<Prompt>,
+    tolerance: f32,
+    /// Solo answers, replay on and off.
+    alone: Vec<[Answer; 2]>,
+    _folder: tempfile::TempDir,
+}
+
+fn sampling(index: usize) -> Sampling {
+    Sampling { max_tokens: 4 + index * 7 % 13, ..Sampling::default() }
+}
+
+fn mode(on: bool) -> Directive {
+    Directive { mode: if on { Mode::On } else { Mode::Off }, ..Directive::default() }
+}
+
+/// Texts of equal and unequal lengths; no image, one, two; a conversation.
+fn prompts() -> Vec<Prompt> {
+    (0..12)
+        .map(|index| {
+            let images = match index % 4 {
+                0 => vec![],
+                1 | 2 => vec![picture(60 + 8 * index, 50)],
+                _ => vec![picture(60, 50), picture(50, 100)],
+            };
+            let earlier = match index % 6 {
+                5 => vec![Turn { images: vec![picture(90, 60)], text: "And this?".into(), answer: "A field.".into() }],
+                _ => vec![],
+            };
+            Prompt {
+                images,
+                earlier,
+                text: format!("Question {}{index}?", "x".repeat(index as usize % 5)),
+                ..Prompt::default()
+            }
+        })
+        .collect()
+}
+
+impl Model {
+    async fn open(name: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let (session, tolerance) = match name {
+            "qwen2_5_vl" => (session(name, SUBSTITUTE).await, 1e-4),
+            _ => (open_spec(name, folder.path(), SUBSTITUTE).await, Spec::read(name).batch_tolerance),
+        };
+        let session = Arc::new(session);
+        let (mut asked, mut alone) = (Vec::new(), Vec::new());
+        for prompt in prompts() {
+            let sampling = sampling(asked.len());
+            let (on, off) = (
+                session.ask(prompt.clone(), sampling, mode(true)).await,
+                session.ask(prompt.clone(), sampling, mode(false)).await,
+            );
+            // The engine fails a random model that writes the beginning of an image.
+            if let (Ok(on), Ok(off)) = (on, off) {
+                alone.push([on, off]);
+                asked.push(prompt);
+            }
+        }
+        assert!(asked.len() >= 6, "{name}: {} prompts are answered", asked.len());
+        Self { name: name.into(), session, prompts: asked, tolerance, alone, _folder: folder }
+    }
+
+    /// Sends one request and looks at what comes.
+    async fn request(&self, index: usize, on: bool, fate: Fate) -> Fate {
+        let mut prompt = self.prompts[index].clone();
+        if fate == Fate::Malformed {
+            prompt.images.push(picture(1, 400));
+            prompt.text = "<|image_pad|><start_of_image><|patch|> what?".into();
+        }
+        let asked = self.session.ask(prompt, sampling(index), mode(on));
+        let name = format!("{} {index}, replay {on}", self.name);
+        match fate {
+            Fate::Leaves(after) => {
+                let _ = tokio::time::timeout(Duration::from_millis(after), asked).await;
+            }
+            // Whatever it is answered, it is answered.
+            Fate::Malformed => match within(&name, asked).await {
+                Err(AskError::Gone) => panic!("{name}: the engine is gone"),
+                Ok(_) | Err(_) => {}
+            },
+            Fate::Waits => {
+                let answer = within(&name, asked).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+                let alone = &self.alone[index][usize::from(!on)];
+                let off = distance(&alone.log_probs[0], &answer.log_probs[0]);
+                assert_eq!(alone.texts, answer.texts, "{name}: {off:e}");
+                assert!(off <= self.tolerance, "{name}: {off:e}");
+            }
+        }
+        fate
+    }
+}
+
+async fn within<T>(name: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(120), future)
+        .await
+        .unwrap_or_else(|_| panic!("{name}: no answer in two minutes"))
+}
+
+async fn round(models: &Arc<Vec<Model>>, requests: usize, seed: u64) -> [usize; 3] {
+    let mut noise = Noise::new("soak", seed);
+    let mut below = move |n: usize| ((noise.draw() + 3f32.sqrt()) / (2.0 * 3f32.sqrt()) * n as f32) as usize % n;
+    let places = Arc::new(Semaphore::new(CONCURRENT));
+    let mut tasks = Vec::new();
+    for _ in 0..requests {
+        let model = below(models.len());
+        let (index, on) = (below(models[model].prompts.len()), below(3) > 0);
+        let fate = match below(10) {
+            0 | 1 => Fate::Leaves(below(40) as u64),
+            2 => Fate::Malformed,
+            _ => Fate::Waits,
+        };
+        let place = places.clone().acquire_owned().await.expect("open");
+        let models = models.clone();
+        tasks.push(tokio::spawn(async move {
+            let fate = models[model].request(index, on, fate).await;
+            drop(place);
+            fate
+        }));
+    }
+    let mut fates = [0; 3];
+    for task in tasks {
+        let fate = task.await.expect("no panic");
+        fates[match fate {
+            Fate::Waits => 0,
+            Fate::Leaves(_) => 1,
+            Fate::Malformed => 2,
+        }] += 1;
+    }
+    fates
+}
+
+fn soak(names: &[&str], requests: usize, rounds: u64) {
+    runtime().block_on(async {
+        let mut models = Vec::new();
+        for name in names {
+            models.push(Model::open(name).await);
+        }
+        let models = Arc::new(models);
+        for seed in 0..rounds {
+            let begun = std::time::Instant::now();
+            let [answered, left, malformed] = round(&models, requests, seed).await;
+            let resident = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let resident = resident.lines().find(|line| line.starts_with("VmRSS")).unwrap_or("").to_string();
+            println!(
+                "round {seed}: {answered} answered as alone, {left} left, {malformed} malformed, in {:.1} s; {resident}",
+                begun.elapsed().as_secs_f64()
+            );
+        }
+        for model in models.iter() {
+            // One more request, since edits of a request that is over are dropped at the next.
+            model.request(1, true, Fate::Waits).await;
+            let replay = model.session.replay().expect("replay is on");
+            assert!(replay.held() <= 2, "{}: {} requests are over and held", model.name, replay.held());
+            assert!(replay.largest_batch() >= 1, "{}", model.name);
+        }
+    });
+}
+
+#[test]
+fn answers_under_load_are_those_of_solo_runs_in_several_families() {
+    soak(&["qwen2_5_vl", "gemma3", "qwen3_5", "idefics3"], 60, 1);
+}
+
+/// `SOAK=gemma3,qwen3_5 cargo test --test suite soak_of_200 -- --ignored --nocapture`; without `SOAK`, nine families.
+#[test]
+#[ignore = "minutes"]
+fn soak_of_200_requests_five_times() {
+    const NINE: &str = "qwen2_5_vl,gemma3,gemma4_moe,qwen3_5,qwen3_5_moe,llama4,mistral3,idefics3,minicpm_o";
+    let names: String = std::env::var("SOAK").unwrap_or_else(|_| NINE.into());
+    soak(&names.split(',').collect::<Vec<_>>(), 200, 5);
+}
