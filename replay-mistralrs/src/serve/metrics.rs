@@ -1,6 +1,9 @@
 //! `/metrics`.
+use std::sync::{Arc, OnceLock};
+
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use std::sync::OnceLock;
+
+use super::Shared;
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -15,7 +18,10 @@ pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
     Ok(HANDLE.get_or_init(|| handle).clone())
 }
 
-pub(super) async fn render(handle: PrometheusHandle) -> String {
+/// `bases` are the bytes of the base models, which stay as they are.
+pub(super) async fn render(handle: PrometheusHandle, shared: Arc<Shared>, bases: u64) -> String {
+    let caches = shared.served.models().filter_map(|(_, replay)| replay).map(|replay| replay.cache().bytes());
+    crate::metrics::memory(caches.sum(), bases);
     handle.run_upkeep();
     handle.render()
 }
