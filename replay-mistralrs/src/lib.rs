@@ -36,6 +36,7 @@ mod opened;
 pub mod page;
 mod pair;
 mod prefix;
+mod sampler;
 mod seeded;
 mod self_test;
 pub mod serve;

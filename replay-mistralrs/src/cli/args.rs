@@ -216,6 +216,9 @@ pub(crate) struct ServeArgs {
     /// Open the engine's routes that change it (unload, reload, requantise, tune) or keep what was said (responses).
     #[arg(long)]
     pub(crate) admin: bool,
+    /// Open POST /v1/replay/reload, which has the files read again as a hang-up signal does.
+    #[arg(long, requires = "api_key_env")]
+    pub(crate) reload_route: bool,
 }
 
 /// A file, and what its model is called.

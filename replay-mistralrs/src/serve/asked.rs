@@ -7,7 +7,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
 
 use super::{ApiError, Shared, sampling};
-use crate::{Attached, Directive, Mode, RequestReport, Settings};
+use crate::{Attached, Directive, Mode, RequestReport, Settings, sampler};
 
 /// The report of a request, when it is there.
 pub(super) type ReportReceiver = Option<oneshot::Receiver<RequestReport>>;
@@ -62,7 +62,10 @@ impl<'a> Asked<'a> {
 
     /// Hands requests to the engine.
     pub(super) async fn send(&self, shared: &Shared, requests: Vec<Request>) -> Result<(), ApiError> {
-        for request in requests {
+        for mut request in requests {
+            if let Request::Normal(request) = &mut request {
+                sampler::complete(request);
+            }
             let sent = send_request_with_model(shared.served.engine(), request, Some(self.name)).await;
             sent.map_err(|e| ApiError::engine(&e))?;
         }

@@ -5,9 +5,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
 
-use super::{ApiError, Shared};
+use super::{ApiError, Shared, arrival};
 
 pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     // A browser asks whether it may ask before it has the key.
@@ -18,12 +17,7 @@ pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, n
     if blake3::hash(given.and_then(token).unwrap_or("").as_bytes()) == blake3::hash(key.as_bytes()) {
         return next.run(request).await;
     }
-    // A client that is still sending would see a broken connection in place of the answer.
-    let mut body = request.into_body().into_data_stream();
-    let mut taken = 0;
-    while let (true, Some(Ok(piece))) = (taken <= shared.options.max_body, body.next().await) {
-        taken += piece.len();
-    }
+    arrival::drained(request.into_body().into_data_stream(), shared.options.max_body).await;
     let refusal = ApiError::invalid("invalid_api_key", "this server needs an API key: Authorization: Bearer ...");
     let mut response = refusal.with_status(StatusCode::UNAUTHORIZED).into_response();
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -8,6 +8,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
+use mistralrs_core::ModelCategory;
 use serde_json::Value;
 
 use super::{ApiError, Shared, asked, sampling};
@@ -42,22 +43,31 @@ pub(super) async fn inspect(State(shared): State<Arc<Shared>>, request: Request,
 
 async fn looked_at(shared: &Shared, request: Request) -> Result<Request, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let bytes = to_bytes(body, shared.options.max_body).await.map_err(|_| body_too_large(shared.options.max_body))?;
+    let unreadable = |_| ApiError::invalid("invalid_request", "the body cannot be read");
+    let bytes = to_bytes(body, shared.options.max_body).await.map_err(unreadable)?;
     // What cannot be looked at does not pass: the engine's own reader skips what this one stumbles over.
     let mut value: Value = serde_json::from_slice(&bytes)
         .map_err(|e| ApiError::invalid("invalid_json", format!("the body is not JSON: {e}")))?;
-    if let Some(name) = value.get("model").and_then(Value::as_str) {
-        asked::found(shared, Some(name))?;
-    }
+    let named = value.get("model").and_then(Value::as_str);
+    let (name, _) = asked::found(shared, named)?;
+    suits(shared, parts.uri.path(), name)?;
     sampling::check(&value)?;
     admit_media(shared, &mut value, 1).await?;
     parts.headers.remove(header::CONTENT_LENGTH);
     Ok(Request::from_parts(parts, Body::from(value.to_string())))
 }
 
-pub(super) fn body_too_large(limit: usize) -> ApiError {
-    ApiError::invalid("body_too_large", format!("a request may have {limit} bytes"))
-        .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+/// Refuses what is asked of a model of another kind, on which the engine would fail.
+fn suits(shared: &Shared, path: &str, name: &str) -> Result<(), ApiError> {
+    let category = shared.served.engine().get_model_category(Some(name));
+    let suits = match path {
+        "/v1/embeddings" => matches!(category, Ok(ModelCategory::Embedding)),
+        "/v1/images/generations" => matches!(category, Ok(ModelCategory::Diffusion)),
+        "/v1/audio/speech" => matches!(category, Ok(ModelCategory::Speech)),
+        _ => true,
+    };
+    let refusal = || ApiError::invalid("unsuited_model", "this model cannot do what this route is for").about("model");
+    if suits { Ok(()) } else { Err(refusal()) }
 }
 
 /// Replaces every image of a body by what was admitted of it; refuses audio and video, which these families cannot hear or see.

@@ -3,6 +3,7 @@
 //! * [`Served`]: the models behind one engine, some of them replayed;
 //! * [`ServeOptions`]: what a request may reach;
 //! * [`router`]: everything as one axum router, to be served or nested.
+mod arrival;
 mod asked;
 mod auth;
 mod chat;
@@ -15,6 +16,7 @@ mod metrics;
 mod models;
 mod network;
 mod plain;
+mod reload;
 mod sampling;
 mod stream;
 
@@ -33,6 +35,7 @@ use crate::Attached;
 
 pub use error::ApiError;
 pub use models::{Served, ServedModel};
+pub use reload::Reload;
 
 use media::Media;
 
@@ -57,6 +60,8 @@ pub struct ServeOptions {
     pub max_images: usize,
     /// Whether the engine's routes that change it (unload, reload, requantise, tune) or keep what was said (responses) may be used.
     pub admin: bool,
+    /// `POST /v1/replay/reload`; only together with a key.
+    pub reload: Option<Reload>,
 }
 
 impl Default for ServeOptions {
@@ -71,6 +76,7 @@ impl Default for ServeOptions {
             max_pixels: 50_000_000,
             max_images: 64,
             admin: false,
+            reload: None,
         }
     }
 }
@@ -86,8 +92,9 @@ struct Shared {
 /// The whole server as a router.
 ///
 /// # Errors
-/// If the image root is not a directory, or metrics are recorded by somebody else in this process.
+/// If the image root is not a directory, a reload route is to be open to everybody, or metrics are recorded by somebody else in this process.
 pub async fn router(served: Served, options: ServeOptions) -> anyhow::Result<Router> {
+    anyhow::ensure!(options.reload.is_none() || options.api_key.is_some(), "the reload route needs an API key");
     let metrics = metrics::install()?;
     let engine = MistralRsServerRouterBuilder::new()
         .with_mistralrs(served.engine().clone())
@@ -108,9 +115,14 @@ pub async fn router(served: Served, options: ServeOptions) -> anyhow::Result<Rou
         .layer(cors)
         .route("/v1/models/{*name}", get(listing::one).fallback_service(behind.clone()))
         .route("/metrics", get(move |State(shared)| metrics::render(metrics.clone(), shared, bases)));
+    let ours = match shared.options.reload {
+        Some(_) => ours.route("/v1/replay/reload", post(reload::again)),
+        None => ours,
+    };
     Ok(ours
         .with_state(shared.clone())
         .fallback_service(behind)
+        .layer(from_fn_with_state(shared.clone(), arrival::whole))
         .layer(from_fn_with_state(shared.clone(), auth::check))
         .layer(DefaultBodyLimit::max(shared.options.max_body))
         .layer(from_fn(plain::in_form)))
