@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::common::repository;
-use crate::serve::picture;
+use crate::server::picture;
 use serde_json::{Value, json};
 
 /// An example, as `cargo test` has built it, or built now (through the seam's tool, which takes away what cargo sets for a test).
@@ -75,6 +75,8 @@ pub(crate) struct Running {
     pub(crate) address: String,
     /// What it said before it listened.
     pub(crate) said: Vec<String>,
+    /// The API key that its requests carry.
+    pub(crate) key: String,
 }
 
 impl Running {
@@ -84,11 +86,23 @@ impl Running {
         let mut said = Vec::new();
         for line in lines.map_while(Result::ok) {
             if let Some(address) = line.strip_prefix("listening on ") {
-                return Self { child, address: address.to_owned(), said };
+                return Self { child, address: address.to_owned(), said, key: String::new() };
             }
             said.push(line);
         }
         panic!("{:?}: {said:?}", child.wait());
+    }
+
+    /// Its exit status, if it ends in time.
+    pub(crate) fn ended(&mut self, within: std::time::Duration) -> Option<i32> {
+        let end = std::time::Instant::now() + within;
+        while std::time::Instant::now() < end {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        None
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -98,8 +112,8 @@ impl Running {
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         crate::common::runtime().block_on(async {
             let request = reqwest::Client::new().post(format!("{}{path}", self.address));
-            let request = request.header("content-type", "application/json").body(body.to_string());
-            let response = request.send().await.unwrap();
+            let request = request.header("content-type", "application/json").bearer_auth(&self.key);
+            let response = request.body(body.to_string()).send().await.unwrap();
             let status = response.status().as_u16();
             let text = response.text().await.unwrap();
             (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use crate::common::repository;
-use crate::serve::Server;
+use crate::server::Server;
 use replay_core::Replayer;
 use replay_core::config::{Layers, Replay, Rule, Strategy};
 use replay_core::conformance::mock::MockMaker;

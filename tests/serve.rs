@@ -3,78 +3,11 @@
 use std::sync::Arc;
 
 use crate::common::{config, fixture, repository};
+use crate::server::{PROFILES, Server, image, request, said};
 use base64::Engine;
 use futures::StreamExt;
-use replay_mistralrs::serve::{ServeOptions, Served, ServedModel, router};
+use replay_mistralrs::serve::ServeOptions;
 use serde_json::{Value, json};
-
-const PROFILES: &str = "strategy = \"learned\"\nlayers = 4\n[replay.rank]\nquantile = 0.5\n[replay.learned]\niterations = 4\n\
-     [profiles.swap]\nstrategy = \"substitute\"\nblend = 1.0";
-
-pub(crate) struct Server {
-    pub(crate) address: String,
-    pub(crate) client: reqwest::Client,
-}
-
-impl Server {
-    /// The replayed pair, and the base of another one without replay.
-    pub(crate) async fn start(options: ServeOptions) -> Self {
-        let pair = fixture("qwen2_5_vl").join("pair");
-        let replayed = config(&pair.join("base"), &pair.join("rlvr"), PROFILES);
-        let plain = config(&pair.join("rlvr"), &pair.join("base"), &format!("enabled = false\n{PROFILES}"));
-        let models = [
-            ServedModel { name: "replayed".into(), config: replayed },
-            ServedModel { name: "plain".into(), config: plain },
-        ];
-        let app = router(Served::open(&models).await.unwrap(), options).await.unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { address, client: reqwest::Client::new() }
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let response = self.client.post(format!("{}{path}", self.address));
-        let response = response.header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
-        let status = response.status().as_u16();
-        let text = response.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-    }
-
-    pub(crate) async fn chat(&self, more: Value) -> (u16, Value) {
-        self.post("/v1/chat/completions", &request(&image(), more)).await
-    }
-}
-
-fn image() -> String {
-    picture("tests/fixtures/qwen2_5_vl/image.png")
-}
-
-/// A file of the repository as a data URL.
-pub(crate) fn picture(file: &str) -> String {
-    let bytes = std::fs::read(repository().join(file)).unwrap();
-    format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes))
-}
-
-fn request(image: &str, more: Value) -> Value {
-    let mut body = json!({
-        "model": "default",
-        "temperature": 0,
-        "max_tokens": 6,
-        "messages": [{ "role": "user", "content": [
-            { "type": "image_url", "image_url": { "url": image } },
-            { "type": "text", "text": "What is in the picture?" },
-        ]}],
-    });
-    for (key, value) in more.as_object().unwrap() {
-        body[key] = value.clone();
-    }
-    body
-}
-
-fn said(answer: &Value) -> &str {
-    answer["choices"][0]["message"]["content"].as_str().unwrap_or_else(|| panic!("{answer}"))
-}
 
 #[test]
 fn a_request_chooses_its_replay_and_hears_of_it() {
@@ -142,6 +75,31 @@ fn a_stream_says_the_same_and_reports_once() {
             chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
         assert_eq!(streamed, said(&whole));
         assert_eq!(chunks.iter().filter(|chunk| chunk["replay"]["status"] == "replayed").count(), 1);
+    });
+}
+
+#[test]
+fn log_probabilities_and_biases_mean_what_they_say() {
+    crate::common::runtime().block_on(async {
+        let server = Server::start(ServeOptions::default()).await;
+        let tokens = |answer: &Value| answer["choices"][0]["logprobs"]["content"].as_array().unwrap().clone();
+        let more = json!({ "logprobs": true, "top_logprobs": 20, "replay": false });
+        let (_, plain) = server.chat(more.clone()).await;
+        for token in tokens(&plain) {
+            let of = |token: &Value| token["logprob"].as_f64().unwrap();
+            assert!(of(&token) <= 0.0, "{token}");
+            let top = token["top_logprobs"].as_array().unwrap();
+            let sum: f64 = top.iter().map(|token| of(token).exp()).sum();
+            assert!(sum > 0.05 && sum < 1.00001 && (of(&top[0]) - of(&token)).abs() < 1e-5, "{sum}");
+        }
+        let answers = |answer: &Value| tokens(answer).iter().map(|t| t["token"].clone()).collect::<Vec<_>>();
+        // The number of the token that leads, as the answer tells it.
+        let leads = &tokens(&plain)[0]["top_logprobs"][0];
+        let number = leads["token"].as_u64().unwrap_or_else(|| panic!("{leads}"));
+        let mut biased = more;
+        biased["logit_bias"] = json!({ number.to_string(): -100 });
+        let (_, without) = server.chat(biased).await;
+        assert_ne!(answers(&without)[0], answers(&plain)[0]);
     });
 }
 
@@ -324,6 +282,8 @@ fn the_door_stays_shut_and_the_next_request_is_answered() {
         let tool = json!({ "tools": [{ "type": "function", "function": { "name": "look", "description": "d", "parameters": {
             "type": "object", "properties": { "image_url": { "type": "string" } } } } }] });
         assert_eq!(server.chat(tool).await.0, 200);
+        let embed = server.post("/v1/embeddings", &json!({ "model": "replayed", "input": "x" })).await;
+        assert_eq!((embed.0, &embed.1["error"]["code"]), (400, &json!("unsuited_model")));
         assert_eq!(server.post("/v1/models/unload", &json!({ "model_id": "replayed" })).await.0, 403);
         let (status, answer) = server.chat(json!({})).await;
         assert_eq!((status, &answer["replay"]["status"]), (200, &json!("replayed")));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::repository;
 use crate::existing::Running;
-use crate::serve::picture;
+use crate::server::picture;
 use serde_json::{Value, json};
 
 fn serve(configs: &[String]) -> Command {
@@ -77,6 +77,34 @@ fn the_engines_own_file_is_served_with_replay_on_the_model_that_it_names() {
 }
 
 #[test]
+fn a_route_that_reloads_is_there_if_it_was_asked_for_and_behind_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = copied(folder.path(), "quickstart.toml", |text| text);
+    let mut command = serve(std::slice::from_ref(&file));
+    assert_eq!(Running::start(&mut command).post("/v1/replay/reload", &json!({})).1["error"]["code"], "not_found");
+    let keyless = command.arg("--reload-route").output().unwrap();
+    assert!(!keyless.status.success() && String::from_utf8_lossy(&keyless.stderr).contains("--api-key-env"));
+    let mut running = Running::start(command.args(["--api-key-env", "TEST_KEY"]).env("TEST_KEY", "sesame"));
+    let reload = |running: &Running| running.post("/v1/replay/reload", &json!({}));
+    assert_eq!(reload(&running).1["error"]["code"], "invalid_api_key");
+    running.key = "sesame".into();
+    assert_eq!(reload(&running), (200, json!({ "status": "reloaded" })));
+    let strategy = |running: &Running| ask(running, "rlvr", Value::Null).1["replay"]["layers"].as_array().map(Vec::len);
+    let before = strategy(&running);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let line = text.lines().find(|line| line.starts_with("layers")).unwrap();
+    std::fs::write(&file, text.replace(line, "layers = \"all\"")).unwrap();
+    let (status, refusal) = reload(&running);
+    let why = refusal["error"]["message"].as_str().unwrap();
+    assert_eq!((status, &refusal["error"]["code"]), (400, &json!("configuration_refused")));
+    assert!(why.contains("replay.layers: expected") && !why.contains(folder.path().to_str().unwrap()), "{why}");
+    assert_eq!(strategy(&running), before);
+    std::fs::write(&file, text.replace(line, "layers = 2")).unwrap();
+    assert_eq!(reload(&running).0, 200);
+    assert_eq!((before, strategy(&running)), (Some(6), Some(2)));
+}
+
+#[test]
 fn logs_at_level_info_hold_no_prompt_and_no_image() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
@@ -136,6 +164,29 @@ fn an_engines_file_that_cannot_be_served_says_why() {
     }
     let both = ["examples/configs/engine.toml".to_owned(), "examples/configs/quickstart.toml".to_owned()];
     assert!(refused(&both).1.contains("give it alone"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_to_stop_ends_the_server_beside_clients_that_never_finish() {
+    use std::io::Write;
+    let heads: [&[u8]; 3] =
+        [b"", b"POST /v1/cha", b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"];
+    let mut running = Running::start(&mut serve(&["examples/configs/quickstart.toml".into()]));
+    let open: Vec<std::net::TcpStream> = heads
+        .iter()
+        .map(|head| {
+            let mut wire = std::net::TcpStream::connect(running.address.trim_start_matches("http://")).unwrap();
+            wire.write_all(head).unwrap();
+            wire
+        })
+        .collect();
+    assert_eq!(ask(&running, "rlvr", Value::Null).0, 200);
+    assert!(Command::new("kill").arg(running.id().to_string()).status().unwrap().success());
+    let started = Instant::now();
+    // The body that does not come is waited for 15 s.
+    assert_eq!(running.ended(Duration::from_secs(40)), Some(0));
+    assert!(started.elapsed() > Duration::from_secs(1) && open.len() == 3);
 }
 
 #[cfg(unix)]
