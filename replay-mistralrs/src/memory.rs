@@ -10,8 +10,7 @@ impl Attached {
     /// Bytes of the base's decoder weights: those of the layers that were loaded, embeddings and head. Zero while the base is in use.
     pub fn base_bytes(&self) -> u64 {
         let base = self.hook.bound.base.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = base.try_lock().map_or(0, |mut pipeline| weights(&mut *pipeline));
-        bytes
+        base.try_lock().map_or(0, |mut pipeline| weights(&mut *pipeline))
     }
 }
 
