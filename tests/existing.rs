@@ -109,6 +109,11 @@ impl Running {
         self.child.id()
     }
 
+    pub(crate) fn get(&self, path: &str) -> String {
+        let url = format!("{}{path}", self.address);
+        crate::common::runtime().block_on(async { reqwest::get(url).await.unwrap().text().await.unwrap() })
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         crate::common::runtime().block_on(async {
             let request = reqwest::Client::new().post(format!("{}{path}", self.address));

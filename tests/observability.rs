@@ -1,15 +1,16 @@
 //! What an operator sees: metrics by the names that the dashboard asks for, and a span for each step.
 use std::collections::BTreeSet;
 use std::fmt;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use crate::common::repository;
-use crate::server::Server;
+use crate::existing::Running;
+use crate::server::{picture, request};
 use replay_core::Replayer;
 use replay_core::config::{Layers, Replay, Rule, Strategy};
 use replay_core::conformance::mock::MockMaker;
 use replay_core::conformance::{Maker, Plan, Step};
-use replay_mistralrs::serve::ServeOptions;
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -39,45 +40,49 @@ fn names(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_name_on_the_dashboard_is_exposed_and_every_exposed_name_is_on_it() {
-    crate::common::runtime().block_on(async {
-        let server = Server::start(ServeOptions::default()).await;
-        for more in [json!({}), json!({}), json!({ "replay": "swap" }), json!({ "replay": false })] {
-            assert_eq!(server.chat(more).await.0, 200);
-        }
-        let metrics =
-            server.client.get(format!("{}/metrics", server.address)).send().await.unwrap().text().await.unwrap();
-        let exposed: BTreeSet<String> = metrics
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .flat_map(|line| names(line.split(' ').next().unwrap_or("")))
-            .collect();
+    // In a process of its own: what is recorded is one per process.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_replay"));
+    command.current_dir(repository()).args(["serve", "--port", "0", "--config", "examples/configs/engine.toml"]);
+    let running = Running::start(&mut command);
+    for replay in [json!(true), json!(true), json!("swap"), json!(false)] {
+        let body = request(
+            &picture("examples/images/000.png"),
+            json!({ "replay": replay, "model": "examples/models/counting/rlvr" }),
+        );
+        assert_eq!(running.post("/v1/chat/completions", &body).0, 200);
+    }
+    let metrics = running.get("/metrics");
+    let exposed: BTreeSet<String> = metrics
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(|line| names(line.split(' ').next().unwrap_or("")))
+        .collect();
 
-        let file = repository().join("examples/grafana/activation-replay.json");
-        let dashboard: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-        let mut found = Vec::new();
-        expressions(&dashboard, &mut found);
-        assert!(found.len() >= 8, "{found:?}");
-        let asked: BTreeSet<String> = found.iter().flat_map(|expression| names(expression)).collect();
-        let unknown: Vec<_> = asked.difference(&exposed).collect();
-        assert!(unknown.is_empty(), "the dashboard asks for {unknown:?}, and there are {exposed:?}");
-        let family = |name: &String| {
-            ["_bucket", "_sum", "_count"].iter().fold(name.clone(), |name, end| name.trim_end_matches(end).to_owned())
-        };
-        let shown: BTreeSet<String> = asked.iter().map(family).collect();
-        let hidden: Vec<String> = exposed.iter().map(family).filter(|name| !shown.contains(name)).collect();
-        assert!(hidden.is_empty(), "not on the dashboard: {hidden:?}");
+    let file = repository().join("examples/grafana/activation-replay.json");
+    let dashboard: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let mut found = Vec::new();
+    expressions(&dashboard, &mut found);
+    assert!(found.len() >= 8, "{found:?}");
+    let asked: BTreeSet<String> = found.iter().flat_map(|expression| names(expression)).collect();
+    let unknown: Vec<_> = asked.difference(&exposed).collect();
+    assert!(unknown.is_empty(), "the dashboard asks for {unknown:?}, and there are {exposed:?}");
+    let family = |name: &String| {
+        ["_bucket", "_sum", "_count"].iter().fold(name.clone(), |name, end| name.trim_end_matches(end).to_owned())
+    };
+    let shown: BTreeSet<String> = asked.iter().map(family).collect();
+    let hidden: Vec<String> = exposed.iter().map(family).filter(|name| !shown.contains(name)).collect();
+    assert!(hidden.is_empty(), "not on the dashboard: {hidden:?}");
 
-        // A rate needs a first value: every label is there before anything happens.
-        for label in ["outcome=\"failed\"", "outcome=\"replayed\"", "reason=\"engine\"", "reason=\"cancelled\""] {
-            assert!(metrics.contains(label), "{label}\n{metrics}");
-        }
-        let value = |name: &str| -> f64 {
-            let line = metrics.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}"));
-            line.rsplit(' ').next().unwrap().parse().unwrap()
-        };
-        assert!(value("replay_base_bytes") > 1e5 && value("replay_cache_bytes") > 0.0, "{metrics}");
-        assert!(value("replay_cache_hits_total") >= 1.0 && value("replay_rows_selected_total") >= 1.0);
-    });
+    // A rate needs a first value: every label is there before anything happens.
+    for label in ["outcome=\"failed\"", "outcome=\"replayed\"", "reason=\"engine\"", "reason=\"cancelled\""] {
+        assert!(metrics.contains(label), "{label}\n{metrics}");
+    }
+    let value = |name: &str| -> f64 {
+        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(value("replay_base_bytes") > 1e5 && value("replay_cache_bytes") > 0.0, "{metrics}");
+    assert!(value("replay_cache_hits_total") >= 1.0 && value("replay_rows_selected_total") >= 1.0);
 }
 
 /// Remembers the names of spans, and the path of names each was opened in.

@@ -5,7 +5,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use replay_core::{Error, ReplayCache, Report, Status};
 
 const OUTCOMES: [&str; 5] = ["replayed", "nothing_selected", "unchanged", "passthrough", "failed"];
-const REASONS: [&str; 6] = ["size", "taps", "cancelled", "unavailable", "engine", "tensor"];
+const REASONS: [&str; 7] = ["size", "taps", "cancelled", "unavailable", "engine", "tensor", "edit"];
 
 /// Units and meanings, for a recorder that wants them; and every counter at zero, since a rate needs a first value.
 pub(crate) fn describe() {
@@ -84,15 +84,23 @@ pub(crate) fn decided(report: &Report, failed: bool, cache: &ReplayCache) {
 
 /// The replay of a prompt failed; says whether it is the first time for this reason, and so worth a warning.
 pub(crate) fn degraded(error: &Error) -> bool {
-    static SEEN: [AtomicBool; REASONS.len()] = [const { AtomicBool::new(false) }; REASONS.len()];
-    let reason = match error {
+    first(match error {
         Error::Size { .. } => 0,
         Error::NotCaptured { .. } | Error::NoSuchLayer { .. } | Error::Taps { .. } => 1,
         Error::Cancelled => 2,
         Error::Unavailable(_) => 3,
         Error::Engine(_) => 4,
         Error::Tensor(_) => 5,
-    };
+    })
+}
+
+/// An edit that was decided could not be done; the same.
+pub(crate) fn not_edited() -> bool {
+    first(6)
+}
+
+fn first(reason: usize) -> bool {
+    static SEEN: [AtomicBool; REASONS.len()] = [const { AtomicBool::new(false) }; REASONS.len()];
     counter!("replay_degraded_total", "reason" => REASONS[reason]).increment(1);
     !SEEN[reason].swap(true, Ordering::Relaxed)
 }
@@ -106,6 +114,6 @@ mod tests {
         let error = |what: &str| Error::Unavailable(what.into());
         assert!(degraded(&error("a")));
         assert!(!degraded(&error("b")) && !degraded(&error("a")));
-        assert!(degraded(&Error::Cancelled));
+        assert!(degraded(&Error::Cancelled) && not_edited() && !not_edited());
     }
 }

@@ -59,11 +59,11 @@ async fn looked_at(shared: &Shared, request: Request) -> Result<Request, ApiErro
 
 /// Refuses what is asked of a model of another kind, on which the engine would fail.
 fn suits(shared: &Shared, path: &str, name: &str) -> Result<(), ApiError> {
-    let category = shared.served.engine().get_model_category(Some(name));
+    let category = || shared.served.engine().get_model_category(Some(name));
     let suits = match path {
-        "/v1/embeddings" => matches!(category, Ok(ModelCategory::Embedding)),
-        "/v1/images/generations" => matches!(category, Ok(ModelCategory::Diffusion)),
-        "/v1/audio/speech" => matches!(category, Ok(ModelCategory::Speech)),
+        "/v1/embeddings" => matches!(category(), Ok(ModelCategory::Embedding)),
+        "/v1/images/generations" => matches!(category(), Ok(ModelCategory::Diffusion)),
+        "/v1/audio/speech" => matches!(category(), Ok(ModelCategory::Speech)),
         _ => true,
     };
     let refusal = || ApiError::invalid("unsuited_model", "this model cannot do what this route is for").about("model");
