@@ -3,73 +3,11 @@
 use std::sync::Arc;
 
 use crate::common::{config, fixture, repository};
+use crate::server::{PROFILES, Server, image, request, said};
 use base64::Engine;
 use futures::StreamExt;
-use replay_mistralrs::serve::{ServeOptions, Served, ServedModel, router};
+use replay_mistralrs::serve::ServeOptions;
 use serde_json::{Value, json};
-
-const PROFILES: &str = "strategy = \"learned\"\nlayers = 4\n[replay.rank]\nquantile = 0.5\n[replay.learned]\niterations = 4\n\
-     [profiles.swap]\nstrategy = \"substitute\"\nblend = 1.0";
-
-struct Server {
-    address: String,
-    client: reqwest::Client,
-}
-
-impl Server {
-    /// The replayed pair, and the base of another one without replay.
-    async fn start(options: ServeOptions) -> Self {
-        let pair = fixture("qwen2_5_vl").join("pair");
-        let replayed = config(&pair.join("base"), &pair.join("rlvr"), PROFILES);
-        let plain = config(&pair.join("rlvr"), &pair.join("base"), &format!("enabled = false\n{PROFILES}"));
-        let models = [
-            ServedModel { name: "replayed".into(), config: replayed },
-            ServedModel { name: "plain".into(), config: plain },
-        ];
-        let app = router(Served::open(&models).await.unwrap(), options).await.unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { address, client: reqwest::Client::new() }
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let response = self.client.post(format!("{}{path}", self.address));
-        let response = response.header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
-        let status = response.status().as_u16();
-        let text = response.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-    }
-
-    async fn chat(&self, more: Value) -> (u16, Value) {
-        self.post("/v1/chat/completions", &request(&image(), more)).await
-    }
-}
-
-fn image() -> String {
-    let bytes = std::fs::read(fixture("qwen2_5_vl").join("image.png")).unwrap();
-    format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes))
-}
-
-fn request(image: &str, more: Value) -> Value {
-    let mut body = json!({
-        "model": "default",
-        "temperature": 0,
-        "max_tokens": 6,
-        "messages": [{ "role": "user", "content": [
-            { "type": "image_url", "image_url": { "url": image } },
-            { "type": "text", "text": "What is in the picture?" },
-        ]}],
-    });
-    for (key, value) in more.as_object().unwrap() {
-        body[key] = value.clone();
-    }
-    body
-}
-
-fn said(answer: &Value) -> &str {
-    answer["choices"][0]["message"]["content"].as_str().unwrap_or_else(|| panic!("{answer}"))
-}
 
 #[test]
 fn a_request_chooses_its_replay_and_hears_of_it() {
@@ -101,6 +39,15 @@ fn a_request_chooses_its_replay_and_hears_of_it() {
             (json!({ "replay": true, "model": "plain" }), 400, "replay_unavailable"),
             (json!({ "model": "nobody" }), 404, "model_not_found"),
             (json!({ "messages": 7 }), 400, "invalid_request"),
+            (json!({ "repetition_penalty": 0 }), 400, "invalid_value"),
+            (json!({ "top_p": 1.5 }), 400, "invalid_value"),
+            (json!({ "grammar": { "type": "regex", "value": "((" } }), 400, "invalid_grammar"),
+            (json!({ "grammar": { "type": "regex", "value": "\u{4e2d}" } }), 400, "invalid_grammar"),
+            (
+                json!({ "messages": [{ "role": "user", "content": "a ".repeat(100_000) }] }),
+                400,
+                "context_length_exceeded",
+            ),
         ] {
             let (got, body) = server.chat(more.clone()).await;
             assert_eq!((got, &body["error"]["code"]), (status, &json!(code)), "{more}");
@@ -128,6 +75,157 @@ fn a_stream_says_the_same_and_reports_once() {
             chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
         assert_eq!(streamed, said(&whole));
         assert_eq!(chunks.iter().filter(|chunk| chunk["replay"]["status"] == "replayed").count(), 1);
+    });
+}
+
+#[test]
+fn log_probabilities_and_biases_mean_what_they_say() {
+    crate::common::runtime().block_on(async {
+        let server = Server::start(ServeOptions::default()).await;
+        let tokens = |answer: &Value| answer["choices"][0]["logprobs"]["content"].as_array().unwrap().clone();
+        let more = json!({ "logprobs": true, "top_logprobs": 20, "replay": false });
+        let (_, plain) = server.chat(more.clone()).await;
+        for token in tokens(&plain) {
+            let of = |token: &Value| token["logprob"].as_f64().unwrap();
+            assert!(of(&token) <= 0.0, "{token}");
+            let top = token["top_logprobs"].as_array().unwrap();
+            let sum: f64 = top.iter().map(|token| of(token).exp()).sum();
+            assert!(sum > 0.05 && sum < 1.00001 && (of(&top[0]) - of(&token)).abs() < 1e-5, "{sum}");
+        }
+        let answers = |answer: &Value| tokens(answer).iter().map(|t| t["token"].clone()).collect::<Vec<_>>();
+        // The number of the token that leads, as the answer tells it.
+        let leads = &tokens(&plain)[0]["top_logprobs"][0];
+        let number = leads["token"].as_u64().unwrap_or_else(|| panic!("{leads}"));
+        let mut biased = more;
+        biased["logit_bias"] = json!({ number.to_string(): -100 });
+        let (_, without) = server.chat(biased).await;
+        assert_ne!(answers(&without)[0], answers(&plain)[0]);
+    });
+}
+
+#[test]
+fn every_choice_of_a_stream_ends_and_their_usage_is_summed() {
+    crate::common::runtime().block_on(async {
+        let server = Server::start(ServeOptions::default()).await;
+        for round in 0..3 {
+            let more = json!({ "stream": true, "n": 3, "temperature": 1, "max_tokens": 8 + round });
+            let body = request(&image(), more);
+            let response = server.client.post(format!("{}/v1/chat/completions", server.address));
+            let response = response.header("content-type", "application/json").body(body.to_string());
+            let text = response.send().await.unwrap().text().await.unwrap();
+            let events: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+            assert_eq!(events.last(), Some(&"[DONE]"), "{text}");
+            let chunks: Vec<Value> =
+                events[..events.len() - 1].iter().map(|e| serde_json::from_str(e).unwrap()).collect();
+            let choices = || chunks.iter().flat_map(|chunk| chunk["choices"].as_array().unwrap());
+            let mut ended: Vec<u64> = choices()
+                .filter(|choice| !choice["finish_reason"].is_null())
+                .map(|c| c["index"].as_u64().unwrap())
+                .collect();
+            ended.sort_unstable();
+            assert_eq!(ended, [0, 1, 2], "{text}");
+            assert_eq!(chunks.iter().filter(|chunk| chunk["replay"]["status"] == "replayed").count(), 1);
+            let ids: std::collections::BTreeSet<&str> =
+                chunks.iter().filter_map(|chunk| chunk["id"].as_str()).collect();
+            assert_eq!(ids.len(), 1, "{ids:?}");
+            let usages: Vec<&Value> =
+                chunks.iter().map(|chunk| &chunk["usage"]).filter(|usage| !usage.is_null()).collect();
+            let [usage] = usages[..] else { panic!("{usages:?}") };
+            let (prompt, completion) =
+                (usage["prompt_tokens"].as_u64().unwrap(), usage["completion_tokens"].as_u64().unwrap());
+            assert!(completion > 8 && usage["total_tokens"].as_u64() == Some(prompt + completion), "{usage}");
+        }
+    });
+}
+
+#[test]
+fn text_completions_and_the_list_of_models_have_the_names_and_refusals_of_chat() {
+    crate::common::runtime().block_on(async {
+        let server = Server::start(ServeOptions::default()).await;
+        let complete = async |more: Value| {
+            let mut body = json!({ "model": "replayed", "prompt": "What is", "max_tokens": 4, "temperature": 0 });
+            for (key, value) in more.as_object().unwrap() {
+                body[key] = value.clone();
+            }
+            server.post("/v1/completions", &body).await
+        };
+        let (status, answer) = complete(json!({})).await;
+        assert_eq!(
+            (status, &answer["model"], &answer["replay"]["status"]),
+            (200, &json!("replayed"), &json!("passthrough"))
+        );
+        let text = answer["choices"][0]["text"].as_str().unwrap();
+        let (_, streamed) = complete(json!({ "stream": true })).await;
+        let streamed = streamed.as_str().unwrap();
+        let pieces = streamed.lines().filter_map(|line| line.strip_prefix("data: {"));
+        let pieces: Vec<Value> = pieces.map(|piece| serde_json::from_str(&format!("{{{piece}")).unwrap()).collect();
+        assert_eq!(pieces.iter().filter_map(|piece| piece["choices"][0]["text"].as_str()).collect::<String>(), text);
+        assert!(
+            pieces.iter().all(|piece| piece["model"] == "replayed") && streamed.trim_end().ends_with("data: [DONE]")
+        );
+        for (more, status, code) in [
+            (json!({ "model": "nobody" }), 404, "model_not_found"),
+            (json!({ "replay": "nobody" }), 400, "unknown_profile"),
+            (json!({ "prompt": 7 }), 400, "invalid_request"),
+            (json!({ "best_of": 0 }), 400, "invalid_value"),
+        ] {
+            let (got, body) = complete(more.clone()).await;
+            assert_eq!((got, &body["error"]["code"]), (status, &json!(code)), "{more}");
+        }
+
+        let get = async |method: reqwest::Method, path: &str| {
+            let response = server.client.request(method, format!("{}{path}", server.address)).send().await.unwrap();
+            let allowed = response.headers().get("allow").map(|allowed| allowed.to_str().unwrap().to_owned());
+            let status = response.status().as_u16();
+            let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap_or(Value::Null);
+            (status, body, allowed)
+        };
+        let (status, one, _) = get(reqwest::Method::GET, "/v1/models/plain").await;
+        assert_eq!((status, &one["id"], &one["object"]), (200, &json!("plain"), &json!("model")));
+        for (method, path, status, code) in [
+            (reqwest::Method::GET, "/v1/models/nobody", 404, "model_not_found"),
+            (reqwest::Method::GET, "/v1/nothing", 404, "not_found"),
+            (reqwest::Method::GET, "/v1/chat/completions", 405, "method_not_allowed"),
+            (reqwest::Method::DELETE, "/v1/completions", 405, "method_not_allowed"),
+        ] {
+            let (got, body, allowed) = get(method, path).await;
+            assert_eq!((got, &body["error"]["code"]), (status, &json!(code)), "{path}");
+            assert_eq!(allowed.is_some(), status == 405, "{path}");
+        }
+        let large = server.client.post(format!("{}/v1/chat/completions", server.address)).body(vec![b' '; 33 << 20]);
+        let large = large.send().await.unwrap();
+        let (status, text) = (large.status().as_u16(), large.text().await.unwrap());
+        assert!(status == 413 && text.contains("\"body_too_large\""), "{status} {text}");
+    });
+}
+
+#[test]
+fn images_are_fetched_together_and_have_one_deadline() {
+    crate::common::runtime().block_on(async {
+        // A web server whose images take their time.
+        let bytes = std::fs::read(fixture("qwen2_5_vl").join("image.png")).unwrap();
+        let slow = axum::Router::new().route(
+            "/image.png",
+            axum::routing::get(async move || {
+                tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+                bytes
+            }),
+        );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/image.png", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, slow).await });
+        let server = Server::start(ServeOptions { private_addresses: true, ..ServeOptions::default() }).await;
+        let part = json!({ "type": "image_url", "image_url": { "url": url } });
+        let mut parts = vec![part; 6];
+        parts.push(json!({ "type": "text", "text": "What is it?" }));
+        let started = std::time::Instant::now();
+        let (status, answer) =
+            server.chat(json!({ "replay": false, "messages": [{ "role": "user", "content": parts }] })).await;
+        assert_eq!((status, &answer["replay"]["status"]), (200, &json!("passthrough")), "{answer}");
+        let (_, plain) = server.chat(json!({ "replay": false })).await;
+        assert!(plain["choices"][0]["message"]["content"].is_string());
+        // One after another, six take 4.2 s to come.
+        assert!(started.elapsed() < std::time::Duration::from_millis(4200), "{:?}", started.elapsed());
     });
 }
 
@@ -184,6 +282,8 @@ fn the_door_stays_shut_and_the_next_request_is_answered() {
         let tool = json!({ "tools": [{ "type": "function", "function": { "name": "look", "description": "d", "parameters": {
             "type": "object", "properties": { "image_url": { "type": "string" } } } } }] });
         assert_eq!(server.chat(tool).await.0, 200);
+        let embed = server.post("/v1/embeddings", &json!({ "model": "replayed", "input": "x" })).await;
+        assert_eq!((embed.0, &embed.1["error"]["code"]), (400, &json!("unsuited_model")));
         assert_eq!(server.post("/v1/models/unload", &json!({ "model_id": "replayed" })).await.0, 403);
         let (status, answer) = server.chat(json!({})).await;
         assert_eq!((status, &answer["replay"]["status"]), (200, &json!("replayed")));
@@ -210,6 +310,9 @@ fn an_api_key_and_an_image_root_open_what_they_should() {
             (response.status().as_u16(), response.text().await.unwrap())
         };
         assert_eq!(post("wrong", "image.png").await.0, 401);
+        let lower = server.client.post(format!("{}/v1/chat/completions", server.address));
+        let lower = lower.header("authorization", "bearer secret").body(request("image.png", json!({})).to_string());
+        assert_eq!(lower.send().await.unwrap().status().as_u16(), 200);
         assert_eq!(post("secret", "image.png").await.0, 200);
         for escape in
             ["../qwen2_vl/image.png", "/etc/passwd", "file:///etc/passwd", "nowhere.png", "..%2f..%2fetc/passwd"]

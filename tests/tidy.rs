@@ -89,3 +89,25 @@ fn reference() -> String {
     }
     page
 }
+
+#[test]
+fn every_code_of_an_error_is_on_its_page() {
+    let mut files_ = Vec::new();
+    files(&repository().join("replay-mistralrs/src/serve"), "rs", &mut files_);
+    let source: String = files_.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let page = std::fs::read_to_string(repository().join("examples/ERRORS.md")).unwrap();
+    let listed: Vec<&str> = page.lines().filter_map(|line| line.split("| `").nth(1)?.split('`').next()).collect();
+    assert!(listed.len() > 30);
+    for code in &listed {
+        assert!(source.contains(&format!("\"{code}\"")), "{code} is on the page and nowhere else");
+    }
+    // In the code a refusal is made by a call whose first argument is the code, or from a pair of code and message.
+    let calls = ["invalid(", "refused(", "=> ("].into_iter().flat_map(|call| source.split(call).skip(1));
+    let codes = calls.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once("\", ")).map(|(code, _)| code);
+    let codes: Vec<&str> = codes.filter(|code| code.contains('_') && !code.contains(' ')).collect();
+    assert!(codes.len() > 30, "{codes:?}");
+    // Names of fields, which go into messages.
+    for code in codes.into_iter().filter(|code| *code != "logit_bias") {
+        assert!(listed.contains(&code), "{code} is not on the page");
+    }
+}

@@ -1,6 +1,8 @@
 //! Runs the steps of a configuration over one prompt.
 use std::sync::Arc;
 
+use tracing::{Instrument, info_span, instrument};
+
 use crate::cache::{self, Entry, ReplayCache};
 use crate::config::{Alignment, Below, Replay, Rule, Strategy};
 use crate::learned::strategy::{self, Clock};
@@ -95,6 +97,7 @@ impl Replayer {
     ///
     /// # Errors
     /// Those of the backend's steps; nothing is armed then.
+    #[instrument(skip_all, fields(strategy = %self.replay.strategy, rows = backend.prompt().len()))]
     pub async fn replay(&self, backend: &mut dyn ReplayBackend, cache: Option<&ReplayCache>) -> Result<Replayed> {
         let mut report = Report {
             rows: backend.prompt().len(),
@@ -143,12 +146,18 @@ impl Replayer {
         report: &mut Report,
     ) -> Result<Option<Edits>> {
         let mut clock = Clock::start();
-        let base = backend.capture(Role::Base, &self.base_layers()).await?;
+        let base = backend
+            .capture(Role::Base, &self.base_layers())
+            .instrument(info_span!("capture", role = %Role::Base))
+            .await?;
         report.milliseconds.capture_base = clock.lap();
         let rlvr_layers = self.rlvr_layers();
         let rlvr = match rlvr_layers.is_empty() {
             true => None,
-            false => Some(backend.capture(Role::Rlvr, &rlvr_layers).await?),
+            false => {
+                let pass = backend.capture(Role::Rlvr, &rlvr_layers);
+                Some(pass.instrument(info_span!("capture", role = %Role::Rlvr)).await?)
+            }
         };
         report.milliseconds.capture_rlvr = clock.lap();
 
@@ -159,10 +168,11 @@ impl Replayer {
             report.status = Status::NothingSelected;
             return Ok(None);
         }
-        let edits = Edits::new(&selection, &base, self.replay.alignment, self.replay.blend)?;
+        let edits = info_span!("substitute")
+            .in_scope(|| Edits::new(&selection, &base, self.replay.alignment, self.replay.blend))?;
         report.milliseconds.substitute = clock.lap();
         if let (true, Some(rlvr)) = (self.replay.measure_kl, &rlvr) {
-            self.measure(backend, &edits, rlvr, &base, &mut report.layers)?;
+            info_span!("measure_kl").in_scope(|| self.measure(backend, &edits, rlvr, &base, &mut report.layers))?;
             report.milliseconds.measure_kl = clock.lap();
         }
         report.status = Status::Replayed;
@@ -213,6 +223,7 @@ impl Replayer {
         layers
     }
 
+    #[instrument(skip_all, fields(candidates = candidates.len()))]
     pub(crate) async fn rank(
         &self,
         backend: &mut dyn ReplayBackend,

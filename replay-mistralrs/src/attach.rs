@@ -22,7 +22,7 @@ use crate::table::EngineTable;
 /// A replayed pipeline.
 #[derive(Clone)]
 pub struct Attached {
-    hook: Arc<Hook>,
+    pub(crate) hook: Arc<Hook>,
 }
 
 impl std::fmt::Debug for Attached {
@@ -181,6 +181,14 @@ pub(crate) fn attach_loaded(base: &Base, pipeline: &Loaded) -> Result<Attached, 
 /// # Errors
 /// Those of loading the base. What keeps a pipeline from being replayed is an error of its engine's start.
 pub fn install(config: &Config) -> Result<(), AttachError> {
+    install_telling(config, |_, _| ())
+}
+
+/// The same, for someone who wants to hear of each pipeline of the model, by its name, and of what kept it from being replayed.
+pub(crate) fn install_telling(
+    config: &Config,
+    tell: impl Fn(&str, Result<Attached, String>) + Send + Sync + 'static,
+) -> Result<(), AttachError> {
     if !config.replay.enabled {
         uninstall();
         return Ok(());
@@ -192,7 +200,9 @@ pub fn install(config: &Config) -> Result<(), AttachError> {
             tracing::warn!("activation replay is installed for {named}; {served} is served without it");
             return Ok(None);
         }
-        let attached = base.bind(pipeline).map_err(|e| e.to_string())?;
+        let attached = base.bind(pipeline).map_err(|e| e.to_string());
+        tell(&pipeline.name(), attached.clone());
+        let attached = attached?;
         tracing::info!("activation replay is on for {}", pipeline.name());
         Ok(Some(attached.hook))
     });

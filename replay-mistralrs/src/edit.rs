@@ -5,6 +5,8 @@ use candle_core::{IndexOp, Result, Tensor};
 use mistralrs_core::forward_hook::{Flow, LayerTap, Site};
 use replay_core::substitute::Edits;
 
+use crate::metrics;
+
 /// One entry per sequence of the batch, in its order.
 pub(crate) struct EditTap {
     rows: Vec<Option<Arc<Edits>>>,
@@ -41,6 +43,8 @@ impl LayerTap for EditTap {
 
     fn ignored(&self, site: Site, why: &str) {
         // Shapes were checked when the edits were made, so this is a fault of ours; the requests are answered all the same.
-        tracing::error!("replay could not edit residual[{}], which went on as it was: {why}", site.layer);
+        if metrics::not_edited() {
+            tracing::error!("replay could not edit residual[{}], which went on as it was: {why}", site.layer);
+        }
     }
 }

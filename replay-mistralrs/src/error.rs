@@ -52,6 +52,9 @@ pub enum AttachError {
     /// The pipeline is of a kind that cannot be replayed.
     #[error("{0}")]
     Pipeline(String),
+    /// The engine's own configuration file cannot be read, or asks for what is not done here.
+    #[error("the engine's part of the file: {0}")]
+    EngineFile(String),
     /// Weights could not be read.
     #[error("a model's weights cannot be read: {0}")]
     Weights(#[from] candle_core::Error),

@@ -151,8 +151,10 @@ impl Hook {
 
     fn refuse(&self, replayer: &Replayer, error: &Error) -> (Decision, RequestReport) {
         let why = format!("activation replay failed: {error}");
-        tracing::warn!("{why}");
-        metrics::degraded(error);
+        match metrics::degraded(error) {
+            true => tracing::warn!("{why} (others for this reason are counted, and logged at level debug)"),
+            false => tracing::debug!("{why}"),
+        }
         let decision = match replayer.settings().on_error {
             OnError::Fail => Decision::Fail(why.clone()),
             OnError::Passthrough => Decision::Leave,

@@ -2,6 +2,8 @@
 //!
 //! * [`attach`]: gives a loaded pipeline replay, with one call;
 //! * [`install`]: the same for every pipeline of the served model that is loaded afterwards, by any route;
+//! * [`install_from_env`]: the same with the file that an environment variable names;
+//! * [`EngineFile`]: the engine's own configuration file with our tables in it;
 //! * [`Session`]: loads a pair and answers prompts; what the `replay` binary and the examples use;
 //! * [`Directive`]: what one request asks of replay (off, a trace, its report), without any change to the engine's request types.
 //!
@@ -22,16 +24,21 @@ mod decoder;
 mod directive;
 mod edit;
 mod encoders;
+mod engine_file;
+mod environment;
 mod error;
 pub mod families;
 mod fingerprint;
 mod hook;
 mod lens;
 mod load;
+mod memory;
 mod metrics;
+mod opened;
 pub mod page;
 mod pair;
 mod prefix;
+mod sampler;
 mod seeded;
 mod self_test;
 pub mod serve;
@@ -44,6 +51,8 @@ mod tap;
 
 pub use attach::{Attached, attach, install, uninstall};
 pub use directive::{Directive, Mode, Profile, RequestReport};
+pub use engine_file::{EngineFile, Server, is_engine_file, read_config};
+pub use environment::{CONFIG_VARIABLE, install_from_env};
 pub use error::AttachError;
 pub use fingerprint::identity;
 pub use pair::Mismatch;

@@ -1,8 +1,13 @@
 //! What is counted, by the names that a monitoring system sees. Labels come from closed sets. Without a recorder it costs nothing.
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use replay_core::{ReplayCache, Report, Status};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Units and meanings, for a recorder that wants them.
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use replay_core::{Error, ReplayCache, Report, Status};
+
+const OUTCOMES: [&str; 5] = ["replayed", "nothing_selected", "unchanged", "passthrough", "failed"];
+const REASONS: [&str; 7] = ["size", "taps", "cancelled", "unavailable", "engine", "tensor", "edit"];
+
+/// Units and meanings, for a recorder that wants them; and every counter at zero, since a rate needs a first value.
 pub(crate) fn describe() {
     describe_counter!(
         "replay_requests_total",
@@ -11,10 +16,31 @@ pub(crate) fn describe() {
     describe_counter!("replay_cache_hits_total", "Replayed prompts that paid nothing");
     describe_counter!("replay_cache_misses_total", "Replayed prompts that had to pay");
     describe_gauge!("replay_cache_bytes", Unit::Bytes, "Held by the cache");
+    describe_gauge!("replay_base_bytes", Unit::Bytes, "Weights of the base models' decoders");
     describe_counter!("replay_rows_selected_total", "Rows selected over all policy layers");
     describe_counter!("replay_degraded_total", "Prompts whose replay failed, by reason");
     describe_counter!("replay_learning_passes_total", "Evaluations of loss and gradient");
     describe_histogram!("replay_step_duration_seconds", Unit::Seconds, "Time of each step of replay");
+    for outcome in OUTCOMES {
+        counter!("replay_requests_total", "outcome" => outcome).increment(0);
+    }
+    for reason in REASONS {
+        counter!("replay_degraded_total", "reason" => reason).increment(0);
+    }
+    for name in [
+        "replay_cache_hits_total",
+        "replay_cache_misses_total",
+        "replay_rows_selected_total",
+        "replay_learning_passes_total",
+    ] {
+        counter!(name).increment(0);
+    }
+}
+
+/// What models hold, as it is now.
+pub(crate) fn memory(cache: u64, base: u64) {
+    gauge!("replay_cache_bytes").set(cache as f64);
+    gauge!("replay_base_bytes").set(base as f64);
 }
 
 /// One prompt was decided.
@@ -56,16 +82,38 @@ pub(crate) fn decided(report: &Report, failed: bool, cache: &ReplayCache) {
     }
 }
 
-/// The replay of a prompt failed.
-pub(crate) fn degraded(error: &replay_core::Error) {
-    use replay_core::Error;
-    let reason = match error {
-        Error::Size { .. } => "size",
-        Error::NotCaptured { .. } | Error::NoSuchLayer { .. } | Error::Taps { .. } => "taps",
-        Error::Cancelled => "cancelled",
-        Error::Unavailable(_) => "unavailable",
-        Error::Engine(_) => "engine",
-        Error::Tensor(_) => "tensor",
-    };
-    counter!("replay_degraded_total", "reason" => reason).increment(1);
+/// The replay of a prompt failed; says whether it is the first time for this reason, and so worth a warning.
+pub(crate) fn degraded(error: &Error) -> bool {
+    first(match error {
+        Error::Size { .. } => 0,
+        Error::NotCaptured { .. } | Error::NoSuchLayer { .. } | Error::Taps { .. } => 1,
+        Error::Cancelled => 2,
+        Error::Unavailable(_) => 3,
+        Error::Engine(_) => 4,
+        Error::Tensor(_) => 5,
+    })
+}
+
+/// An edit that was decided could not be done; the same.
+pub(crate) fn not_edited() -> bool {
+    first(6)
+}
+
+fn first(reason: usize) -> bool {
+    static SEEN: [AtomicBool; REASONS.len()] = [const { AtomicBool::new(false) }; REASONS.len()];
+    counter!("replay_degraded_total", "reason" => REASONS[reason]).increment(1);
+    !SEEN[reason].swap(true, Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_worth_one_warning() {
+        let error = |what: &str| Error::Unavailable(what.into());
+        assert!(degraded(&error("a")));
+        assert!(!degraded(&error("b")) && !degraded(&error("a")));
+        assert!(degraded(&Error::Cancelled) && not_edited() && !not_edited());
+    }
 }

@@ -7,24 +7,21 @@ use either::Either;
 use image::DynamicImage;
 use indexmap::IndexMap;
 use mistralrs_core::{
-    DefaultSchedulerMethod, MessageContent, MistralRs, MistralRsBuilder, ModelCategory, NormalRequest, Request,
-    RequestMessage, Response, SamplingParams, SchedulerConfig, Usage,
+    MessageContent, MistralRs, MistralRsBuilder, ModelCategory, NormalRequest, Request, RequestMessage, Response,
+    SamplingParams, Usage,
 };
 use replay_core::config::Config;
 use replay_core::conformance::{Observed, Plan};
 use replay_core::learned::Progress;
-use replay_core::{Observation, Report, Role, Trace};
+use replay_core::{Observation, Report, Trace};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::attach::{Attached, attach_loaded};
-use crate::base::Base;
+use crate::attach::Attached;
 use crate::directive::Directive;
 use crate::error::AttachError;
-use crate::load::load;
+use crate::opened::Opened;
 use crate::seeded;
-use crate::source::ModelSource;
-use crate::table::EngineTable;
 
 /// A loaded pair behind a running engine.
 pub struct Session {
@@ -128,17 +125,8 @@ impl Session {
     /// # Errors
     /// Everything that keeps the two models from being loaded or replayed.
     pub async fn open(config: &Config) -> Result<Self, AttachError> {
-        let table = EngineTable::read(config)?;
-        let source = ModelSource::find(&config.pair.rlvr, config.source_path.as_deref())
-            .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;
-        // The base first: an engine that sizes its cache by free memory would leave no room for it.
-        let base = if config.replay.enabled { Some(Base::load(config)?) } else { None };
-        let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), Ok)?;
-        let replay = base.map(|base| attach_loaded(&base, &pipeline)).transpose()?;
+        let Opened { pipeline, replay, scheduler } = Opened::of(config)?;
         let category = pipeline.lock().await.category();
-        let most = table.max_seqs.try_into().unwrap_or(std::num::NonZeroUsize::MIN);
-        let method = DefaultSchedulerMethod::Fixed(most);
-        let scheduler = SchedulerConfig::DefaultScheduler { method };
         let engine = MistralRsBuilder::new(pipeline, scheduler, false, None).build().await;
         Ok(Self { engine, category, replay })
     }

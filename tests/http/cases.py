@@ -94,12 +94,19 @@ def addresses(web):
     yield Case("addresses", "no such name", "400 image_unreachable", looking("http://no-such-name.invalid/x.png"))
 
 
-def engine_routes(folder, web):
+def responses(folder, web):
+    """What concerns files and addresses, where the responses API is open. (What it answers is the engine's: it names directories.)"""
+    for case in engine_routes(folder, web, shut=""):
+        if case.path == RESPONSES and "unknown pr" not in case.name:
+            yield case
+
+
+def engine_routes(folder, web, shut="|404 route_refused"):
     """The engine's own routes must see no path and no address either, however the body is written."""
     secret = str(folder / "outside/secret.png")
     for name, url, code in (("path", secret, NOT_FOUND), ("file:", f"file://{secret}", NOT_FOUND),
                             ("address", web.url("image"), REFUSED)):
-        yield Case("engine routes", f"responses, {name}", code, input_image(url), RESPONSES)
+        yield Case("engine routes", f"responses, {name}", code + shut, input_image(url), RESPONSES)
     for name, extra in (("deep nesting", "[" * 200 + "]" * 200), ("1e999", "1e999"), ("half a surrogate", '"\\ud800"')):
         for what, url in (("path", secret), ("missing path", "/nothing.png"), ("address", web.url("image"))):
             body = json.dumps(input_image(url))[:-1] + f', "more": {extra}}}'
@@ -113,7 +120,7 @@ def engine_routes(folder, web):
     for name, path, body in (("completions", COMPLETIONS, {"prompt": "x", "max_tokens": 4}),
                              ("responses", RESPONSES, {"input": "x", "max_output_tokens": 4}),
                              ("embeddings", "/v1/embeddings", {"input": "x"})):
-        yield Case("engine routes", f"{name}, unknown model", "404 model_not_found", {"model": "nope", **body}, path)
+        yield Case("engine routes", f"{name}, unknown model", "404 model_not_found" + shut, {"model": "nope", **body}, path)
         yield Case("engine routes", f"{name}, broken JSON", "4xx", b'{"model":', path)
         yield Case("engine routes", f"{name}, wrong type", "4xx", {"model": 5, **body}, path)
         yield Case("engine routes", f"{name}, empty", "4xx", {}, path)

@@ -185,7 +185,32 @@ def usage_comes_with_a_stream(client):
 
 
 @check
+def texts_are_completed(client):
+    more = {"model": "counting", "prompt": "How many", "max_tokens": 6, "temperature": 0}
+    answer = client.completions.create(**more)
+    assert answer.model == "counting" and answer.choices[0].text and answer.replay["status"] == "passthrough"
+    pieces = list(client.completions.create(**more, stream=True))
+    assert "".join(piece.choices[0].text for piece in pieces) == answer.choices[0].text
+    assert {piece.model for piece in pieces} == {"counting"}
+    refused(openai.NotFoundError, "model_not_found", lambda: client.completions.create(**{**more, "model": "nope"}))
+
+
+@check
+def what_makes_no_sense_is_refused_by_name(client):
+    for field, value in {"temperature": -1, "top_p": 2, "max_tokens": 0, "presence_penalty": 3, "stop": ""}.items():
+        refusal = refused(openai.BadRequestError, "invalid_value", lambda: ask(client, **{field: value}))
+        assert refusal.param == field, refusal.param
+    for extra in ({"repetition_penalty": 0}, {"min_p": 5}, {"top_k": -1}):
+        refused(openai.BadRequestError, "invalid_value", lambda: ask(client, extra_body=extra))
+    grammar = {"grammar": {"type": "regex", "value": "(("}}
+    refused(openai.BadRequestError, "invalid_grammar", lambda: ask(client, extra_body=grammar))
+    long = "How many " * 100_000
+    refused(openai.BadRequestError, "context_length_exceeded", lambda: ask(client, question=long))
+
+
+@check
 def an_unknown_model_is_not_found(client):
+    refused(openai.NotFoundError, "model_not_found", lambda: client.models.retrieve("gpt-4o"))
     refused(openai.NotFoundError, "model_not_found", lambda: ask(client, picture(), model="gpt-4o"))
 
 
@@ -208,6 +233,8 @@ def a_broken_prompt_raises_in_a_stream_too(client):
 def a_key_is_asked_for(client):
     with server.Server(client.binary, "--api-key-env", "KEY", environment={"KEY": "secret"}) as locked:
         options = {"base_url": locked.url + "/v1", "max_retries": 0}
+        lower = httpx.get(locked.url + "/v1/models", headers={"authorization": "bearer secret"})
+        assert lower.status_code == 200, lower.text
         with openai.OpenAI(api_key="secret", **options) as right, openai.OpenAI(api_key="wrong", **options) as wrong:
             assert text(ask(right, picture()))
             refused(openai.AuthenticationError, "invalid_api_key", lambda: ask(wrong, picture()))

@@ -139,6 +139,10 @@ def main():
                        f"{len(web.asked)} calls reached this machine" if web.asked else "")
         if judge.wants("wires"):
             wires(judge, running)
+    with server.Server(a.replay, "--image-root", "root", "--admin", **options) as running, httpx.Client() as client:
+        furnish(running.folder)
+        for case in cases.responses(running.folder, web):
+            judge.case(running, client, case)
     with server.Server(a.replay, **options) as running, httpx.Client() as client:
         for url in ("good.png", "/etc/passwd", "file:///etc/passwd", "../x", ""):
             judge.case(running, client, cases.Case("paths, no root", url, "400 local_path_refused", cases.looking(url)))

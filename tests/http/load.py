@@ -1,10 +1,11 @@
-"""Many requests at a time: replay on, off and by profile, with images and without, some hung up on; then SIGTERM.
+"""Many requests at a time: replay on, off and by profile, with images and without, some hung up on; in the second round the
+configuration is broken and SIGHUP sent again and again; then SIGTERM.
 
 usage: load.py --replay PATH [--requests 500] [--concurrency 32] [--seed 0]
 
 Greedy answers are compared with what another server says to the same request alone. In a batch the last digits of sums
 differ, so a token that leads by less may change: such answers are shown, and more than 1 % of them is a failure. So is any
-5xx, a broken stream, memory that stays, or a running request that does not finish after SIGTERM. Exit status 1 then.
+5xx, a broken stream, memory that stays, a broken configuration that is taken, or a running request that does not finish after SIGTERM. Exit status 1 then.
 """
 import asyncio
 import json
@@ -122,13 +123,24 @@ async def one_by_one(running, requests):
     return alone
 
 
-async def all_at_once(running, requests, concurrency):
+async def all_at_once(running, requests, concurrency, broken=False):
     gate = asyncio.Semaphore(concurrency)
+    signals = asyncio.create_task(hang_ups(running)) if broken else None
     async with client_of(running) as client:
         async def one(kind, body, streamed, leaves):
             async with gate:
                 return await ask(client, kind, {**body, "stream": streamed or leaves > 0}, hang_up=leaves)
-        return await asyncio.gather(*(one(*request) for request in requests))
+        outcomes = await asyncio.gather(*(one(*request) for request in requests))
+    if signals:
+        signals.cancel()
+    return outcomes
+
+
+async def hang_ups(running):
+    """Has the server read a broken file, ten times a second."""
+    while True:
+        running.hang_up()
+        await asyncio.sleep(0.1)
 
 
 def latencies(first, second):
@@ -142,6 +154,16 @@ def latencies(first, second):
                         "p95"))
 
 
+def modes(first, second):
+    """The same by what was asked of replay, of requests with one image that were not hung up on."""
+    rows = []
+    for mode in MODES:
+        ours = lambda outcomes: [o for o in outcomes if o.kind == f"image, {mode}" and o.text is not None]
+        took = [[o.took for o in ours(outcomes)] for outcomes in (first, second)]
+        rows.append([mode, len(took[0])] + [percentile(values, p) for values in took for p in (0.5, 0.95, 0.99)])
+    server.table(rows, ("one image, replay", "requests", "first p50 ms", "p95", "p99", "again p50 ms", "p95", "p99"))
+
+
 def load(binary, running, a, failures):
     """Two rounds on a fresh server, whose cache knows none of the requests; another one says what they get alone."""
     rng = random.Random(a.seed)
@@ -150,10 +172,12 @@ def load(binary, running, a, failures):
         start, alone = time.monotonic(), asyncio.run(one_by_one(other, requests))
         print(f"{len(alone)} different requests alone: {time.monotonic() - start:.0f} s")
     memory, rounds = [running.memory()], []
-    for _ in range(2):
+    for broken in (False, True):
         start = time.monotonic()
+        if broken:
+            running.configure("counting", lambda text: text.replace("layers = 6", "layers = \"all\""))
         with server.Peak(running) as peak:
-            rounds.append(asyncio.run(all_at_once(running, requests, a.concurrency)))
+            rounds.append(asyncio.run(all_at_once(running, requests, a.concurrency, broken)))
         took = time.monotonic() - start
         time.sleep(1)
         memory.append(running.memory())
@@ -169,6 +193,10 @@ def load(binary, running, a, failures):
             print(f"  {o.kind}:\n    alone {want!r}\n    now   {o.text!r}")
         failures += ["bad answers"] * bool(bad) + ["answers differ"] * (len(differ) > 0.01 * len(requests))
     latencies(*rounds)
+    modes(*rounds)
+    refused, taken = (running.log().count(f"the configuration {what}") for what in ("stays as it was", "was read again"))
+    print(f"SIGHUP with a broken file in the second round: refused {refused} times, taken {taken} times")
+    failures += ["a broken configuration"] * (taken > 0 or refused == 0)
     print(f"memory MiB: {memory[0]} before, {memory[1]} after one round, {memory[2]} after the same again")
     failures += ["bad answers alone"] * any(o.status != 200 for o in alone.values())
     failures += ["memory stays"] * (memory[2] > memory[1] + STAYS)

@@ -124,7 +124,7 @@ def types():
     """Every field with every wrong type."""
     for field, values_ in WRONG_TYPES.items():
         for value in values_:
-            yield Case("types", f"{field} {value!r}", REQUEST, plain(**{field: value}))
+            yield Case("types", f"{field} {value!r}", f"{REQUEST}|400 invalid_value", plain(**{field: value}))
     for value in (1, 0.5, [], {}, [True], {"profile": "swap"}):
         yield Case("types", f"replay {value!r}", "400 invalid_replay", plain(replay=value))
     for value in ("", "nope", "SWAP", "swap ", "\0", "../swap", "x" * 100_000):
@@ -141,7 +141,7 @@ def values():
     for name, more in STRANGE.items():
         yield Case("values", name, "4xx|ok", plain(**more), seconds=200)
     for tag in ("<|image_pad|>", "<|image_pad|>" * 5000, "<|vision_start|><|image_pad|><|vision_end|>"):
-        yield Case("values", f"an image and {tag[:30]}", "422 invalid_prompt", chat(picture(), text=tag, max_tokens=4))
+        yield Case("values", f"an image and {tag[:30]}", "422 invalid_prompt|400 context_length_exceeded", chat(picture(), text=tag, max_tokens=4))
     for word in ("a", "row "):
         for urls in ((), (picture(),)):
             text = word * (1_000_000 // len(word))

@@ -88,6 +88,14 @@ class Server:
     def alive(self):
         return self.process.poll() is None
 
+    def configure(self, name, change):
+        """Alters the configuration of a model on disk."""
+        file = self.folder / f"{name}.toml"
+        file.write_text(change(file.read_text()))
+
+    def hang_up(self):
+        self.process.send_signal(signal.SIGHUP)
+
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
 

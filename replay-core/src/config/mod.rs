@@ -102,6 +102,15 @@ pub struct Pair {
     pub base: String,
 }
 
+/// An engine's own file, in which our tables stand beside the engine's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Host<'a> {
+    /// The adapter of that engine; the file need not name it.
+    pub adapter: &'a str,
+    /// Keys and tables at the top of the file that are the engine's.
+    pub keys: &'a [&'a str],
+}
+
 impl Config {
     /// Reads a file.
     ///
@@ -132,7 +141,20 @@ impl Config {
         path: impl AsRef<Path>,
         read: impl FnOnce(&str, &mut TableReader<'_>) -> T,
     ) -> Result<(Self, T), ConfigError> {
-        Self::read(Source::from_file(path.as_ref())?, read)
+        Self::read(Source::from_file(path.as_ref())?, None, read)
+    }
+
+    /// Like [`Config::from_file_with`], for a file that is the engine's own and has our tables beside its own.
+    ///
+    /// # Errors
+    ///
+    /// All problems of our part of the file.
+    pub fn from_host_file_with<T>(
+        path: impl AsRef<Path>,
+        host: &Host<'_>,
+        read: impl FnOnce(&str, &mut TableReader<'_>) -> T,
+    ) -> Result<(Self, T), ConfigError> {
+        Self::read(Source::from_file(path.as_ref())?, Some(host), read)
     }
 
     /// Like [`Config::from_str`], and reads the adapter's table at once, so that its problems are reported together
@@ -146,7 +168,7 @@ impl Config {
         name: &str,
         read: impl FnOnce(&str, &mut TableReader<'_>) -> T,
     ) -> Result<(Self, T), ConfigError> {
-        Self::read(Source::from_text(source, name), read)
+        Self::read(Source::from_text(source, name), None, read)
     }
 
     /// Reads the adapter's own table. If the file does not have it, it is read as if it were there and empty.
@@ -173,12 +195,16 @@ impl Config {
 
     fn read<T>(
         source: Source,
+        host: Option<&Host<'_>>,
         read_adapter: impl FnOnce(&str, &mut TableReader<'_>) -> T,
     ) -> Result<(Self, T), ConfigError> {
         let (tree, syntax) = source.parse();
         let mut session = Session::new(&source.name, &source.text, keys::home_of);
         let mut top = TableReader::new(&mut session, Some(tree.get_ref()), "", 0..0);
-        let adapter = read::adapter(&mut top);
+        let adapter = match host {
+            Some(host) => read::adapter_of(&mut top, host),
+            None => read::adapter(&mut top),
+        };
         let pair = top.table_or_empty("pair", read::pair);
         let raw = top.table_or_empty("replay", read::replay);
         let profiles = top.table_or_empty("profiles", |table| {

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::Pair;
 use super::keys;
 use super::layers::Layers;
 use super::names::{Alignment, Keep, OnError, Positions, Preset, Solver, Strategy};
 use super::rank::Below;
-use super::reader::{Session, Slot, TableReader};
+use super::reader::{Given, Session, Slot, TableReader};
+use super::{Host, Pair};
 
 /// The table `[replay]` as it stands in the file.
 #[derive(Debug)]
@@ -102,6 +102,20 @@ pub(super) fn adapter(top: &mut TableReader<'_>) -> Slot<String> {
             Slot::Refused
         }
         _ => adapter,
+    }
+}
+
+/// The adapter's name in an engine's own file, whose keys pass.
+pub(super) fn adapter_of(top: &mut TableReader<'_>, host: &Host<'_>) -> Slot<String> {
+    top.accept(host.keys);
+    match top.key(&keys::ADAPTER).slot() {
+        Slot::Absent => Slot::Given(Given { value: host.adapter.to_owned(), key: 0..0, span: 0..0 }),
+        Slot::Given(name) if name.value != host.adapter => {
+            let expected = format!("{:?}, the adapter of this file's engine, or nothing", host.adapter);
+            top.report("adapter", &expected, None);
+            Slot::Refused
+        }
+        named => named,
     }
 }
 

@@ -3,6 +3,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use candle_core::Tensor;
+use tracing::{Instrument, info_span};
 
 use super::objective::{clean_residuals, last_rows};
 use super::targets::{Anchor, Targets};
@@ -106,15 +107,16 @@ pub(crate) async fn learn(
         let base = again.map_or_else(whole, Ok)?;
         anchors.push(Anchor { selection: layer, residual: compared(layer.layer), base });
     }
-    let targets = Targets::new(&*base, base_lens, &anchors, settings.top_tokens)?;
+    let targets = info_span!("targets").in_scope(|| Targets::new(&*base, base_lens, &anchors, settings.top_tokens))?;
     drop((anchors, residuals, base));
     times.targets = clock.lap();
 
     let objective = Objective::new(&*rlvr, &targets, &visual, settings.normalize, settings.activation_memory)?;
-    let solution = solve(&objective, settings, &mut |progress| match backend.progress(progress) {
+    let mut listener = |progress| match backend.progress(progress) {
         true => ControlFlow::Continue(()),
         false => ControlFlow::Break(()),
-    })?;
+    };
+    let solution = info_span!("learn").in_scope(|| solve(&objective, settings, &mut listener))?;
     times.learn = clock.lap();
     if solution.stop == Stop::NotFinite && solution.kl_before.is_empty() {
         return Err(Error::Unavailable("the loss is not finite even without a delta".into()));
@@ -162,7 +164,8 @@ async fn prefix(
     role: Role,
     layers: std::ops::Range<usize>,
 ) -> Result<Box<dyn Differentiable>> {
-    backend.differentiable(role, layers).await?.ok_or_else(|| {
+    let pass = backend.differentiable(role, layers).instrument(info_span!("capture", %role));
+    pass.await?.ok_or_else(|| {
         let architecture = &backend.pair().model(role).architecture;
         Error::Unavailable(format!("{architecture} has no differentiable prefix, which strategy \"learned\" needs"))
     })

@@ -1,5 +1,6 @@
 //! Helpers of the engine fixes.
 use std::{
+    any::Any,
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher},
     panic::{catch_unwind, AssertUnwindSafe},
@@ -8,7 +9,8 @@ use std::{
 use tokenizers::Tokenizer;
 
 use crate::{
-    kv_cache::{HybridCache, HybridLayerCache},
+    kv_cache::{EitherCache, HybridCache, HybridLayerCache},
+    pipeline::{ForwardInputsResult, Pipeline},
     sequence::Sequence,
 };
 
@@ -96,4 +98,22 @@ pub(crate) fn reset_hybrid(cache: &mut HybridCache, sequences: &[&mut Sequence])
             }
         }
     }
+}
+
+/// The real forward of a step. A panic of the model becomes an error, and what it poisoned is as good as before: the caches that are
+/// locked around its layer loop are emptied for every prompt and filled for every completion.
+pub(crate) fn forward<P: Pipeline + ?Sized>(
+    pipeline: &mut P,
+    inputs: Box<dyn Any>,
+    return_raw_logits: bool,
+) -> candle_core::Result<ForwardInputsResult> {
+    let run = catch_unwind(AssertUnwindSafe(|| pipeline.forward_inputs(inputs, return_raw_logits)));
+    run.unwrap_or_else(|_| {
+        match pipeline.cache() {
+            EitherCache::Normal(cache) => cache.clear_poison(),
+            EitherCache::Hybrid(cache) => cache.clear_poison(),
+            EitherCache::Full(_) => {}
+        }
+        Err(candle_core::Error::Msg("the model failed on this prompt".into()))
+    })
 }

@@ -185,15 +185,16 @@ pub(crate) struct AnalyseArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct ServeArgs {
-    /// The configuration file; repeat it for several models, of which the first is the default.
-    #[arg(long, value_name = "FILE", default_value = "replay.toml")]
-    pub(crate) config: Vec<PathBuf>,
-    /// The address to listen on.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    pub(crate) host: std::net::IpAddr,
-    /// The port to listen on; 0 takes a free one.
-    #[arg(long, value_name = "PORT", default_value_t = 8000)]
-    pub(crate) port: u16,
+    /// The configuration file; repeat it for several models, of which the first is the default. A model is called like the last part of
+    /// its hub id or directory, or NAME. Or one configuration file of the engine with the tables of replay in it.
+    #[arg(long, value_name = "[NAME=]FILE", default_value = "replay.toml")]
+    pub(crate) config: Vec<NamedFile>,
+    /// The address to listen on [default: 127.0.0.1, or what the engine's file says].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) host: Option<std::net::IpAddr>,
+    /// The port to listen on; 0 takes a free one [default: 8000, or what the engine's file says].
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
     /// The environment variable that holds the API key that requests have to carry.
     #[arg(long, value_name = "NAME")]
     pub(crate) api_key_env: Option<String>,
@@ -215,6 +216,29 @@ pub(crate) struct ServeArgs {
     /// Open the engine's routes that change it (unload, reload, requantise, tune) or keep what was said (responses).
     #[arg(long)]
     pub(crate) admin: bool,
+    /// Open POST /v1/replay/reload, which has the files read again as a hang-up signal does.
+    #[arg(long, requires = "api_key_env")]
+    pub(crate) reload_route: bool,
+}
+
+/// A file, and what its model is called.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedFile {
+    pub(crate) name: Option<String>,
+    pub(crate) file: PathBuf,
+}
+
+impl std::str::FromStr for NamedFile {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A file may have the sign in its own name.
+        let named = text.split_once('=').filter(|(name, _)| !name.is_empty() && !PathBuf::from(text).exists());
+        Ok(match named {
+            Some((name, file)) => Self { name: Some(name.into()), file: file.into() },
+            None => Self { name: None, file: text.into() },
+        })
+    }
 }
 
 #[derive(Debug, Group)]

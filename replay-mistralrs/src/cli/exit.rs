@@ -38,7 +38,7 @@ fn code(error: &anyhow::Error) -> u8 {
         return INPUT;
     }
     match error.downcast_ref::<AttachError>() {
-        Some(AttachError::File(_)) => return CONFIGURATION,
+        Some(AttachError::File(_) | AttachError::EngineFile(_)) => return CONFIGURATION,
         Some(AttachError::Replay(replay_core::Error::NoSuchLayer { .. } | replay_core::Error::Unavailable(_))) => {
             return CONFIGURATION;
         }

@@ -5,13 +5,16 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use replay_core::config::{Config, ConfigError, Problem};
 use replay_core::registry;
-use replay_mistralrs::{EngineTable, Prompt, Session};
+use replay_mistralrs::{EngineTable, Prompt, Session, is_engine_file, read_config};
 
 use super::args::PromptArgs;
 use super::images;
 
-/// Reads the file; every problem of it, the adapter's table included, is reported at once.
+/// Reads the file, or our part of the engine's own; every problem of it, the adapter's table included, is reported at once.
 pub(crate) fn config(path: &Path) -> anyhow::Result<Config> {
+    if is_engine_file(path) {
+        return Ok(read_config(path)?);
+    }
     let known: Vec<_> = registry::adapters()?.iter().map(|adapter| adapter.name).collect();
     let mut chosen = String::new();
     let read = Config::from_file_with(path, |adapter, table| {

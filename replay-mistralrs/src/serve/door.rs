@@ -1,21 +1,26 @@
 //! In front of the engine's own routes: images are looked at wherever in a body they are, and routes that change the engine are shut.
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use mistralrs_core::ModelCategory;
 use serde_json::Value;
 
-use super::{ApiError, Shared};
+use super::{ApiError, Shared, asked, sampling};
 
 const ADMIN: [&str; 5] = ["/re_isq", "/v1/models/unload", "/v1/models/reload", "/v1/models/tune", "/v1/system/doctor"];
 
-/// As in the OpenAI API.
-const MAX_SAMPLES: u64 = 128;
 /// Of all images of one request, once decoded.
 const MAX_DECODED: u64 = 1 << 30;
+/// For all images of one request.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Images of one request that are fetched at a time.
+const AT_A_TIME: usize = 8;
 
 pub(super) async fn inspect(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     if request.uri().path().starts_with("/v1/responses") && !shared.options.admin {
@@ -38,34 +43,36 @@ pub(super) async fn inspect(State(shared): State<Arc<Shared>>, request: Request,
 
 async fn looked_at(shared: &Shared, request: Request) -> Result<Request, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let bytes = to_bytes(body, shared.options.max_body).await.map_err(|_| body_too_large(shared.options.max_body))?;
+    let unreadable = |_| ApiError::invalid("invalid_request", "the body cannot be read");
+    let bytes = to_bytes(body, shared.options.max_body).await.map_err(unreadable)?;
     // What cannot be looked at does not pass: the engine's own reader skips what this one stumbles over.
     let mut value: Value = serde_json::from_slice(&bytes)
         .map_err(|e| ApiError::invalid("invalid_json", format!("the body is not JSON: {e}")))?;
-    check_samples(&value)?;
-    admit_media(shared, &mut value).await?;
+    let named = value.get("model").and_then(Value::as_str);
+    let (name, _) = asked::found(shared, named)?;
+    suits(shared, parts.uri.path(), name)?;
+    sampling::check(&value)?;
+    admit_media(shared, &mut value, 1).await?;
     parts.headers.remove(header::CONTENT_LENGTH);
     Ok(Request::from_parts(parts, Body::from(value.to_string())))
 }
 
-pub(super) fn body_too_large(limit: usize) -> ApiError {
-    ApiError::invalid("body_too_large", format!("a request may have {limit} bytes"))
-        .with_status(StatusCode::PAYLOAD_TOO_LARGE)
-}
-
-/// Every answer to a prompt takes a sequence of its own.
-pub(super) fn check_samples(body: &Value) -> Result<(), ApiError> {
-    let asked = body.get("n").or_else(|| body.get("n_choices")).and_then(Value::as_u64);
-    match asked {
-        Some(n) if n == 0 || n > MAX_SAMPLES => {
-            Err(ApiError::invalid("invalid_n", format!("`n` is from 1 to {MAX_SAMPLES}")))
-        }
-        _ => Ok(()),
-    }
+/// Refuses what is asked of a model of another kind, on which the engine would fail.
+fn suits(shared: &Shared, path: &str, name: &str) -> Result<(), ApiError> {
+    let category = || shared.served.engine().get_model_category(Some(name));
+    let suits = match path {
+        "/v1/embeddings" => matches!(category(), Ok(ModelCategory::Embedding)),
+        "/v1/images/generations" => matches!(category(), Ok(ModelCategory::Diffusion)),
+        "/v1/audio/speech" => matches!(category(), Ok(ModelCategory::Speech)),
+        _ => true,
+    };
+    let refusal = || ApiError::invalid("unsuited_model", "this model cannot do what this route is for").about("model");
+    if suits { Ok(()) } else { Err(refusal()) }
 }
 
 /// Replaces every image of a body by what was admitted of it; refuses audio and video, which these families cannot hear or see.
-pub(super) async fn admit_media(shared: &Shared, body: &mut Value) -> Result<(), ApiError> {
+/// They will be decoded `times` times.
+pub(super) async fn admit_media(shared: &Shared, body: &mut Value, times: u64) -> Result<(), ApiError> {
     let mut found = Vec::new();
     collect(body, &mut found);
     let images = found.iter().filter(|(kind, _)| *kind == "image_url").count();
@@ -75,23 +82,39 @@ pub(super) async fn admit_media(shared: &Shared, body: &mut Value) -> Result<(),
             format!("a request may have {} images, not {images}", shared.options.max_images),
         ));
     }
-    let mut bytes = 0u64;
-    for (kind, source) in found {
+    let mut sources = Vec::new();
+    for (kind, source) in &found {
         let text = source.as_str().ok_or_else(|| {
             ApiError::invalid("invalid_image_url", format!("`{kind}` is a URL, or an object with a `url`"))
         })?;
-        if kind == "image_url" {
-            let (image, decoded) = shared.media.admit(text).await?;
-            bytes = bytes.saturating_add(decoded);
-            if bytes > MAX_DECODED {
-                return Err(ApiError::invalid("images_too_large", "the images of one request are too large together"));
-            }
-            *source = Value::String(image);
-        } else {
+        if *kind != "image_url" {
             return Err(ApiError::invalid("unsupported_media", "this server takes images only"));
         }
+        sources.push(text.to_owned());
+    }
+    let admitted = tokio::time::timeout(DEADLINE, all(shared, sources, times));
+    let late =
+        |_| ApiError::invalid("images_too_slow", format!("the images did not come within {} s", DEADLINE.as_secs()));
+    for ((_, source), image) in found.into_iter().zip(admitted.await.map_err(late)??) {
+        *source = Value::String(image);
     }
     Ok(())
+}
+
+/// Some at a time, in order.
+async fn all(shared: &Shared, sources: Vec<String>, times: u64) -> Result<Vec<String>, ApiError> {
+    let one = |source: String| async move { shared.media.admit(&source).await };
+    let mut admitted = futures::stream::iter(sources.into_iter().map(one)).buffered(AT_A_TIME);
+    let (mut images, mut bytes) = (Vec::new(), 0u64);
+    while let Some(next) = admitted.next().await {
+        let (image, decoded) = next?;
+        bytes = bytes.saturating_add(decoded.saturating_mul(times));
+        if bytes > MAX_DECODED {
+            return Err(ApiError::invalid("images_too_large", "the images of one request are too large together"));
+        }
+        images.push(image);
+    }
+    Ok(images)
 }
 
 /// Every value that names a medium: `{"image_url": "..."}` and `{"image_url": {"url": "..."}}`, at any depth.

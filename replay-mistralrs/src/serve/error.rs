@@ -12,6 +12,8 @@ pub struct ApiError {
     pub status: StatusCode,
     /// For programs; never changes its meaning.
     pub code: &'static str,
+    /// The field of the request that is meant, if it is one.
+    pub param: Option<&'static str>,
     /// For people.
     pub message: String,
 }
@@ -19,30 +21,38 @@ pub struct ApiError {
 impl ApiError {
     /// The request cannot be answered as it is.
     pub fn invalid(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+        Self { status: StatusCode::BAD_REQUEST, code, param: None, message: message.into() }
     }
 
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
+    pub(crate) fn about(self, param: &'static str) -> Self {
+        Self { param: Some(param), ..self }
+    }
+
     /// The engine failed; what it said goes to the log.
     pub(crate) fn engine(why: &dyn std::fmt::Display) -> Self {
-        tracing::error!("a request failed: {why}");
-        let message = match why.to_string() {
+        let why = why.to_string();
+        // The engine quotes what it was given, and that can be an image.
+        tracing::error!("a request failed: {}", why.chars().take(LONGEST_LOGGED).collect::<String>());
+        let message = match why {
             // Ours, and written for the client.
             why if why.contains("activation replay failed") => why,
             _ => "the engine failed to answer this request".into(),
         };
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "engine_error", message }
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "engine_error", param: None, message }
     }
 
     /// As the API writes an error.
     pub fn body(&self) -> Value {
         let kind = if self.status.is_server_error() { "server_error" } else { "invalid_request_error" };
-        json!({ "error": { "message": self.message, "type": kind, "param": null, "code": self.code } })
+        json!({ "error": { "message": self.message, "type": kind, "param": self.param, "code": self.code } })
     }
 }
+
+const LONGEST_LOGGED: usize = 300;
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {

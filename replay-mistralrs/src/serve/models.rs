@@ -3,18 +3,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use mistralrs_core::{
-    AddModelConfig, DefaultSchedulerMethod, EngineConfig, MistralRs, MistralRsBuilder, SchedulerConfig,
-};
-use replay_core::Role;
+use mistralrs_core::{AddModelConfig, EngineConfig, MistralRs, MistralRsBuilder};
 use replay_core::config::Config;
 
-use crate::attach::{Attached, attach_loaded};
-use crate::base::Base;
+use crate::attach::Attached;
+use crate::engine_file::{self, EngineFile};
 use crate::error::AttachError;
-use crate::load::{Loaded, load};
-use crate::source::ModelSource;
-use crate::table::EngineTable;
+use crate::opened::Opened;
 
 /// One model that is served.
 #[derive(Debug, Clone)]
@@ -55,9 +50,11 @@ impl Served {
     /// If there is none, two have the same name, or one cannot be loaded or replayed.
     pub async fn open(models: &[ServedModel]) -> Result<Self, AttachError> {
         let mut served: Option<Self> = None;
-        for model in models {
-            let (pipeline, replay) = open(&model.config)?;
-            let scheduler = scheduler(&EngineTable::read(&model.config)?);
+        for (index, model) in models.iter().enumerate() {
+            if models[..index].iter().any(|other| other.name == model.name) {
+                return Err(AttachError::Pipeline(format!("two models are called {}", model.name)));
+            }
+            let Opened { pipeline, replay, scheduler } = Opened::of(&model.config)?;
             match &mut served {
                 None => {
                     let builder = MistralRsBuilder::new(pipeline, scheduler, false, None).with_model_id(&model.name);
@@ -76,9 +73,23 @@ impl Served {
         served.ok_or_else(|| AttachError::Pipeline("no model to serve".into()))
     }
 
+    /// Loads all models of the engine's own file, and replays the one that is the RLVR model of the configuration in it.
+    ///
+    /// # Errors
+    /// What keeps the engine from starting, or the model from being replayed.
+    pub async fn from_engine_file(file: &EngineFile, config: &Config) -> Result<Self, AttachError> {
+        let (engine, default, models) = engine_file::start(file, config).await?;
+        Ok(Self { engine, default, models })
+    }
+
     /// The engine.
     pub fn engine(&self) -> &Arc<MistralRs> {
         &self.engine
+    }
+
+    /// All models, with their replay.
+    pub fn models(&self) -> impl Iterator<Item = (&str, Option<&Attached>)> {
+        self.models.iter().map(|(name, replay)| (name.as_str(), replay.as_ref()))
     }
 
     /// Names of all models.
@@ -91,20 +102,4 @@ impl Served {
         let (name, replay) = self.models.get_key_value(name.unwrap_or(&self.default))?;
         Some((name, replay.as_ref()))
     }
-}
-
-fn open(config: &Config) -> Result<(Loaded, Option<Attached>), AttachError> {
-    let table = EngineTable::read(config)?;
-    let source = ModelSource::find(&config.pair.rlvr, config.source_path.as_deref())
-        .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;
-    // The base first: an engine that sizes its cache by free memory would leave no room for it.
-    let base = if config.replay.enabled { Some(Base::load(config)?) } else { None };
-    let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), Ok)?;
-    let replay = base.map(|base| attach_loaded(&base, &pipeline)).transpose()?;
-    Ok((pipeline, replay))
-}
-
-fn scheduler(table: &EngineTable) -> SchedulerConfig {
-    let most = table.max_seqs.try_into().unwrap_or(std::num::NonZeroUsize::MIN);
-    SchedulerConfig::DefaultScheduler { method: DefaultSchedulerMethod::Fixed(most) }
 }

@@ -1,38 +1,55 @@
-//! A streamed answer. The report of replay comes with the first piece that is sent after it is known: with the first token.
+//! A streamed answer. The report of replay comes with the first piece that is sent after it is known: with the first token. Each choice has a
+//! channel of its own; here they become one stream.
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
-use futures::Stream;
+use futures::stream::{BoxStream, SelectAll};
+use futures::{Stream, StreamExt};
 use mistralrs_core::Response;
-use serde_json::Value;
-use tokio::sync::mpsc::Receiver;
+use serde_json::{Value, json};
 
-use super::chat::{ReportReceiver, failure, said};
+use super::asked::{Asked, Call, ReportReceiver, failure, said};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 struct Streamed {
-    responses: Receiver<Response>,
-    report: ReportReceiver,
+    responses: SelectAll<BoxStream<'static, (usize, Response)>>,
+    /// Choices that have not ended.
+    running: usize,
+    reports: Vec<ReportReceiver>,
     model: String,
-    phase: Phase,
-}
-
-enum Phase {
-    Running,
-    /// All that is left is the mark of the end.
-    Ending,
-    Over,
+    bound: bool,
+    /// Of the first piece; those of all others, as they make one answer.
+    identity: Option<(Value, Value)>,
+    usage: Option<Value>,
+    over: bool,
 }
 
 pub(super) fn events(
-    responses: Receiver<Response>,
-    report: ReportReceiver,
-    model: String,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let start = Streamed { responses, report, model, phase: Phase::Running };
+    calls: Vec<Call>,
+    asked: &Asked<'_>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
+    let (mut responses, mut reports) = (SelectAll::new(), Vec::new());
+    for (index, call) in calls.into_iter().enumerate() {
+        let piece = |mut channel: tokio::sync::mpsc::Receiver<Response>| async move {
+            channel.recv().await.map(|response| (response, channel))
+        };
+        responses.push(futures::stream::unfold(call.responses, piece).map(move |response| (index, response)).boxed());
+        reports.push(call.report);
+    }
+    let start = Streamed {
+        running: responses.len(),
+        responses,
+        // One of them is told: they were all asked the same.
+        reports,
+        model: asked.name.to_owned(),
+        bound: asked.bound,
+        identity: None,
+        usage: None,
+        over: false,
+    };
     let stream = futures::stream::unfold(start, |mut state| async move {
         let event = state.next().await?;
         Some((Ok(event), state))
@@ -42,31 +59,58 @@ pub(super) fn events(
 
 impl Streamed {
     async fn next(&mut self) -> Option<Event> {
-        match self.phase {
-            Phase::Over => return None,
-            Phase::Ending => {
-                self.phase = Phase::Over;
-                return Some(Event::default().data("[DONE]"));
-            }
-            Phase::Running => {}
+        if self.over {
+            return None;
         }
-        match self.responses.recv().await? {
-            Response::Chunk(chunk) => {
-                if chunk.choices.iter().all(|choice| choice.finish_reason.is_some()) {
-                    self.phase = Phase::Ending;
-                }
-                let mut object = serde_json::to_value(chunk).unwrap_or(Value::Null);
-                object["model"] = Value::String(self.model.clone());
-                if let Some(report) = self.report.as_mut().and_then(|report| report.try_recv().ok()) {
-                    object["replay"] = said(&report);
-                    self.report = None;
-                }
-                Some(Event::default().data(object.to_string()))
-            }
+        if self.running == 0 {
+            self.over = true;
+            return Some(Event::default().data("[DONE]"));
+        }
+        let (index, response) = self.responses.next().await?;
+        let object = match response {
+            Response::Chunk(chunk) => serde_json::to_value(chunk),
+            Response::CompletionChunk(chunk) => serde_json::to_value(chunk),
             other => {
-                self.phase = Phase::Ending;
-                Some(Event::default().data(failure(other).body().to_string()))
+                self.running = 0;
+                return Some(Event::default().data(failure(other, self.bound).body().to_string()));
             }
+        };
+        Some(Event::default().data(self.piece(index, object.unwrap_or(Value::Null)).to_string()))
+    }
+
+    fn piece(&mut self, index: usize, mut piece: Value) -> Value {
+        let mut ended = true;
+        for choice in piece["choices"].as_array_mut().into_iter().flatten() {
+            choice["index"] = json!(index);
+            ended &= !choice["finish_reason"].is_null();
+        }
+        self.running -= usize::from(ended);
+        piece["model"] = json!(self.model);
+        let (id, created) =
+            self.identity.get_or_insert_with(|| (piece["id"].clone(), piece["created"].clone())).clone();
+        (piece["id"], piece["created"]) = (id, created);
+        self.count(&mut piece);
+        let report = self.reports.iter_mut().flatten().find_map(|report| report.try_recv().ok());
+        if let Some(report) = report {
+            piece["replay"] = said(&report);
+            self.reports.clear();
+        }
+        piece
+    }
+
+    /// The engine counts each choice by itself; the last piece has the sum. The prompt is one.
+    fn count(&mut self, piece: &mut Value) {
+        let Some(usage) = piece.get_mut("usage").filter(|usage| !usage.is_null()).map(Value::take) else { return };
+        let sum = self.usage.take().map_or(usage.clone(), |mut sum| {
+            let tokens = |usage: &Value, key: &str| usage[key].as_u64().unwrap_or(0);
+            sum["completion_tokens"] = json!(tokens(&sum, "completion_tokens") + tokens(&usage, "completion_tokens"));
+            sum["total_tokens"] = json!(tokens(&sum, "prompt_tokens") + tokens(&sum, "completion_tokens"));
+            sum
+        });
+        if self.running == 0 {
+            piece["usage"] = sum;
+        } else {
+            self.usage = Some(sum);
         }
     }
 }

@@ -154,6 +154,11 @@ impl<'a> TableReader<'a> {
         self.others = Others::AcceptAll;
     }
 
+    /// Lets these pass: somebody else reads them.
+    pub(super) fn accept(&mut self, keys: &[&str]) {
+        self.known.extend(keys.iter().map(|key| (*key).to_owned()));
+    }
+
     pub(super) fn accept_other_tables(&mut self) {
         self.others = Others::AcceptTables;
     }

@@ -9,6 +9,7 @@ mod broken_values;
 mod described;
 mod file;
 mod fingerprint;
+mod host;
 mod hostile;
 mod syntax;
 mod valid;

@@ -1,0 +1,183 @@
+//! The engine's own configuration file (what its command line reads with `from-config`), with our tables in the same file: `[pair]`,
+//! `[replay]`, `[profiles.NAME]` and `[mistralrs]`. The engine passes over ours, and ours are read as from a file of their own.
+//!
+//! Format: mistralrs-cli 0.8.1, `src/config/mod.rs` and `src/args`.
+mod engine;
+mod models;
+
+use std::path::Path;
+
+use replay_core::config::reader::TableReader;
+use replay_core::config::{Config, ConfigError, Host};
+use serde::Deserialize;
+
+use crate::ADAPTER;
+use crate::error::AttachError;
+use crate::source::ModelSource;
+use crate::table::EngineTable;
+
+pub(crate) use engine::start;
+
+/// What the engine reads of its file.
+#[derive(Debug, Clone, Deserialize)]
+pub struct EngineFile {
+    #[serde(default)]
+    command: Option<String>,
+    #[serde(default)]
+    global: Global,
+    #[serde(default)]
+    runtime: Runtime,
+    /// Where to listen.
+    #[serde(default)]
+    pub server: Server,
+    #[serde(default)]
+    paged_attn: PagedAttention,
+    #[serde(default)]
+    models: Vec<models::Entry>,
+    #[serde(default)]
+    default_model_id: Option<String>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Server {
+    /// Port.
+    pub port: u16,
+    /// Address.
+    pub host: String,
+    ui: bool,
+    mcp_port: Option<u16>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { port: 1234, host: "0.0.0.0".into(), ui: false, mcp_port: None }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Global {
+    seed: Option<u64>,
+    log: Option<String>,
+    token_source: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+struct Runtime {
+    max_seqs: usize,
+    no_kv_cache: bool,
+    prefix_cache_n: usize,
+    chat_template: Option<String>,
+    jinja_explicit: Option<String>,
+    enable_search: bool,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            max_seqs: 32,
+            no_kv_cache: false,
+            prefix_cache_n: 16,
+            chat_template: None,
+            jinja_explicit: None,
+            enable_search: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct PagedAttention {
+    mode: Mode,
+    context_len: Option<usize>,
+    memory_mb: Option<usize>,
+    memory_fraction: Option<f32>,
+    block_size: Option<usize>,
+    cache_type: mistralrs_core::PagedCacheType,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Mode {
+    #[default]
+    Auto,
+    On,
+    Off,
+}
+
+const HOST: Host<'static> = Host {
+    adapter: ADAPTER,
+    keys: &[
+        "command",
+        "global",
+        "runtime",
+        "server",
+        "paged_attn",
+        "models",
+        "default_model_id",
+        "thinking",
+        "enable_thinking",
+    ],
+};
+
+/// Whether a file is the engine's own: it has `[[models]]` or a `command`. What cannot be read is left to whoever reads it next.
+pub fn is_engine_file(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).ok();
+    let file = text.and_then(|text| text.parse::<toml::Table>().ok());
+    file.is_some_and(|file| file.contains_key("models") || file.contains_key("command"))
+}
+
+/// Our configuration in a file: one of its own, or the engine's with our tables in it.
+///
+/// # Errors
+/// Every problem of our part of the file.
+pub fn read_config(path: &Path) -> Result<Config, ConfigError> {
+    let read = |adapter: &str, table: &mut TableReader<'_>| match adapter {
+        ADAPTER => drop(EngineTable::from_table(table)),
+        _ => table.accept_all(),
+    };
+    let (config, ()) = match is_engine_file(path) {
+        true => Config::from_host_file_with(path, &HOST, read)?,
+        false => Config::from_file_with(path, read)?,
+    };
+    if config.adapter != ADAPTER {
+        return Err(config.refuse("adapter", &format!("{ADAPTER:?}"), None));
+    }
+    Ok(config)
+}
+
+impl EngineFile {
+    /// Both parts of the file: the engine's, and ours, whose RLVR model has to be one of the engine's.
+    ///
+    /// # Errors
+    /// Every problem of our part; what keeps the engine's part from being read or served.
+    pub fn read(path: &Path) -> Result<(Self, Config), AttachError> {
+        let config = read_config(path)?;
+        let text = std::fs::read_to_string(path).map_err(|e| AttachError::EngineFile(e.to_string()))?;
+        let file: Self = toml::from_str(&text).map_err(|e| AttachError::EngineFile(e.to_string()))?;
+        if let Some(command) = file.command.as_deref().filter(|command| *command != "serve") {
+            return Err(AttachError::EngineFile(format!("command = {command:?}, but only \"serve\" can be served")));
+        }
+        let rlvr = ModelSource::find(&config.pair.rlvr, Some(path));
+        let known: Vec<&str> = file.models.iter().map(|model| model.model_id.as_str()).collect();
+        let named = |source: ModelSource| known.iter().any(|id| *id == config.pair.rlvr || source.is_named(id));
+        if !rlvr.is_ok_and(named) {
+            let expected = format!("the `model_id` of one of the engine's [[models]]: {}", known.join(", "));
+            return Err(config.refuse("pair.rlvr", &expected, None).into());
+        }
+        Ok((file, config))
+    }
+
+    /// What the engine's command line would do and this program does not.
+    pub fn left_out(&self) -> Vec<&'static str> {
+        let left = [
+            (self.server.ui, "server.ui"),
+            (self.server.mcp_port.is_some(), "server.mcp_port"),
+            (self.runtime.enable_search, "runtime.enable_search"),
+        ];
+        left.into_iter().filter_map(|(set, key)| set.then_some(key)).collect()
+    }
+}

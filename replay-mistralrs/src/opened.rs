@@ -1,0 +1,34 @@
+//! A configuration's models, loaded and attached, for somebody who starts the engine.
+use mistralrs_core::{DefaultSchedulerMethod, SchedulerConfig};
+use replay_core::Role;
+use replay_core::config::Config;
+
+use crate::attach::{Attached, attach_loaded};
+use crate::base::Base;
+use crate::error::AttachError;
+use crate::load::{Loaded, load};
+use crate::source::ModelSource;
+use crate::table::EngineTable;
+
+/// What an engine is started with.
+pub(crate) struct Opened {
+    pub(crate) pipeline: Loaded,
+    /// `None` if replay is disabled.
+    pub(crate) replay: Option<Attached>,
+    pub(crate) scheduler: SchedulerConfig,
+}
+
+impl Opened {
+    pub(crate) fn of(config: &Config) -> Result<Self, AttachError> {
+        let table = EngineTable::read(config)?;
+        let source = ModelSource::find(&config.pair.rlvr, config.source_path.as_deref())
+            .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;
+        // The base first: an engine that sizes its cache by free memory would leave no room for it.
+        let base = if config.replay.enabled { Some(Base::load(config)?) } else { None };
+        let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), Ok)?;
+        let replay = base.map(|base| attach_loaded(&base, &pipeline)).transpose()?;
+        let most = table.max_seqs.try_into().unwrap_or(std::num::NonZeroUsize::MIN);
+        let method = DefaultSchedulerMethod::Fixed(most);
+        Ok(Self { pipeline, replay, scheduler: SchedulerConfig::DefaultScheduler { method } })
+    }
+}

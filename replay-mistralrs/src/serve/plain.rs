@@ -1,0 +1,52 @@
+//! Refusals that are not ours in the form that all others have: the engine's routes and the router itself answer with text, with JSON of
+//! another form, or with what the engine said inside.
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use super::ApiError;
+
+/// No error is longer.
+const MAX_ERROR: usize = 64 << 10;
+
+pub(super) async fn in_form(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, MAX_ERROR).await.unwrap_or_default();
+    if has_code(&bytes) {
+        return Response::from_parts(parts, bytes.into());
+    }
+    let mut response = refusal(status).into_response();
+    // What a client is to do about it: the methods that are allowed, when to come back.
+    for name in [header::ALLOW, header::RETRY_AFTER] {
+        if let Some(value) = parts.headers.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+fn has_code(body: &[u8]) -> bool {
+    let body: Option<Value> = serde_json::from_slice(body).ok();
+    body.is_some_and(|body| body["error"]["code"].is_string())
+}
+
+fn refusal(status: StatusCode) -> ApiError {
+    let (code, message) = match status {
+        StatusCode::NOT_FOUND => ("not_found", "there is no such route here"),
+        StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "this route does not answer to this method"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "the request is too large"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_content_type", "the body has to be application/json"),
+        StatusCode::UNPROCESSABLE_ENTITY => ("invalid_request", "the request cannot be processed as it is"),
+        status if status.is_client_error() => ("invalid_request", "the request cannot be answered as it is"),
+        _ => ("engine_error", "the engine failed to answer this request"),
+    };
+    ApiError::invalid(code, message).with_status(status)
+}
