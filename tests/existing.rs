@@ -38,23 +38,41 @@ fn a_deployment_on_the_builders_turns_replay_on_by_a_variable() {
     assert!(!broken.status.success() && String::from_utf8_lossy(&broken.stderr).contains("nowhere.toml"));
 }
 
+/// The sum of an answer's log-probabilities.
+fn asked(running: &Running, model: &str, tag: &str) -> f64 {
+    let body = json!({ "model": model, "temperature": 0, "max_tokens": 40, "logprobs": true, "top_logprobs": 1,
+    "messages": [{ "role": "user", "content": [
+        { "type": "image_url", "image_url": { "url": picture("examples/images/000.png") } },
+        { "type": "text", "text": format!("{tag}How many red shapes?") },
+    ]}]});
+    let answer = running.post("/v1/chat/completions", &body).1;
+    let tokens = answer["choices"][0]["logprobs"]["content"].as_array().unwrap_or_else(|| panic!("{answer}")).clone();
+    tokens.iter().filter_map(|token| token["logprob"].as_f64()).sum::<f64>()
+}
+
 #[test]
-fn a_server_of_somebodys_own_turns_replay_on_by_a_variable() {
-    let ask = |file: &str| {
-        let running =
-            Running::start(example("existing_server").env("ACTIVATION_REPLAY_CONFIG", file).arg("127.0.0.1:0"));
-        let body = json!({ "model": "default", "temperature": 0, "max_tokens": 40, "logprobs": true, "top_logprobs": 1,
-        "messages": [{ "role": "user", "content": [
-            { "type": "image_url", "image_url": { "url": picture("examples/images/000.png") } },
-            { "type": "text", "text": "How many red shapes?" },
-        ]}]});
-        let answer = running.post("/v1/chat/completions", &body).1;
-        let tokens =
-            answer["choices"][0]["logprobs"]["content"].as_array().unwrap_or_else(|| panic!("{answer}")).clone();
-        tokens.iter().filter_map(|token| token["logprob"].as_f64()).sum::<f64>()
+fn a_server_of_somebodys_own_turns_replay_on_by_a_variable_also_after_a_model_was_unloaded() {
+    let server = |file: &str| {
+        Running::start(example("existing_server").env("ACTIVATION_REPLAY_CONFIG", file).arg("127.0.0.1:0"))
     };
-    let (off, on) = (ask(""), ask("examples/configs/quickstart.toml"));
+    let off = asked(&server(""), "default", "");
+    let running = server("examples/configs/quickstart.toml");
+    let on = asked(&running, "default", "");
     assert!(off.is_finite() && on.is_finite() && off != on, "{off} {on}");
+    let models: Value = serde_json::from_str(&running.get("/v1/models")).unwrap();
+    let ids = models["data"].as_array().unwrap().iter().filter_map(|model| model["id"].as_str());
+    let id = ids.filter(|id| *id != "default").last().expect("a model");
+    let model = json!({ "model_id": id });
+    for change in ["unload", "reload"] {
+        let (status, said) = running.post(&format!("/v1/models/{change}"), &model);
+        assert_eq!(status, 200, "{change}: {said}");
+    }
+    // The engine has no default model any more once that was unloaded, and its server looks up there how an image is written.
+    assert_eq!(
+        asked(&running, id, "<|vision_start|><|image_pad|><|vision_end|>"),
+        on,
+        "a reloaded model is replayed again"
+    );
 }
 
 #[test]

@@ -203,6 +203,24 @@ fn attach_needs_a_pipeline_that_is_not_running_yet() {
 }
 
 #[test]
+fn a_pipeline_of_two_models_is_refused() {
+    let pair = fixture(FAMILY).join("pair");
+    let (base, rlvr) = (pair.join("base"), pair.join("rlvr"));
+    let loader = |path: &std::path::Path| {
+        let (id, specific) = (path.display().to_string(), mistralrs_core::MultimodalSpecificConfig::default());
+        mistralrs_core::MultimodalLoaderBuilder::new(specific, None, None, Some(id), None).build(None)
+    };
+    let config = mistralrs_core::SpeculativeConfig { gamma: 2 };
+    let two = mistralrs_core::SpeculativeLoader { target: loader(&rlvr), draft: loader(&base), config };
+    let (dtype, device) = (mistralrs_core::ModelDType::F32, candle_core::Device::Cpu);
+    let (token, map) = (mistralrs_core::TokenSource::None, mistralrs_core::DeviceMapSetting::dummy());
+    let two: &dyn mistralrs_core::Loader = &two;
+    let pipeline = two.load_model_from_hf(None, token, &dtype, &device, true, map, None, None).unwrap();
+    let refused = attach(&pipeline, &common::config(&base, &rlvr, SUBSTITUTE)).unwrap_err().to_string();
+    assert!(refused.contains("Speculative"), "{refused}");
+}
+
+#[test]
 fn install_reaches_pipelines_loaded_by_any_route() {
     // In a process of its own: the observer is one per process. (Not through cargo, whose variables in a test's environment would
     // have dependencies compiled again.)

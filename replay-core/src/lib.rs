@@ -44,6 +44,6 @@ pub use error::{Error, Result};
 pub use observe::{LayerObservation, Observation};
 pub use pair::{ModelInfo, PairInfo};
 pub use replayer::{Replayed, Replayer};
-pub use report::{EntropySpread, KlMean, LayerReport, LearnedReport, Milliseconds, Report, Status};
+pub use report::{EntropySpread, KlMean, LayerReport, LearnedReport, Milliseconds, Precision, Report, Status};
 pub use rows::{Grid, Image, ImageContent, PromptMap, RowLabel, VisualLabel};
 pub use trace::Trace;

@@ -11,7 +11,8 @@ use crate::lens::{StreamedLens, select_rows};
 use crate::rank::{self, Lensed, RankRequest, Selection, edited_residual, ranked_residual};
 use crate::substitute::Edits;
 use crate::{
-    Activations, Error, KlMean, LayerReport, Milliseconds, PairInfo, ReplayBackend, Report, Result, Role, Status,
+    Activations, Error, KlMean, LayerReport, Milliseconds, PairInfo, Precision, ReplayBackend, Report, Result, Role,
+    Status,
 };
 
 /// The settings of a configuration, bound to the depth of the models it is for.
@@ -82,6 +83,7 @@ impl Replayer {
             strategy: self.replay.strategy,
             alignment: self.replay.alignment,
             fingerprint: self.fingerprint.clone(),
+            precision: None,
             rows: 0,
             visual_rows: 0,
             images: 0,
@@ -99,7 +101,10 @@ impl Replayer {
     /// Those of the backend's steps; nothing is armed then.
     #[instrument(skip_all, fields(strategy = %self.replay.strategy, rows = backend.prompt().len()))]
     pub async fn replay(&self, backend: &mut dyn ReplayBackend, cache: Option<&ReplayCache>) -> Result<Replayed> {
+        let pair = backend.pair();
+        let precision = Precision { base: pair.base.dtype.clone(), rlvr: pair.rlvr.dtype.clone() };
         let mut report = Report {
+            precision: Some(precision),
             rows: backend.prompt().len(),
             visual_rows: backend.prompt().visual_rows().len(),
             images: backend.prompt().images().len(),

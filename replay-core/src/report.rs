@@ -110,6 +110,15 @@ pub struct LearnedReport {
     pub stop: Stop,
 }
 
+/// What each model computes in: activations, and how its weights are quantised, if they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Precision {
+    /// The base.
+    pub base: String,
+    /// The RLVR model.
+    pub rlvr: String,
+}
+
 /// What replay did to one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -123,6 +132,8 @@ pub struct Report {
     pub alignment: Alignment,
     /// Fingerprint of the effective configuration: with equal models and prompts, equal means equal results (but for a time budget).
     pub fingerprint: String,
+    /// What the models compute in; `None` if the prompt was passed through. Entropies of quantised models are those of the quantised models.
+    pub precision: Option<Precision>,
     /// Rows of the prompt.
     pub rows: usize,
     /// Visual rows among them.

@@ -197,13 +197,17 @@ pub(crate) fn install_telling(
     let observer: Arc<Observer> = Arc::new(move |pipeline: &mut dyn Pipeline| {
         if !base.rlvr.is_named(&pipeline.name()) {
             let (served, named) = (pipeline.name(), &base.config.pair.rlvr);
+            // It names its two models; to serve one of the pair without replay would go unseen.
+            if served.starts_with("Speculative: ") && served.contains(&format!("`{}`", base.rlvr.id)) {
+                return Err(format!("activation replay cannot be had with speculative decoding ({served})"));
+            }
             tracing::warn!("activation replay is installed for {named}; {served} is served without it");
             return Ok(None);
         }
         let attached = base.bind(pipeline).map_err(|e| e.to_string());
         tell(&pipeline.name(), attached.clone());
         let attached = attached?;
-        tracing::info!("activation replay is on for {}", pipeline.name());
+        tracing::info!("activation replay is on for {}; its prefix cache is off", pipeline.name());
         Ok(Some(attached.hook))
     });
     forward_hook::on_engine_start(Some(observer));

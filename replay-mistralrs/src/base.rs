@@ -2,6 +2,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, RwLock};
 
+use candle_core::DType;
 use mistralrs_core::Pipeline;
 use mistralrs_core::forward_hook;
 use replay_core::config::{Config, MAX_LAYERS, Positions, Replay, Strategy};
@@ -78,6 +79,7 @@ impl Base {
         // Also lets go of hooks, and so of models, whose pipelines are gone, before the next model is loaded.
         forward_hook::detach(&*pipeline);
         let (lens, dtype) = lens(&mut *pipeline, family, &files.config, Role::Base)?;
+        let dtype = table.base.precision(dtype);
         self_test(&mut *pipeline, &lens, layers, hidden, Role::Base)?;
         let decoder = decoder(&mut *pipeline, family, &files, all(config), Role::Base)?;
         drop(pipeline);
@@ -103,6 +105,8 @@ impl Base {
         let hidden = family.size(&files.config, "hidden_size")?;
         let settings = Settings::new(&self.config, decoder_layers)?;
         let (lens, dtype) = lens(pipeline, self.family, &files.config, Role::Rlvr)?;
+        let table = EngineTable::read(&self.config)?;
+        let dtype = table.rlvr.precision(dtype);
         self_test(pipeline, &lens, decoder_layers, hidden, Role::Rlvr)?;
         let labels = files.labels(family);
         test_picture(pipeline, family, &labels, &lens, decoder_layers, Role::Rlvr)?;
@@ -124,7 +128,7 @@ impl Base {
         }
         let bound = Bound {
             settings: RwLock::new(settings),
-            table: EngineTable::read(&self.config)?,
+            table,
             pair,
             base: self.loaded.clone(),
             base_lens: self.lens.clone(),
@@ -238,7 +242,7 @@ fn lens(
     family: &Family,
     config: &Value,
     role: Role,
-) -> Result<(EngineLens, String), AttachError> {
+) -> Result<(EngineLens, DType), AttachError> {
     let Some(weights) = pipeline.model_weights() else {
         return Err(AttachError::Pipeline(format!(
             "{} is a kind of pipeline that cannot be replayed",
@@ -247,5 +251,5 @@ fn lens(
     };
     let dtype = pipeline.get_metadata().activation_dtype;
     let lens = EngineLens::new(family, config, &weights, dtype, role)?;
-    Ok((lens, format!("{dtype:?}")))
+    Ok((lens, dtype))
 }

@@ -35,9 +35,10 @@ pub fn identity(config: &Config) -> Result<String, AttachError> {
         let source = ModelSource::find(name, config.source_path.as_deref()).map_err(fail)?;
         let weights = of(&source).map_err(|e| AttachError::Load { role, id: name.clone(), why: e.to_string() })?;
         let placement = table.of(role);
-        hasher
-            .update(weights.as_bytes())
-            .update(format!("{:?} {:?} {:?}", placement.dtype, placement.device, placement.isq).as_bytes());
+        hasher.update(weights.as_bytes()).update(
+            format!("{:?} {:?} {:?} {:?}", placement.dtype, placement.device, placement.isq, placement.topology)
+                .as_bytes(),
+        );
     }
     Ok(hasher.finalize().to_hex().to_string())
 }

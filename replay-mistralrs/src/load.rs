@@ -28,8 +28,9 @@ pub(crate) fn load(
     let device = placement.device.open().map_err(|e| fail(format!("its device: {e}")))?;
     let isq = placement.isq(&device).map_err(&fail)?;
     let dtype = placement.model_dtype(&device);
-    let builder =
-        MultimodalLoaderBuilder::new(MultimodalSpecificConfig::default(), None, None, Some(source.id.clone()), None);
+    let topology = placement.topology().map_err(&fail)?;
+    let specific = MultimodalSpecificConfig { topology, ..MultimodalSpecificConfig::default() };
+    let builder = MultimodalLoaderBuilder::new(specific, None, None, Some(source.id.clone()), None);
     let loader = builder.build(None);
     // The loader panics on some corrupt files and on an unreachable hub.
     let loaded = unwinding(|| {

@@ -1,6 +1,8 @@
 //! The adapter's own table, `[mistralrs]`.
+use std::path::{Path, PathBuf};
+
 use candle_core::{DType, Device};
-use mistralrs_core::{IsqType, ModelDType, parse_isq_value};
+use mistralrs_core::{IsqType, ModelDType, Topology, parse_isq_value};
 use replay_core::Role;
 use replay_core::config::reader::TableReader;
 use replay_core::config::{Config, ConfigError};
@@ -14,6 +16,8 @@ pub struct Placement {
     pub device: DevicePlace,
     /// Quantisation at load time, by the engine's name for it.
     pub isq: Option<String>,
+    /// The engine's topology file: device and quantisation by layer.
+    pub topology: Option<PathBuf>,
 }
 
 /// A device by name.
@@ -40,12 +44,13 @@ pub struct EngineTable {
     pub max_seqs: usize,
 }
 
-/// Keys of `[mistralrs]`, with what they mean; `[mistralrs.base]` and `[mistralrs.rlvr]` take the first three for one model.
-pub fn table_keys() -> [(&'static str, &'static str); 4] {
+/// Keys of `[mistralrs]`, with what they mean; `[mistralrs.base]` and `[mistralrs.rlvr]` take the first four for one model.
+pub fn table_keys() -> [(&'static str, &'static str); 5] {
     [
         ("dtype", "\"auto\" (f32 on a CPU, else the engine's choice), \"f32\", \"bf16\" or \"f16\""),
         ("device", "\"auto\", \"cpu\", \"cuda:N\" or \"metal:N\""),
         ("isq", "quantise while loading, by the engine's names (\"q4k\", \"q8_0\", ...); \"none\" by default"),
+        ("topology", "the engine's topology file (YAML; relative to this file): device and quantisation of each layer"),
         ("max_seqs", "sequences that run at once, 1 to 1024; 16 by default"),
     ]
 }
@@ -59,12 +64,18 @@ impl EngineTable {
     /// # Errors
     /// Every wrong key and value of the table.
     pub fn read(config: &Config) -> Result<Self, ConfigError> {
-        config.read_adapter_table(Self::from_table)
+        let mut read = config.read_adapter_table(Self::from_table)?;
+        let beside = config.source_path.as_deref().and_then(Path::parent);
+        for placement in [&mut read.base, &mut read.rlvr] {
+            placement.topology =
+                placement.topology.take().map(|file| beside.map_or(file.clone(), |folder| folder.join(&file)));
+        }
+        Ok(read)
     }
 
     /// Reads the table together with the rest of the file, so that all problems are reported at once.
     pub fn from_table(table: &mut TableReader<'_>) -> Self {
-        let auto = Placement { dtype: None, device: DevicePlace::Auto, isq: None };
+        let auto = Placement { dtype: None, device: DevicePlace::Auto, isq: None, topology: None };
         let shared = placement(table, &auto);
         let max_seqs = table.integer("max_seqs", 1..=1024).or(16) as usize;
         let base = table.table_or_empty("base", |table| placement(table, &shared));
@@ -98,7 +109,8 @@ fn placement(table: &mut TableReader<'_>, default: &Placement) -> Placement {
             None
         }
     };
-    Placement { dtype, device, isq }
+    let topology = table.string("topology").optional().map(PathBuf::from).or_else(|| default.topology.clone());
+    Placement { dtype, device, isq, topology }
 }
 
 impl DevicePlace {
@@ -127,6 +139,20 @@ impl DevicePlace {
 }
 
 impl Placement {
+    /// The topology, read.
+    pub(crate) fn topology(&self) -> Result<Option<Topology>, String> {
+        let Some(file) = &self.topology else { return Ok(None) };
+        let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+        Topology::from_str(&text).map(Some).map_err(|e| format!("{}: {e:#}", file.display()))
+    }
+
+    /// What a model of this activation type computes in.
+    pub(crate) fn precision(&self, dtype: DType) -> String {
+        let isq = self.isq.as_ref().map(|isq| format!(", {isq}")).unwrap_or_default();
+        let topology = if self.topology.is_some() { ", by topology" } else { "" };
+        format!("{dtype:?}{isq}{topology}")
+    }
+
     pub(crate) fn model_dtype(&self, device: &Device) -> ModelDType {
         match self.dtype {
             Some(DType::F32) => ModelDType::F32,

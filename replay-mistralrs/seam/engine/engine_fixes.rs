@@ -6,6 +6,7 @@ use std::{
     panic::{catch_unwind, AssertUnwindSafe},
 };
 
+use candle_core::{DType, Tensor};
 use tokenizers::Tokenizer;
 
 use crate::{
@@ -116,4 +117,12 @@ pub(crate) fn forward<P: Pipeline + ?Sized>(
         }
         Err(candle_core::Error::Msg("the model failed on this prompt".into()))
     })
+}
+
+/// A product in the model's own precision; bf16, which a CPU does not multiply, in f32.
+pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
+    if a.dtype() != DType::BF16 || !a.device().is_cpu() {
+        return a.matmul(b);
+    }
+    a.to_dtype(DType::F32)?.matmul(&b.to_dtype(DType::F32)?)?.to_dtype(DType::BF16)
 }

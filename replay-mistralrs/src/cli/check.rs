@@ -22,6 +22,7 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
         pair.rlvr.loaded_layers + 1,
         pair.rlvr.loaded_layers + 1
     );
+    println!("prefix cache: off for a replayed model, since its keys know nothing of replay");
     let tower =
         if replay.one_encoder() { "the same in both models: it runs once a prompt" } else { "each model's own" };
     println!("vision tower: {tower}");

@@ -1,0 +1,56 @@
+//! What a conversation costs whose prefix is not cached. A measurement, not a test: `BENCH_PAIR=FOLDER cargo test --test suite
+//! ten_turns -- --ignored --nocapture` on a pair `FOLDER/base`, `FOLDER/rlvr`.
+use std::path::PathBuf;
+
+use replay_mistralrs::{Directive, Mode, Prompt, Sampling, Session, Turn};
+
+use crate::common::{config, runtime};
+use crate::families::picture;
+
+const REPLAY: &str = "strategy = \"substitute\"\nlayers = 6\n[replay.rank]\nfraction_of_max = 0.4";
+
+#[test]
+#[ignore = "a measurement"]
+fn ten_turns() {
+    let pair = PathBuf::from(std::env::var("BENCH_PAIR").expect("BENCH_PAIR=FOLDER"));
+    let replay = std::env::var("BENCH_REPLAY").unwrap_or_else(|_| REPLAY.into());
+    runtime().block_on(async {
+        let session = Session::open(&config(&pair.join("base"), &pair.join("rlvr"), &replay)).await.expect("a session");
+        let first = Sampling { max_tokens: 1, ..Sampling::default() };
+        let ask = async |prompt: &Prompt, mode| {
+            let directive = Directive { mode, ..Directive::default() };
+            session.ask(prompt.clone(), first, directive).await.expect("an answer")
+        };
+        let mut talk =
+            Prompt { images: vec![picture(448, 448)], text: "What is in the picture?".into(), ..Prompt::default() };
+        let (mut totals, mut turns) = ([0.0; 3], Vec::new());
+        for turn in 0..10 {
+            // Off, on, and what a perfect prefix cache would leave of this turn: its own tokens.
+            let off = ask(&talk, Mode::Off).await;
+            let on = ask(&talk, Mode::On).await;
+            let own = Prompt { images: talk.images.clone(), text: talk.text.clone(), ..Prompt::default() };
+            let own = ask(&own, Mode::Off).await;
+            let times = [&off, &on, &own].map(|answer| answer.time_to_first_token_ms);
+            totals.iter_mut().zip(times).for_each(|(total, time)| *total += time);
+            println!(
+                "turn {turn}: {} prompt tokens; off {:.0} ms, on {:.0} ms, its own tokens alone {:.0} ms",
+                off.usage.prompt_tokens, times[0], times[1], times[2]
+            );
+            turns.push(times);
+            let images = std::mem::take(&mut talk.images);
+            let answer = "There is a field with a path across it, and something bright to the right of it.".repeat(2);
+            talk.earlier.push(Turn { images, text: std::mem::take(&mut talk.text), answer });
+            talk.text = format!("And what about part {turn} of it?");
+            if turn == 4 {
+                talk.images = vec![picture(336, 448)];
+            }
+        }
+        println!(
+            "ten turns: off {:.0} ms, on {:.0} ms, own tokens {:.0} ms; on over off {:.2}",
+            totals[0],
+            totals[1],
+            totals[2],
+            totals[1] / totals[0]
+        );
+    });
+}
