@@ -60,8 +60,8 @@ fn a_server_of_somebodys_own_turns_replay_on_by_a_variable_also_after_a_model_wa
     let on = asked(&running, "default", "");
     assert!(off.is_finite() && on.is_finite() && off != on, "{off} {on}");
     let models: Value = serde_json::from_str(&running.get("/v1/models")).unwrap();
-    let ids = models["data"].as_array().unwrap().iter().filter_map(|model| model["id"].as_str());
-    let id = ids.filter(|id| *id != "default").last().expect("a model");
+    let mut ids = models["data"].as_array().unwrap().iter().filter_map(|model| model["id"].as_str());
+    let id = ids.rfind(|id| *id != "default").expect("a model");
     let model = json!({ "model_id": id });
     for change in ["unload", "reload"] {
         let (status, said) = running.post(&format!("/v1/models/{change}"), &model);

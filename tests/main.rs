@@ -4,7 +4,7 @@ mod broken_configurations;
 mod common;
 mod concurrency;
 mod conformance;
-mod conversation;
+mod costs;
 mod decoding;
 mod engine_fixes;
 mod evidence;

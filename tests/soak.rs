@@ -100,10 +100,11 @@ impl Model {
                 let _ = tokio::time::timeout(Duration::from_millis(after), asked).await;
             }
             // Whatever it is answered, it is answered.
-            Fate::Malformed => match within(&name, asked).await {
-                Err(AskError::Gone) => panic!("{name}: the engine is gone"),
-                Ok(_) | Err(_) => {}
-            },
+            Fate::Malformed => {
+                if let Err(AskError::Gone) = within(&name, asked).await {
+                    panic!("{name}: the engine is gone");
+                }
+            }
             Fate::Waits => {
                 let answer = within(&name, asked).await.unwrap_or_else(|e| panic!("{name}: {e}"));
                 let alone = &self.alone[index][usize::from(!on)];

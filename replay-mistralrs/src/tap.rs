@@ -37,7 +37,7 @@ impl CaptureTap {
     }
 
     /// Lets the pass go on to its end after the last layer asked for.
-    pub(crate) fn to_the_end(self) -> Self {
+    pub(crate) fn through(self) -> Self {
         Self { stops: false, ..self }
     }
 

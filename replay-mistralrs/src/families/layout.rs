@@ -63,7 +63,7 @@ pub(super) fn unplaced(tokens: usize) -> Result<Grid, String> {
 /// An equal number of runs for each image.
 pub(super) fn evenly<'a>(prompt: &'a Expanded<'_>) -> Result<impl Iterator<Item = &'a [(usize, usize)]>, String> {
     let (runs, images) = (prompt.runs.len(), prompt.sizes.len());
-    if runs == 0 || runs % images != 0 {
+    if runs == 0 || !runs.is_multiple_of(images) {
         return Err(format!("{images} images in {runs} pieces: which is whose cannot be told"));
     }
     Ok(prompt.runs.chunks(runs / images))

@@ -32,7 +32,7 @@ fn whole_and_large(prompt: &Expanded<'_>) -> Images {
 
 /// Rows and columns with `rows (columns + 1)` tokens in all whose sides are nearest to the image's.
 fn shape(tokens: usize, width: u32, height: u32) -> Result<(usize, usize), String> {
-    let divisors = (1..=tokens).filter(|rows| tokens % rows == 0 && tokens / rows > 1);
+    let divisors = (1..=tokens).filter(|rows| tokens.is_multiple_of(*rows) && tokens / rows > 1);
     let aspect = (f64::from(width) / f64::from(height)).ln();
     let off = |rows: usize| (((tokens / rows - 1) as f64 / rows as f64).ln() - aspect).abs();
     let best = divisors.min_by(|a, b| off(*a).total_cmp(&off(*b)));

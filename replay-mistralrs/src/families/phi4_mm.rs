@@ -22,7 +22,7 @@ const SIDE: usize = 16;
 fn crops(prompt: &Expanded<'_>) -> Images {
     let total: usize = prompt.runs.iter().map(|run| run.1).sum();
     let images = prompt.sizes.len();
-    if total == 0 || total % images != 0 {
+    if total == 0 || !total.is_multiple_of(images) {
         return Err(format!("{images} images of {total} visual tokens: which is whose cannot be told"));
     }
     let length = total / images;
@@ -36,7 +36,8 @@ fn crops(prompt: &Expanded<'_>) -> Images {
         let whole = (SIDE, SIDE);
         let rest = length.checked_sub(1 + SIDE * (SIDE + 1)).filter(|rest| *rest > 0);
         let rest = rest.ok_or_else(|| format!("{length} visual tokens are no image of this family"))?;
-        let shapes = (1..=rest).filter(|rows| rest % rows == 0 && rest / rows > 1).map(|rows| (rows, rest / rows - 1));
+        let shapes =
+            (1..=rest).filter(|rows| rest.is_multiple_of(*rows) && rest / rows > 1).map(|rows| (rows, rest / rows - 1));
         let crops = shapes.min_by(|a, b| off(a.0, a.1, largest).total_cmp(&off(b.0, b.1, largest)));
         let crops = crops.ok_or_else(|| format!("{rest} visual tokens are no grid with separators"))?;
         Ok(two_parts(start, if order == Some("sub_glb") { [crops, whole] } else { [whole, crops] }))

@@ -57,7 +57,7 @@ pub(crate) fn test_picture(
     role: Role,
 ) -> Result<()> {
     let all: Vec<usize> = (0..=layers).collect();
-    let tap = Arc::new(CaptureTap::whole(&all).to_the_end());
+    let tap = Arc::new(CaptureTap::whole(&all).through());
     let (prompt, logits) = run(pipeline, family, labels, &one(), tap.clone(), role)?;
     let captured: Activations = tap.finish(role)?;
     if captured.rows() != prompt.len() {

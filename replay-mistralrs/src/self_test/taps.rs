@@ -22,9 +22,9 @@ pub(crate) fn self_test(
     hidden: usize,
     role: Role,
 ) -> Result<()> {
-    let mut pass = |layers: &[usize], to_the_end: bool| -> Result<(Activations, Option<Tensor>)> {
+    let mut pass = |layers: &[usize], through: bool| -> Result<(Activations, Option<Tensor>)> {
         let tap = CaptureTap::new(layers, TOKENS.len());
-        let tap = Arc::new(if to_the_end { tap.to_the_end() } else { tap });
+        let tap = Arc::new(if through { tap.through() } else { tap });
         let ran = probe(pipeline, TOKENS.to_vec(), Vec::new(), tap.clone()).map(|(_, logits)| logits);
         // Taps that are missing explain an error better than the error does, and the other way round.
         match (tap.finish(role), ran) {

@@ -134,6 +134,20 @@ fn senseless_values_name_file_and_line() {
 }
 
 #[test]
+fn an_edit_may_be_made_in_several_files_and_must_name_one() {
+    let f = Fixture::new();
+    let several = HOOK.replace("file = \"src/lib.rs\"", "files = [\"src/lib.rs\", \"src/gone.rs\"]");
+    assert_ne!(several, HOOK);
+    f.put_home("edits/hook.toml", &several);
+    // Found in the first, and looked for in the second.
+    assert!(f.error().contains("src/gone.rs: `hook`") && !f.error().contains("src/lib.rs: `hook`"), "{}", f.error());
+    for wrong in ["", "file = \"src/lib.rs\"\nfiles = [\"src/lib.rs\"]"] {
+        f.put_home("edits/hook.toml", &HOOK.replace("file = \"src/lib.rs\"", wrong));
+        assert!(f.error().contains("either `file` or a list `files`"), "{}", f.error());
+    }
+}
+
+#[test]
 fn missing_module_is_named() {
     let f = Fixture::new();
     std::fs::remove_file(f.seam.home.join("engine/fixes.rs")).expect("it was there");

@@ -1,10 +1,11 @@
-//! What a conversation costs whose prefix is not cached. A measurement, not a test: `BENCH_PAIR=FOLDER cargo test --test suite
-//! ten_turns -- --ignored --nocapture` on a pair `FOLDER/base`, `FOLDER/rlvr`.
+//! Measurements, not tests: `BENCH_PAIR=FOLDER cargo test --test suite costs -- --ignored --nocapture` on a pair `FOLDER/base`,
+//! `FOLDER/rlvr`. What a conversation costs whose prefix is not cached; what it saves that one vision tower is enough.
 use std::path::PathBuf;
 
+use replay_core::Config;
 use replay_mistralrs::{Directive, Mode, Prompt, Sampling, Session, Turn};
 
-use crate::common::{config, runtime};
+use crate::common::{config, runtime, toml};
 use crate::families::picture;
 
 const REPLAY: &str = "strategy = \"substitute\"\nlayers = 6\n[replay.rank]\nfraction_of_max = 0.4";
@@ -51,6 +52,39 @@ fn ten_turns() {
             totals[1],
             totals[2],
             totals[1] / totals[0]
+        );
+    });
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn one_vision_tower() {
+    let pair = PathBuf::from(std::env::var("BENCH_PAIR").expect("BENCH_PAIR=FOLDER"));
+    let text = toml(&pair.join("base"), &pair.join("rlvr"), &format!("{REPLAY}\n[replay.cache]\nmax_bytes = 0"));
+    // Said otherwise, the same placement counts as another, and the tower as each model's own.
+    let own = text.replace("[replay]\n", "base.dtype = \"f32\"\n[replay]\n");
+    runtime().block_on(async {
+        let mut sessions = Vec::new();
+        for text in [&text, &own] {
+            sessions
+                .push(Session::open(&Config::from_str(text, "bench.toml").expect("valid")).await.expect("a session"));
+        }
+        assert_eq!(sessions.iter().map(|s| s.replay().expect("on").one_encoder()).collect::<Vec<_>>(), [true, false]);
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..8 {
+            // A picture that no cache has seen.
+            let prompt = Prompt { images: vec![picture(440 + round, 448)], text: "What?".into(), ..Prompt::default() };
+            for (session, times) in sessions.iter().zip(&mut times) {
+                let first = Sampling { max_tokens: 1, ..Sampling::default() };
+                let answer = session.ask(prompt.clone(), first, Directive::default()).await.expect("an answer");
+                times.push(answer.time_to_first_token_ms);
+            }
+        }
+        let mut ratios: Vec<f64> = times[0].iter().zip(&times[1]).skip(1).map(|(one, two)| one / two).collect();
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "time to first token with one tower over two: {:.2} ({:.2} to {:.2})",
+            ratios[3], ratios[0], ratios[6]
         );
     });
 }
