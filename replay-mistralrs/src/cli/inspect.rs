@@ -62,10 +62,17 @@ fn answer(answer: &Answer) -> AnswerData<'_> {
 fn images(pictures: &[DynamicImage], observation: &Observation) -> anyhow::Result<Vec<ImageData>> {
     let mut first = 0;
     // A picture that its family cuts up is shown once for each piece, under that piece's tokens.
-    let pieces = observation.prompt.images().iter().zip(pictures);
-    let pieces = pieces.flat_map(|(image, picture)| image.grids.iter().map(move |grid| (picture, *grid)));
+    let pieces = observation.prompt.images().iter().zip(pictures).enumerate();
+    let pieces = pieces.flat_map(|(index, (image, picture))| {
+        let name = move |piece| match image.grids.len() {
+            1 if image.grids[0].frames > 1 => format!("Clip {}", index + 1),
+            1 => format!("Image {}", index + 1),
+            pieces => format!("Image {}, piece {} of {pieces}", index + 1, piece + 1),
+        };
+        image.grids.iter().enumerate().map(move |(piece, grid)| (picture, *grid, name(piece)))
+    });
     pieces
-        .map(|(picture, grid)| {
+        .map(|(picture, grid, name)| {
             let (width, height) = (picture.width(), picture.height());
             let shown = match width.max(height) > LARGEST_SIDE {
                 true => picture.thumbnail(LARGEST_SIDE, LARGEST_SIDE),
@@ -75,6 +82,7 @@ fn images(pictures: &[DynamicImage], observation: &Observation) -> anyhow::Resul
             shown.to_rgb8().write_to(&mut png, ImageFormat::Png)?;
             let src = base64::engine::general_purpose::STANDARD.encode(png.into_inner());
             let image = ImageData {
+                name,
                 src: format!("data:image/png;base64,{src}"),
                 width,
                 height,

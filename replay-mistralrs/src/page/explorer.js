@@ -223,7 +223,7 @@ function explorer(data) {
 
   function picture(image, index) {
     const frames = image.frames ?? 1;
-    const name = `${frames > 1 ? "Clip" : "Image"} ${index + 1}`;
+    const name = image.name;
     // One picture may stand for all frames, or a list gives one for each.
     const sources = [image.src].flat().map((src) => (String(src ?? "").startsWith("data:image/") ? src : null));
     const card = { image, frame: 0 };

@@ -41,6 +41,8 @@ pub struct PromptData<'a> {
 /// One image and its grid of visual tokens.
 #[derive(Debug, Serialize)]
 pub struct ImageData {
+    /// Which image of the prompt it is, and which piece of one that is cut up; what is drawn is the whole image all the same.
+    pub name: String,
     /// A data URL.
     pub src: String,
     /// Pixels of the original.

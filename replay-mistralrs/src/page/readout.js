@@ -52,7 +52,7 @@ function readout(data, view) {
     } else {
       const { image, index, frame, row, column } = view.locate(token);
       const where = [
-        data.images.length > 1 && `image ${index + 1}`,
+        data.images.length > 1 && data.images[index].name.toLowerCase(),
         image.frames > 1 && `frame ${frame + 1}`,
         `row ${row + 1} of ${image.rows}`,
         `column ${column + 1} of ${image.columns}`,
