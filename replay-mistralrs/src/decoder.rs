@@ -34,6 +34,8 @@ pub(crate) struct EngineDecoder {
     pub(crate) profile: &'static Decoder,
     /// After how many layers visual features are added.
     pub(crate) deepstack: usize,
+    /// How many rows back the engine's attention looks; this decoder's looks back over all.
+    pub(crate) window: Option<usize>,
 }
 
 impl EngineDecoder {
@@ -61,11 +63,31 @@ impl EngineDecoder {
             Err(_) => family.size(config, "hidden_size")? / heads,
         };
         let number = |name: &str| family.text_field(config, name).and_then(Value::as_f64);
-        let rope = family.text_field(config, "rope_scaling").or_else(|| family.text_field(config, "rope_parameters"));
-        let theta = number("rope_theta").or_else(|| rope.and_then(|rope| rope["rope_theta"].as_f64()));
-        let sections = rope.and_then(|rope| rope["mrope_section"].as_array());
-        let sections = sections.map(|sizes| sizes.iter().filter_map(Value::as_u64).map(|n| n as usize).collect());
         let missing = |what: &str| AttachError::Config(format!("config.json of the {role} model has no {what}"));
+        let rope = family.text_field(config, "rope_scaling").or_else(|| family.text_field(config, "rope_parameters"));
+        let in_rope = || rope.and_then(|rope| rope["rope_theta"].as_f64());
+        let theta = number("rope_theta").or_else(in_rope).or_else(|| family.number(config, "rope_theta"));
+        let sections = match profile.sections {
+            Some(sections) => {
+                let sizes = rope.and_then(|rope| rope["mrope_section"].as_array());
+                let sizes = sizes.ok_or_else(|| missing("rope_scaling.mrope_section"))?;
+                sections(sizes.iter().filter_map(Value::as_u64).map(|n| n as usize).collect())
+            }
+            // All frequencies turn with the one position.
+            None => Sections::Consecutive(Vec::new()),
+        };
+        let scaled = rope.and_then(|rope| rope.get("rope_type").or_else(|| rope.get("type"))).and_then(Value::as_str);
+        if let Some(kind) = scaled.filter(|kind| profile.sections.is_none() && *kind != "default") {
+            return Err(AttachError::Config(format!(
+                "strategy \"learned\" does not know the rotary scaling {kind:?} of the {role} model"
+            )));
+        }
+        // The Qwen families say a window and that it is not used.
+        let used = family.text_field(config, "use_sliding_window") != Some(&Value::Bool(false));
+        let window = match family.text_field(config, "sliding_window") {
+            Some(Value::Null) => None,
+            _ => family.number(config, "sliding_window").filter(|_| used).map(|window| window as usize),
+        };
         let shape = DecoderShape {
             heads,
             key_value_heads: family.size(config, "num_key_value_heads")?,
@@ -78,9 +100,10 @@ impl EngineDecoder {
             final_norm: f32(tensor(weights, family.norm.weight, role)?)?,
             head: head_of(weights, role)?,
             theta: theta.ok_or_else(|| missing("rope_theta"))?,
-            sections: (profile.sections)(sections.ok_or_else(|| missing("rope_scaling.mrope_section"))?),
+            sections,
             profile,
             deepstack: (profile.deepstack)(config),
+            window,
         })
     }
 

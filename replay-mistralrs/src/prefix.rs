@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use replay_core::decoder::{DecoderPrefix, PrefixInput, Rotary};
-use replay_core::{Activations, PromptMap, Result};
+use replay_core::{Activations, Error, PromptMap, Result};
 
 use crate::decoder::EngineDecoder;
 
@@ -25,6 +25,12 @@ pub(crate) fn prefix(
 ) -> Result<DecoderPrefix> {
     let visual = prompt.visual_rows();
     let rows = visual.first().copied().unwrap_or(0)..visual.last().map_or(0, |last| last + 1);
+    if let Some(window) = decoder.window.filter(|window| rows.end > *window) {
+        return Err(Error::Unavailable(format!(
+            "learning for a prompt whose last visual row is {}: this model's attention looks back over {window} rows",
+            rows.end
+        )));
+    }
     let residuals = needed(decoder, &layers).into_iter().map(|layer| Ok((layer, captured.residual(layer)?.clone())));
     let residuals: BTreeMap<_, _> = residuals.collect::<Result<_>>()?;
     let positions = (decoder.profile.positions)(prompt);

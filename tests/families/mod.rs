@@ -3,6 +3,7 @@
 //! Another family: describe it, have `discover` find its tensors, write its profile in `replay-mistralrs/src/families`, run
 //! `conform_one`.
 mod discover;
+mod learned;
 mod lens;
 mod matrix;
 mod rows;

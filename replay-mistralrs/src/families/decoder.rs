@@ -11,10 +11,19 @@ pub struct Decoder {
     pub layers: &'static str,
     /// Each query and key head has a norm of its own.
     pub head_norms: bool,
-    /// How the rotary frequencies are divided among frame, row and column.
-    pub sections: fn(Vec<usize>) -> Sections,
-    /// Frame, row and column of each row.
+    /// How the rotary frequencies are divided among frame, row and column, where a family does that (M-RoPE).
+    pub sections: Option<fn(Vec<usize>) -> Sections>,
+    /// Frame, row and column of each row; three times the position, where there are no sections.
     pub positions: fn(&PromptMap) -> Vec<[u32; 3]>,
     /// After how many of the first layers visual features are added to the residual stream.
     pub deepstack: fn(&Value) -> usize,
+}
+
+/// A decoder as Llama's, whose rows stand in one line.
+pub(super) const fn plain(layers: &'static str) -> Decoder {
+    Decoder { layers, head_norms: false, sections: None, positions: in_line, deepstack: |_| 0 }
+}
+
+fn in_line(prompt: &PromptMap) -> Vec<[u32; 3]> {
+    (0..prompt.len() as u32).map(|position| [position; 3]).collect()
 }

@@ -1,5 +1,5 @@
 //! Gemma 3. Image rows attend to each other both ways.
-use super::layout::{Images, evenly, pieces, square};
+use super::layout::{Images, pieces, square};
 use super::{Expanded, Family, Norm, Placeholders, USUAL};
 
 pub(super) static PROFILE: Family = Family {
@@ -15,7 +15,12 @@ pub(super) static PROFILE: Family = Family {
     ..USUAL
 };
 
-/// An image is squeezed into a square; with pan and scan its crops, equally many for each image, follow.
+/// An image is squeezed into a square; with pan and scan its crops follow, and of several images none tells where its crops end.
 fn squares(prompt: &Expanded<'_>) -> Images {
-    evenly(prompt)?.map(|runs| pieces(runs, square)).collect()
+    let (images, runs) = (prompt.sizes.len(), prompt.runs.len());
+    match images {
+        1 => Ok(vec![pieces(&prompt.runs, square)?]),
+        _ if images == runs => prompt.runs.iter().map(|run| pieces([run], square)).collect(),
+        _ => Err(format!("{images} images in {runs} pieces: which is whose cannot be told; turn pan and scan off")),
+    }
 }

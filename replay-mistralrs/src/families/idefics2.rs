@@ -2,7 +2,7 @@
 use serde_json::Value;
 
 use super::layout::{Images, evenly, pieces, unplaced};
-use super::{Expanded, Family, Labels, Norm, Placeholders, USUAL};
+use super::{Expanded, Family, Labels, Norm, Placeholders, USUAL, decoder};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Idefics2ForConditionalGeneration",
@@ -10,7 +10,16 @@ pub(super) static PROFILE: Family = Family {
     placeholders: Placeholders::Config(&[("/image_token_id", Some(32_001))]),
     layout: latents,
     image_tag: tag,
-    defaults: &[("hidden_size", 4096.0), ("num_hidden_layers", 32.0), ("vocab_size", 32_000.0)],
+    defaults: &[
+        ("hidden_size", 4096.0),
+        ("num_hidden_layers", 32.0),
+        ("num_attention_heads", 32.0),
+        ("num_key_value_heads", 8.0),
+        ("vocab_size", 32_000.0),
+        ("sliding_window", 4096.0),
+        ("rope_theta", 10_000.0),
+    ],
+    decoder: Some(&decoder::plain("model.text_model.model.layers")),
     encoders: &["model.vision_model.", "model.connector."],
     note: "tokens of a resampler, which have no place in the image",
     ..USUAL

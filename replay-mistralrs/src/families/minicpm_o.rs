@@ -1,6 +1,6 @@
 //! MiniCPM-o: an image, then its slices; a resampler gathers each into a few tokens.
 use super::layout::{Images, pieces, unplaced};
-use super::{Expanded, Family, Norm, Placeholders, USUAL};
+use super::{Expanded, Family, Norm, Placeholders, USUAL, decoder};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "MiniCPMO",
@@ -9,6 +9,7 @@ pub(super) static PROFILE: Family = Family {
     placeholders: Placeholders::Named("<unk>"),
     layout: slices,
     image_tag: |_, _| "(<image>./</image>)".into(),
+    decoder: Some(&decoder::plain("llm.model.layers")),
     encoders: &["vpm.", "resampler."],
     note: "tokens of a resampler, which have no place in the image; slices are pieces",
     ..USUAL

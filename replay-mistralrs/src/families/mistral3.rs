@@ -1,6 +1,6 @@
 //! Mistral 3 (Pixtral's vision tower).
 use super::layout::{Images, grid, up_to};
-use super::{Expanded, Family, Found, Norm, Placeholders, USUAL};
+use super::{Expanded, Family, Found, Norm, Placeholders, USUAL, decoder};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Mistral3ForConditionalGeneration",
@@ -8,6 +8,7 @@ pub(super) static PROFILE: Family = Family {
     placeholders: Placeholders::Config(&[("/image_token_index", None)]),
     layout: rows,
     image_tag: |_, _| "[IMG]".into(),
+    decoder: Some(&decoder::plain("language_model.model.layers")),
     encoders: &["vision_tower.", "multi_modal_projector."],
     note: "the break after each row of tokens is text",
     ..USUAL

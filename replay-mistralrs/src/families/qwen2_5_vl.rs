@@ -14,7 +14,7 @@ pub(super) static PROFILE: Family = Family {
     decoder: Some(&Decoder {
         layers: "model.layers",
         head_norms: false,
-        sections: Sections::Consecutive,
+        sections: Some(Sections::Consecutive),
         positions: mrope::positions,
         deepstack: |_| 0,
     }),

@@ -14,7 +14,7 @@ pub(super) static PROFILE: Family = Family {
     decoder: Some(&Decoder {
         layers: "model.language_model.layers",
         head_norms: true,
-        sections: Sections::Interleaved,
+        sections: Some(Sections::Interleaved),
         positions: mrope::positions,
         deepstack: deepstack_layers,
     }),
