@@ -2,7 +2,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, RwLock};
 
-use candle_core::DType;
+use candle_core::{DType, DeviceLocation};
 use mistralrs_core::Pipeline;
 use mistralrs_core::forward_hook;
 use replay_core::config::{Config, MAX_LAYERS, Positions, Replay, Strategy};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::attach::Attached;
 use crate::backend::{Bound, Decoders, TestedDecoder};
-use crate::decoder::EngineDecoder;
+use crate::decoder::{EngineDecoder, differentiable};
 use crate::encoders;
 use crate::error::AttachError;
 use crate::families::Family;
@@ -33,6 +33,7 @@ pub(crate) struct Base {
     family: &'static Family,
     layers: usize,
     loaded: Arc<Mutex<Loaded>>,
+    computes: Computes,
     lens: Arc<EngineLens>,
     /// With strategy `learned`.
     decoder: Option<TestedDecoder>,
@@ -56,9 +57,9 @@ impl Base {
             // Before minutes of loading.
             let (base, rlvr) = (ModelFiles::read(Role::Base, &source)?, ModelFiles::read(Role::Rlvr, &rlvr)?);
             let family = pair::check(&base, &rlvr)?;
-            if all(config).any(|replay| replay.strategy == Strategy::Learned) && family.decoder.is_none() {
-                let known = Family::differentiable();
-                return Err(AttachError::NotDifferentiable { architecture: family.architecture, known });
+            if all(config).any(|replay| replay.strategy == Strategy::Learned) {
+                differentiable(family, &base.config, Role::Base)?;
+                differentiable(family, &rlvr.config, Role::Rlvr)?;
             }
             fits(config, family.size(&rlvr.config, "num_hidden_layers")?)?;
             suits(config, family, &rlvr.config)?;
@@ -79,7 +80,8 @@ impl Base {
         // Also lets go of hooks, and so of models, whose pipelines are gone, before the next model is loaded.
         forward_hook::detach(&*pipeline);
         let (lens, dtype) = lens(&mut *pipeline, family, &files.config, Role::Base)?;
-        let dtype = table.base.precision(dtype);
+        let computes = Computes::of(&mut *pipeline);
+        let dtype = table.base.precision(dtype, computes.quantised());
         self_test(&mut *pipeline, &lens, layers, hidden, Role::Base)?;
         let decoder = decoder(&mut *pipeline, family, &files, all(config), Role::Base)?;
         drop(pipeline);
@@ -94,7 +96,7 @@ impl Base {
             fingerprint: weights(Role::Base, &source)?,
         };
         let (config, loaded) = (config.clone(), Arc::new(Mutex::new(loaded)));
-        Ok(Self { config, source, rlvr, files, family, layers, loaded, lens: Arc::new(lens), decoder, info })
+        Ok(Self { config, source, rlvr, files, family, layers, loaded, computes, lens: Arc::new(lens), decoder, info })
     }
 
     /// Checks that this pipeline and the base are a pair, and prepares the hook.
@@ -106,7 +108,8 @@ impl Base {
         let settings = Settings::new(&self.config, decoder_layers)?;
         let (lens, dtype) = lens(pipeline, self.family, &files.config, Role::Rlvr)?;
         let table = EngineTable::read(&self.config)?;
-        let dtype = table.rlvr.precision(dtype);
+        let computes = Computes::of(pipeline);
+        let dtype = table.rlvr.precision(dtype, computes.quantised());
         self_test(pipeline, &lens, decoder_layers, hidden, Role::Rlvr)?;
         let labels = files.labels(family);
         test_picture(pipeline, family, &labels, &lens, decoder_layers, Role::Rlvr)?;
@@ -134,7 +137,7 @@ impl Base {
             base_lens: self.lens.clone(),
             rlvr_lens: Arc::new(lens),
             labels,
-            one_encoder: self.one_encoder()?,
+            one_encoder: self.computes == computes && self.one_encoder(&files)?,
             decoders,
             cache: ReplayCache::new(self.config.replay.cache.max_bytes),
         };
@@ -142,11 +145,40 @@ impl Base {
     }
 }
 
+/// Where and in what a loaded model computes. A host may have loaded the RLVR model otherwise than our table says.
+#[derive(PartialEq)]
+struct Computes {
+    device: DeviceLocation,
+    dtype: DType,
+    /// What the layers outside the decoder layers take, if they are quantised.
+    quantised: Vec<Option<DType>>,
+}
+
+impl Computes {
+    fn of(pipeline: &mut dyn Pipeline) -> Self {
+        let linear = pipeline.model_weights().map(|weights| weights.linear).unwrap_or_default();
+        let outside = linear.iter().filter(|(_, layer)| layer.is_none());
+        Self {
+            device: pipeline.device().location(),
+            dtype: pipeline.get_metadata().activation_dtype,
+            quantised: outside.map(|(layer, _)| layer.quantized_act_type()).collect(),
+        }
+    }
+
+    fn quantised(&self) -> bool {
+        self.quantised.iter().any(Option::is_some)
+    }
+}
+
 impl Base {
-    /// Whether the vision tower and all after it up to the decoder is the same in both models, and computes the same.
-    fn one_encoder(&self) -> Result<bool, AttachError> {
+    /// Whether the vision tower and all after it up to the decoder are the same in both models.
+    fn one_encoder(&self, rlvr: &ModelFiles) -> Result<bool, AttachError> {
         let table = EngineTable::read(&self.config)?;
-        if table.base != table.rlvr {
+        let ours = &self.files.config["vision_config"];
+        let theirs = rlvr.config["vision_config"].as_object().into_iter().flatten();
+        // A key that one file leaves out is its default.
+        let differs = theirs.into_iter().any(|(key, value)| ours.get(key).is_some_and(|ours| ours != value));
+        if table.base != table.rlvr || differs {
             return Ok(false);
         }
         let hash = |role, source: &ModelSource| {

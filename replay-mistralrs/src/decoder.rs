@@ -47,16 +47,7 @@ impl EngineDecoder {
         weights: &ModelWeights,
         role: Role,
     ) -> Result<Self, AttachError> {
-        let profile = family.decoder.ok_or_else(|| AttachError::NotDifferentiable {
-            architecture: family.architecture,
-            known: Family::differentiable(),
-        })?;
-        let activation = family.text_field(config, "hidden_act").and_then(Value::as_str);
-        if activation.is_some_and(|activation| activation != "silu") {
-            return Err(AttachError::Config(format!(
-                "strategy \"learned\" needs hidden_act \"silu\"; the {role} model has {activation:?}"
-            )));
-        }
+        let profile = differentiable(family, config, role)?;
         let heads = family.size(config, "num_attention_heads")?;
         let head = match family.size(config, "head_dim") {
             Ok(head) => head,
@@ -64,7 +55,7 @@ impl EngineDecoder {
         };
         let number = |name: &str| family.text_field(config, name).and_then(Value::as_f64);
         let missing = |what: &str| AttachError::Config(format!("config.json of the {role} model has no {what}"));
-        let rope = family.text_field(config, "rope_scaling").or_else(|| family.text_field(config, "rope_parameters"));
+        let rope = rope(family, config);
         let in_rope = || rope.and_then(|rope| rope["rope_theta"].as_f64());
         let theta = number("rope_theta").or_else(in_rope).or_else(|| family.number(config, "rope_theta"));
         let sections = match profile.sections {
@@ -76,12 +67,6 @@ impl EngineDecoder {
             // All frequencies turn with the one position.
             None => Sections::Consecutive(Vec::new()),
         };
-        let scaled = rope.and_then(|rope| rope.get("rope_type").or_else(|| rope.get("type"))).and_then(Value::as_str);
-        if let Some(kind) = scaled.filter(|kind| profile.sections.is_none() && *kind != "default") {
-            return Err(AttachError::Config(format!(
-                "strategy \"learned\" does not know the rotary scaling {kind:?} of the {role} model"
-            )));
-        }
         // The Qwen families say a window and that it is not used.
         let used = family.text_field(config, "use_sliding_window") != Some(&Value::Bool(false));
         let window = match family.text_field(config, "sliding_window") {
@@ -116,6 +101,35 @@ impl EngineDecoder {
         };
         self.layers.iter().flat_map(|layer| &layer.linears).map(of).max().unwrap_or(Precision::Exact)
     }
+}
+
+fn rope<'a>(family: &Family, config: &'a Value) -> Option<&'a Value> {
+    family.text_field(config, "rope_scaling").or_else(|| family.text_field(config, "rope_parameters"))
+}
+
+/// Whether a model of this configuration can be differentiated; asked before anything is loaded.
+///
+/// # Errors
+/// What is not known of it.
+pub(crate) fn differentiable(family: &Family, config: &Value, role: Role) -> Result<&'static Decoder, AttachError> {
+    let profile = family.decoder.ok_or_else(|| AttachError::NotDifferentiable {
+        architecture: family.architecture,
+        known: Family::differentiable(),
+    })?;
+    let activation = family.text_field(config, "hidden_act").and_then(Value::as_str);
+    if activation.is_some_and(|activation| activation != "silu") {
+        return Err(AttachError::Config(format!(
+            "strategy \"learned\" needs hidden_act \"silu\"; the {role} model has {activation:?}"
+        )));
+    }
+    let rope = rope(family, config);
+    let scaled = rope.and_then(|rope| rope.get("rope_type").or_else(|| rope.get("type"))).and_then(Value::as_str);
+    if let Some(kind) = scaled.filter(|kind| profile.sections.is_none() && *kind != "default") {
+        return Err(AttachError::Config(format!(
+            "strategy \"learned\" does not know the rotary scaling {kind:?} of the {role} model"
+        )));
+    }
+    Ok(profile)
 }
 
 /// How the engine computes, from the finest to the coarsest.

@@ -32,6 +32,8 @@ pub(crate) fn load(
     let specific = MultimodalSpecificConfig { topology, ..MultimodalSpecificConfig::default() };
     let builder = MultimodalLoaderBuilder::new(specific, None, None, Some(source.id.clone()), None);
     let loader = builder.build(None);
+    // What one model is quantised to while it loads, the engine's loader leaves in force for the next that this thread loads.
+    mistralrs_quant::clear_immediate_isq();
     // The loader panics on some corrupt files and on an unreachable hub.
     let loaded = unwinding(|| {
         with_config_edit(edit, || {
@@ -47,6 +49,7 @@ pub(crate) fn load(
             )
         })
     });
+    mistralrs_quant::clear_immediate_isq();
     let offline = |why: String| match source.is_local() {
         true => why,
         false => format!(

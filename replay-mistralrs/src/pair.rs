@@ -75,7 +75,12 @@ pub(crate) fn check(base: &ModelFiles, rlvr: &ModelFiles) -> Result<&'static Fam
     let mut differs = Differences(Vec::new());
     differs.compare("architecture", &base.config["architectures"][0], &rlvr.config["architectures"][0]);
     for name in SIZES {
-        let field = |files: &ModelFiles| family.text_field(&files.config, name).cloned().unwrap_or(Value::Null);
+        // What a published file leaves out, a file that was saved again may say.
+        let default = || family.number(&Value::Null, name).map(|size| Value::from(size as u64));
+        let field = |files: &ModelFiles| {
+            let configured = family.text_field(&files.config, name).cloned();
+            configured.or_else(default).unwrap_or(Value::Null)
+        };
         let (base, rlvr) = (field(base), field(rlvr));
         // hidden_size / num_attention_heads where it is not written.
         if name != "head_dim" || !base.is_null() && !rlvr.is_null() {
@@ -83,8 +88,9 @@ pub(crate) fn check(base: &ModelFiles, rlvr: &ModelFiles) -> Result<&'static Fam
         }
     }
     let placeholders = if let Placeholders::Config(places) = family.placeholders { places } else { &[] };
-    for place in placeholders.iter().map(|(place, _)| *place).chain(["/vision_config/spatial_merge_size"]) {
-        let field = |files: &ModelFiles| files.config.pointer(place).cloned().unwrap_or(Value::Null);
+    for (place, default) in placeholders.iter().copied().chain([("/vision_config/spatial_merge_size", Some(2))]) {
+        let default = || default.map_or(Value::Null, Value::from);
+        let field = |files: &ModelFiles| files.config.pointer(place).cloned().unwrap_or_else(default);
         differs.compare(&place[1..], &field(base), &field(rlvr));
     }
     if !base.preprocessor.is_null() && !rlvr.preprocessor.is_null() {
@@ -192,6 +198,21 @@ mod tests {
         rlvr.tokenizer["decoder"] = json!(2);
         rlvr.tokenizer["added_tokens"].as_array_mut().unwrap().push(json!({"content": "<tool>", "id": 3}));
         assert!(check(&files(), &rlvr).is_ok());
+    }
+
+    #[test]
+    fn what_one_file_leaves_out_and_the_other_says_is_no_mismatch() {
+        let mut base = files();
+        base.config = json!({"architectures": ["Gemma3ForConditionalGeneration"],
+            "text_config": {"hidden_size": 64, "num_hidden_layers": 4}, "image_token_index": 9});
+        let mut rlvr = files();
+        rlvr.config = json!({"architectures": ["Gemma3ForConditionalGeneration"], "image_token_index": 9,
+            "vision_config": {"spatial_merge_size": 2},
+            "text_config": {"hidden_size": 64, "num_hidden_layers": 4, "vocab_size": 262_208, "num_attention_heads": 8,
+                "num_key_value_heads": 4}});
+        assert!(check(&base, &rlvr).is_ok(), "{:?}", check(&base, &rlvr));
+        rlvr.config["text_config"]["vocab_size"] = json!(262_144);
+        assert!(matches!(check(&base, &rlvr), Err(AttachError::NotAPair(found)) if found.len() == 1));
     }
 
     #[test]

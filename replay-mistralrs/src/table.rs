@@ -146,9 +146,13 @@ impl Placement {
         Topology::from_str(&text).map(Some).map_err(|e| format!("{}: {e:#}", file.display()))
     }
 
-    /// What a model of this activation type computes in.
-    pub(crate) fn precision(&self, dtype: DType) -> String {
-        let isq = self.isq.as_ref().map(|isq| format!(", {isq}")).unwrap_or_default();
+    /// What a model of this activation type computes in; a host may have quantised it otherwise than this says.
+    pub(crate) fn precision(&self, dtype: DType, quantised: bool) -> String {
+        let isq = match &self.isq {
+            Some(isq) => format!(", {isq}"),
+            None if quantised => ", quantised".into(),
+            None => String::new(),
+        };
         let topology = if self.topology.is_some() { ", by topology" } else { "" };
         format!("{dtype:?}{isq}{topology}")
     }

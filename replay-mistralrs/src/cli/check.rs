@@ -23,8 +23,11 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
         pair.rlvr.loaded_layers + 1
     );
     println!("prefix cache: off for a replayed model, since its keys know nothing of replay");
-    let tower =
-        if replay.one_encoder() { "the same in both models: it runs once a prompt" } else { "each model's own" };
+    let tower = if replay.one_encoder() {
+        "the same in both models: what one has made of an image the other uses"
+    } else {
+        "each model's own"
+    };
     println!("vision tower: {tower}");
     if let Some((base, rlvr)) = replay.prefix_distances() {
         println!(

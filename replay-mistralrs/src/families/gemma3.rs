@@ -9,9 +9,14 @@ pub(super) static PROFILE: Family = Family {
     placeholders: Placeholders::Config(&[("/image_token_index", None)]),
     layout: squares,
     image_tag: |_, _| "<start_of_image>".into(),
-    defaults: &[("vocab_size", 262_208.0)],
+    defaults: &[
+        ("vocab_size", 262_208.0),
+        ("num_attention_heads", 8.0),
+        ("num_key_value_heads", 4.0),
+        ("head_dim", 256.0),
+    ],
     encoders: &["vision_tower.", "multi_modal_projector."],
-    note: "image rows attend to each other both ways; with pan and scan each crop is a piece",
+    note: "image rows attend to each other both ways; with pan and scan each crop is a piece, and only one image a prompt is taken",
     ..USUAL
 };
 

@@ -16,7 +16,7 @@ pub(super) static PROFILE: Family = Family {
     least_layers,
     shorten,
     reading_layers,
-    encoders: &["model.vision_tower.", "model.embed_vision."],
+    encoders: &["model.vision_tower.", "model.embed_vision.", "model.audio_tower.", "model.embed_audio."],
     note: "per-layer inputs, where a size has them, come from the side and stay the RLVR model's, and the base is loaded whole; the last layers share keys and values of earlier ones",
     ..USUAL
 };

@@ -14,9 +14,12 @@ pub(super) static PROFILE: Family = Family {
     ..USUAL
 };
 
-/// The whole comes last, after a mark of its own.
+/// The whole comes last, after a mark of its own, which is one token or several, by the tokenizer: what stands between the border and the
+/// last image of a prompt.
 fn tiles(prompt: &Expanded<'_>) -> Images {
-    let whole = prompt.model.token("<global-img>")?;
-    let is_last = |&(start, _): &(usize, usize)| start > 0 && prompt.tokens[start - 1] == whole;
+    let border = prompt.model.token("<fake_token_around_image>")?;
+    let mark = |start: usize| prompt.tokens[..start].rsplit(|token| *token == border).next();
+    let whole = prompt.runs.last().and_then(|run| mark(run.0));
+    let is_last = |&(start, _): &(usize, usize)| mark(start) == whole;
     up_to(prompt, is_last).map(|runs| pieces(runs, square)).collect()
 }

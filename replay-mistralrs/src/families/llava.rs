@@ -8,7 +8,13 @@ pub(super) static PROFILE: Family = Family {
     placeholders: Placeholders::Recorded,
     layout: squares,
     image_tag: |_, _| "<image>".into(),
-    defaults: &[("hidden_size", 4096.0), ("num_hidden_layers", 32.0), ("vocab_size", 32_064.0)],
+    defaults: &[
+        ("hidden_size", 4096.0),
+        ("num_hidden_layers", 32.0),
+        ("num_attention_heads", 32.0),
+        ("num_key_value_heads", 32.0),
+        ("vocab_size", 32_064.0),
+    ],
     one_image: true,
     encoders: &["vision_tower.", "multi_modal_projector."],
     ..USUAL

@@ -8,7 +8,13 @@ pub(super) static PROFILE: Family = Family {
     placeholders: Placeholders::Recorded,
     layout: whole_and_large,
     image_tag: |_, _| "<image>".into(),
-    defaults: &[("hidden_size", 4096.0), ("num_hidden_layers", 32.0), ("vocab_size", 32_064.0)],
+    defaults: &[
+        ("hidden_size", 4096.0),
+        ("num_hidden_layers", 32.0),
+        ("num_attention_heads", 32.0),
+        ("num_key_value_heads", 32.0),
+        ("vocab_size", 32_064.0),
+    ],
     one_image: true,
     encoders: &["vision_tower.", "multi_modal_projector.", "image_newline"],
     note: "the whole image, and a larger version; separators are not ranked",
@@ -21,7 +27,7 @@ fn whole_and_large(prompt: &Expanded<'_>) -> Images {
         let rest = length
             .checked_sub(side * side)
             .ok_or_else(|| format!("{length} visual tokens are fewer than {side} x {side}"))?;
-        let (rows, columns) = shape(rest, width, height)?;
+        let (rows, columns) = shape(rest, side, width, height)?;
         let first = start + side * side;
         let large = (0..rows).flat_map(|row| (0..columns).map(move |column| first + row * (columns + 1) + column));
         let positions = (start..first).chain(large).collect();
@@ -30,9 +36,11 @@ fn whole_and_large(prompt: &Expanded<'_>) -> Images {
     prompt.runs.iter().zip(&prompt.sizes).map(image).collect()
 }
 
-/// Rows and columns with `rows (columns + 1)` tokens in all whose sides are nearest to the image's.
-fn shape(tokens: usize, width: u32, height: u32) -> Result<(usize, usize), String> {
-    let divisors = (1..=tokens).filter(|rows| tokens.is_multiple_of(*rows) && tokens / rows > 1);
+/// Rows and columns with `rows (columns + 1)` tokens in all whose sides are nearest to the image's. Padding was cut off on one side, so the
+/// other is still so many whole tiles.
+fn shape(tokens: usize, side: usize, width: u32, height: u32) -> Result<(usize, usize), String> {
+    let tiles = |rows: usize| rows.is_multiple_of(side) || (tokens / rows - 1).is_multiple_of(side);
+    let divisors = (1..=tokens).filter(|rows| tokens.is_multiple_of(*rows) && tokens / rows > 1 && tiles(*rows));
     let aspect = (f64::from(width) / f64::from(height)).ln();
     let off = |rows: usize| (((tokens / rows - 1) as f64 / rows as f64).ln() - aspect).abs();
     let best = divisors.min_by(|a, b| off(*a).total_cmp(&off(*b)));

@@ -26,8 +26,12 @@ fn crops(prompt: &Expanded<'_>) -> Images {
         return Err(format!("{images} images of {total} visual tokens: which is whose cannot be told"));
     }
     let length = total / images;
-    // One size for all: the largest width and height.
-    let largest = prompt.sizes.iter().fold((0, 0), |(w, h), size| (size.0.max(w), size.1.max(h)));
+    // One size for all, as the engine finds it: an image that is larger both ways raises the width alone.
+    let larger = |(width, height): (u32, u32), size: &(u32, u32)| match size {
+        size if size.0 > width => (size.0, height),
+        size => (width, height.max(size.1)),
+    };
+    let largest = prompt.sizes[1..].iter().fold(prompt.sizes[0], larger);
     let order =
         prompt.model.config.pointer("/embd_layer/image_embd_layer/hd_transform_order").and_then(|order| order.as_str());
     let starts =
