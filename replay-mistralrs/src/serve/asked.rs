@@ -1,12 +1,14 @@
 //! What chat and text completions have in common: a body, the model it names, what it asks of replay, and one channel for each answer.
+use axum::Json;
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use mistralrs_core::{Request, Response};
 use mistralrs_server_core::handler_core::{create_response_channel, send_request_with_model};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
 
-use super::{ApiError, Shared, sampling};
+use super::{ApiError, Shared, sampling, stream};
 use crate::{Attached, Directive, Mode, RequestReport, Settings, sampler};
 
 /// The report of a request, when it is there.
@@ -60,8 +62,23 @@ impl<'a> Asked<'a> {
         (0..self.channels).map(open).collect()
     }
 
-    /// Hands requests to the engine.
-    pub(super) async fn send(&self, shared: &Shared, requests: Vec<Request>) -> Result<(), ApiError> {
+    /// Hands requests to the engine, and their answers to the client: as a stream, or as the one that there is.
+    pub(super) async fn answered(
+        &self,
+        shared: &Shared,
+        requests: Vec<Request>,
+        mut calls: Vec<Call>,
+        streamed: bool,
+    ) -> Result<axum::response::Response, ApiError> {
+        self.send(shared, requests).await?;
+        if streamed {
+            return Ok(stream::events(calls, self).into_response());
+        }
+        let call = calls.pop().ok_or_else(|| ApiError::engine(&"no request was made"))?;
+        Ok(Json(call.whole(self).await?).into_response())
+    }
+
+    async fn send(&self, shared: &Shared, requests: Vec<Request>) -> Result<(), ApiError> {
         for mut request in requests {
             if let Request::Normal(request) = &mut request {
                 sampler::complete(request);
@@ -81,7 +98,7 @@ pub(super) struct Call {
 
 impl Call {
     /// The one answer, as the engine says it; with the report, and the model's name here in place of the engine's, which is a directory.
-    pub(super) async fn whole(mut self, asked: &Asked<'_>) -> Result<Value, ApiError> {
+    async fn whole(mut self, asked: &Asked<'_>) -> Result<Value, ApiError> {
         let response = self.responses.recv().await.ok_or_else(|| ApiError::engine(&"no answer came"))?;
         let object = match response {
             Response::Done(done) => serde_json::to_value(done),

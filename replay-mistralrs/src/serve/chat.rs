@@ -1,7 +1,6 @@
 //! Chat completions: the engine's, with a `replay` field in requests and answers.
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +9,7 @@ use mistralrs_server_core::openai::ChatCompletionRequest;
 use serde_json::{Value, json};
 
 use super::asked::{Asked, invalid, unreadable};
-use super::{ApiError, Shared, door, stream};
+use super::{ApiError, Shared, door};
 
 pub(super) async fn completions(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     answer(&shared, &body).await.unwrap_or_else(IntoResponse::into_response)
@@ -33,12 +32,7 @@ async fn answer(shared: &Shared, body: &[u8]) -> Result<Response, ApiError> {
         requests.push(parsed.map_err(|e| unreadable(&e))?.0);
         calls.push(call);
     }
-    asked.send(shared, requests).await?;
-    if streamed {
-        return Ok(stream::events(calls, &asked).into_response());
-    }
-    let call = calls.pop().ok_or_else(|| ApiError::engine(&"no request was made"))?;
-    Ok(Json(call.whole(&asked).await?).into_response())
+    asked.answered(shared, requests, calls, streamed).await
 }
 
 /// The engine takes a message with one part for text: one image alone gets an empty text beside it.
