@@ -4,9 +4,15 @@ use super::{Expanded, Family, Norm, Placeholders, USUAL};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "LlavaForConditionalGeneration",
+    layout: squares,
+    encoders: &["vision_tower.", "multi_modal_projector."],
+    ..LLAVA
+};
+
+/// What LLaVA 1.5 and LLaVA-NeXT have in common.
+pub(super) const LLAVA: Family = Family {
     norm: Norm { weight: "language_model.model.norm.weight", one_plus: false },
     placeholders: Placeholders::Recorded,
-    layout: squares,
     image_tag: |_, _| "<image>".into(),
     defaults: &[
         ("hidden_size", 4096.0),
@@ -16,7 +22,6 @@ pub(super) static PROFILE: Family = Family {
         ("vocab_size", 32_064.0),
     ],
     one_image: true,
-    encoders: &["vision_tower.", "multi_modal_projector."],
     ..USUAL
 };
 

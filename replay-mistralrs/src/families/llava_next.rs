@@ -1,24 +1,14 @@
 //! LLaVA-NeXT: the whole image, then a larger version without its padding, a separator after each row. One image a prompt.
 use super::layout::{Images, grid};
-use super::{Expanded, Family, Found, Norm, Placeholders, USUAL};
+use super::llava::LLAVA;
+use super::{Expanded, Family, Found};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "LlavaNextForConditionalGeneration",
-    norm: Norm { weight: "language_model.model.norm.weight", one_plus: false },
-    placeholders: Placeholders::Recorded,
     layout: whole_and_large,
-    image_tag: |_, _| "<image>".into(),
-    defaults: &[
-        ("hidden_size", 4096.0),
-        ("num_hidden_layers", 32.0),
-        ("num_attention_heads", 32.0),
-        ("num_key_value_heads", 32.0),
-        ("vocab_size", 32_064.0),
-    ],
-    one_image: true,
     encoders: &["vision_tower.", "multi_modal_projector.", "image_newline"],
     note: "the whole image, and a larger version; separators are not ranked",
-    ..USUAL
+    ..LLAVA
 };
 
 fn whole_and_large(prompt: &Expanded<'_>) -> Images {
