@@ -178,7 +178,6 @@ fn soak(names: &[&str], requests: usize, rounds: u64) {
             model.request(1, true, Fate::Waits).await;
             let replay = model.session.replay().expect("replay is on");
             assert!(replay.held() <= 2, "{}: {} requests are over and held", model.name, replay.held());
-            assert!(replay.largest_batch() >= 1, "{}", model.name);
         }
     });
 }
