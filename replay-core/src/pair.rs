@@ -14,7 +14,7 @@ pub struct ModelInfo {
     pub decoder_layers: usize,
     /// Decoder layers that were loaded (a base model is cut to those the policy needs).
     pub loaded_layers: usize,
-    /// Width of the residual stream.
+    /// Width of a residual's row (of all streams, in a family whose layers mix several).
     pub hidden: usize,
     /// Rows of the head.
     pub vocabulary: usize,

@@ -133,6 +133,12 @@ impl Attached {
         self.hook.bound.one_encoder
     }
 
+    /// Bytes of the base's weights that are equal to the bit in the RLVR model and held once, and of all its weights. (The RLVR model
+    /// finds them when it is loaded after the base, in the same precision on the same device.)
+    pub fn shared_bytes(&self) -> (usize, usize) {
+        self.hook.bound.shared_bytes
+    }
+
     /// Prefills of all sequences so far, repeated ones included.
     pub fn prefills(&self) -> usize {
         self.hook.prefills.load(Ordering::Relaxed)

@@ -34,6 +34,8 @@ pub(crate) struct Bound {
     pub(crate) labels: Labels,
     /// The base's vision tower is the RLVR model's, and need not run again.
     pub(crate) one_encoder: bool,
+    /// Bytes of the base's weights that both models hold, and of all.
+    pub(crate) shared_bytes: (usize, usize),
     /// With strategy `learned`.
     pub(crate) decoders: Option<Decoders>,
     pub(crate) cache: ReplayCache,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use candle_core::{DType, DeviceLocation};
 use mistralrs_core::Pipeline;
-use mistralrs_core::forward_hook;
+use mistralrs_core::forward_hook::{self, WeightPool};
 use replay_core::config::{Config, MAX_LAYERS, Positions, Replay, Strategy};
 use replay_core::{ModelInfo, PairInfo, ReplayCache, Replayer, Role};
 use serde_json::Value;
@@ -21,6 +21,7 @@ use crate::load::{Loaded, load};
 use crate::pair::{self, ModelFiles};
 use crate::self_test::{self_test, test_picture, test_prefix};
 use crate::settings::Settings;
+use crate::shared;
 use crate::source::ModelSource;
 use crate::table::EngineTable;
 
@@ -33,6 +34,8 @@ pub(crate) struct Base {
     family: &'static Family,
     layers: usize,
     loaded: Arc<Mutex<Loaded>>,
+    /// What of it the RLVR model may take for its own.
+    pool: Arc<WeightPool>,
     computes: Computes,
     lens: Arc<EngineLens>,
     /// With strategy `learned`.
@@ -66,7 +69,9 @@ impl Base {
         }
 
         let needed = all(config).map(needed_layers).max().unwrap_or(1);
-        let loaded = load(Role::Base, &source, table.of(Role::Base), move |text| truncate(&text, needed))?;
+        let pool = shared::pool(&rlvr, &table);
+        let cut = move |text: String| truncate(&text, needed);
+        let loaded = pool.fill(|| load(Role::Base, &source, table.of(Role::Base), cut))?;
         let files = ModelFiles::read(Role::Base, &source)?;
         let family = Family::of(&files.config)?;
         let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
@@ -75,7 +80,7 @@ impl Base {
             suits(config, family, &files.config)?;
         }
         let layers = loaded_layers(family, &files.config, decoder_layers, needed);
-        let hidden = family.size(&files.config, "hidden_size")?;
+        let hidden = family.width(&files.config)?;
         let mut pipeline = loaded.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
         // Also lets go of hooks, and so of models, whose pipelines are gone, before the next model is loaded.
         forward_hook::detach(&*pipeline);
@@ -96,7 +101,8 @@ impl Base {
             fingerprint: weights(Role::Base, &source)?,
         };
         let (config, loaded) = (config.clone(), Arc::new(Mutex::new(loaded)));
-        Ok(Self { config, source, rlvr, files, family, layers, loaded, computes, lens: Arc::new(lens), decoder, info })
+        let lens = Arc::new(lens);
+        Ok(Self { config, source, rlvr, files, family, layers, loaded, pool, computes, lens, decoder, info })
     }
 
     /// Checks that this pipeline and the base are a pair, and prepares the hook.
@@ -104,7 +110,7 @@ impl Base {
         let files = ModelFiles::read(Role::Rlvr, &self.rlvr)?;
         let family = pair::check(&self.files, &files)?;
         let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
-        let hidden = family.size(&files.config, "hidden_size")?;
+        let hidden = family.width(&files.config)?;
         let settings = Settings::new(&self.config, decoder_layers)?;
         let (lens, dtype) = lens(pipeline, self.family, &files.config, Role::Rlvr)?;
         let table = EngineTable::read(&self.config)?;
@@ -129,6 +135,7 @@ impl Base {
         for replayer in settings.all() {
             replayer.check_depth(&pair)?;
         }
+        self.pool.settle();
         let bound = Bound {
             settings: RwLock::new(settings),
             table,
@@ -138,6 +145,7 @@ impl Base {
             rlvr_lens: Arc::new(lens),
             labels,
             one_encoder: self.computes == computes && self.one_encoder(&files)?,
+            shared_bytes: self.pool.shared_bytes(),
             decoders,
             cache: ReplayCache::new(self.config.replay.cache.max_bytes),
         };

@@ -5,7 +5,7 @@ use candle_core::{D, DType, Device, Tensor};
 use mistralrs_core::forward_hook::ModelWeights;
 use mistralrs_quant::QuantMethod;
 use replay_core::Role;
-use replay_core::lens::LogitLens;
+use replay_core::lens::{LogitLens, soft_cap};
 use serde_json::Value;
 
 use crate::error::AttachError;
@@ -13,6 +13,8 @@ use crate::families::{Family, Head};
 
 /// Final norm and head of a loaded model, sharing its weights.
 pub(crate) struct EngineLens {
+    /// Of every stream of a residual but the first, if it has several.
+    unembed: Vec<Arc<dyn QuantMethod>>,
     /// The factor of each channel.
     norm: Tensor,
     epsilon: f64,
@@ -46,10 +48,14 @@ impl EngineLens {
             let found = weights.residual.iter().find(|(known, _)| known == name);
             found.map(|(_, tensor)| tensor).ok_or_else(|| missing(name))
         };
-        let linear = || {
-            let found = weights.linear.iter().find(|(_, layer)| layer.is_none());
-            found.map(|(head, _)| LensHead::Layer(head.clone())).ok_or_else(|| missing("head"))
-        };
+        let outside = || weights.linear.iter().filter(|(_, layer)| layer.is_none()).map(|(linear, _)| linear.clone());
+        let linear = || outside().next().map(LensHead::Layer).ok_or_else(|| missing("head"));
+        let streams = family.streams(config)?;
+        // Behind the head stand the projections that make the streams of an embedding, then those that undo it.
+        let unembed: Vec<_> = outside().skip(streams).take(streams - 1).collect();
+        if unembed.len() + 1 != streams {
+            return Err(missing("projection of each stream"));
+        }
         let head = match family.head {
             Head::FirstLinear => linear()?,
             Head::Tensor(name) => LensHead::Matrix(tensor(name)?.clone()),
@@ -62,9 +68,9 @@ impl EngineLens {
         let epsilon = family.number(config, "rms_norm_eps").unwrap_or(1e-6);
         let soft_cap = family.soft_cap.and_then(|name| family.text_field(config, name)).and_then(Value::as_f64);
         let vocabulary = family.size(config, "vocab_size")?;
-        let lens = Self { norm, epsilon, head, soft_cap, vocabulary, dtype };
+        let lens = Self { unembed, norm, epsilon, head, soft_cap, vocabulary, dtype };
         let probe = |device: &Device| {
-            let row = Tensor::zeros((1, lens.norm.dim(0)?), dtype, device)?;
+            let row = Tensor::zeros((1, streams * lens.norm.dim(0)?), dtype, device)?;
             lens.logits(&row)?.dim(1)
         };
         match probe(&device) {
@@ -87,6 +93,35 @@ impl EngineLens {
     }
 }
 
+/// Root mean square of each row, in f32.
+fn rms(x: &Tensor) -> candle_core::Result<Tensor> {
+    x.to_dtype(DType::F32)?.sqr()?.mean_keepdim(D::Minus1)?.sqrt()
+}
+
+impl EngineLens {
+    /// One stream of what may be several: the mean of the first and of the others, each projected and scaled to the first one's
+    /// length, as the engine does it.
+    ///
+    /// # Shapes
+    /// `residual`: `[rows, streams * hidden]`; returns `[rows, hidden]`.
+    fn unembedded(&self, residual: &Tensor) -> candle_core::Result<Tensor> {
+        if self.unembed.is_empty() {
+            return Ok(residual.clone());
+        }
+        let streams = residual.chunk(self.unembed.len() + 1, 1)?;
+        let length = rms(&streams[0])?;
+        let mut sum = streams[0].to_dtype(DType::F32)?;
+        for (stream, projection) in streams[1..].iter().zip(&self.unembed) {
+            let stream = projection.forward_autocast(&stream.contiguous()?.unsqueeze(0)?)?.squeeze(0)?;
+            let scale = length.broadcast_div(&rms(&stream)?.maximum(1e-8)?)?;
+            let scaled = stream.to_dtype(DType::F32)?.broadcast_mul(&scale)?;
+            // Rounded, as the engine hands it on.
+            sum = (sum + scaled.to_dtype(stream.dtype())?.to_dtype(DType::F32)?)?;
+        }
+        (sum / streams.len() as f64)?.to_dtype(residual.dtype())
+    }
+}
+
 impl LogitLens for EngineLens {
     fn vocabulary(&self) -> usize {
         self.vocabulary
@@ -94,7 +129,7 @@ impl LogitLens for EngineLens {
 
     /// RMSNorm in f32, rounded to the model's precision before its weight, as the engine's layer does it.
     fn logits(&self, residual: &Tensor) -> candle_core::Result<Tensor> {
-        let x = residual.to_device(self.norm.device())?.to_dtype(DType::F32)?;
+        let x = self.unembedded(&residual.to_device(self.norm.device())?)?.to_dtype(DType::F32)?;
         let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
         let x = x.broadcast_div(&(variance + self.epsilon)?.sqrt()?)?;
         let x = x.to_dtype(self.dtype)?.broadcast_mul(&self.norm.to_dtype(self.dtype)?)?;
@@ -103,7 +138,7 @@ impl LogitLens for EngineLens {
             LensHead::Matrix(weight) => x.to_dtype(weight.dtype())?.matmul(&weight.t()?)?,
         };
         match self.soft_cap {
-            Some(cap) => (logits.to_dtype(DType::F32)? / cap)?.tanh()? * cap,
+            Some(cap) => soft_cap(&logits, cap),
             None => Ok(logits),
         }
     }

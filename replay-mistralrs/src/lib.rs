@@ -44,6 +44,7 @@ mod self_test;
 pub mod serve;
 mod session;
 mod settings;
+mod shared;
 mod source;
 mod table;
 pub mod tables;

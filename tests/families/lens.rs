@@ -33,7 +33,7 @@ fn direct(spec: &Spec, weights: &HashMap<String, Tensor>, residual: &Tensor) -> 
     let norm = if spec.one_plus { (norm + 1.0)? } else { norm };
     let head = f64(named("lm_head.weight").or_else(|| named("embed_tokens.weight")).expect("a head"))?;
     let epsilon = text["rms_norm_eps"].as_f64().unwrap_or(1e-6);
-    let x = f64(residual)?;
+    let x = unembedded(weights, &f64(residual)?)?;
     let x = x.broadcast_div(&(x.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?)?.broadcast_mul(&norm)?;
     let mut logits = x.matmul(&head.t()?)?;
     if let Some(cap) = text["final_logit_softcapping"].as_f64() {
@@ -42,6 +42,23 @@ fn direct(spec: &Spec, weights: &HashMap<String, Tensor>, residual: &Tensor) -> 
     let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
     let log_p = shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)?;
     (log_p.exp()? * log_p)?.sum(D::Minus1)?.neg()?.to_dtype(DType::F32)?.to_vec1()
+}
+
+/// `[rows, streams * hidden]` to `[rows, hidden]`, where residuals have several streams.
+fn unembedded(weights: &HashMap<String, Tensor>, residual: &Tensor) -> candle_core::Result<Tensor> {
+    let named = |k: usize| {
+        let end = format!("altup_unembed_projections.{k}.weight");
+        weights.iter().find(|(name, _)| name.ends_with(&end)).map(|(_, weight)| weight.to_dtype(DType::F64))
+    };
+    let projections = (0..).map_while(named).collect::<candle_core::Result<Vec<_>>>()?;
+    let streams = residual.chunk(projections.len() + 1, 1)?;
+    let rms = |x: &Tensor| x.sqr()?.mean_keepdim(D::Minus1)?.sqrt();
+    let mut sum = streams[0].clone();
+    for (stream, projection) in streams[1..].iter().zip(&projections) {
+        let projected = stream.contiguous()?.matmul(&projection.t()?)?;
+        sum = (sum + projected.broadcast_mul(&rms(&streams[0])?.broadcast_div(&rms(&projected)?)?)?)?;
+    }
+    sum / streams.len() as f64
 }
 
 #[test]

@@ -42,10 +42,11 @@ impl Model {
         (observed.prompt.expect("labels"), residual.to_vec2().expect("rows"))
     }
 
-    /// Whether a row is its token's embedding, but for a factor.
+    /// Whether a row is its token's embedding, but for a factor (the first of its streams, where it has several).
     fn is_text(&self, token: u32, row: &[f32]) -> bool {
         let Ok(embedded) = self.embedding.get(token as usize) else { return false };
         let embedded = values(&embedded);
+        let row = &row[..embedded.len()];
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         dot(row, &embedded) / (dot(row, row) * dot(&embedded, &embedded)).sqrt() > 0.9999
     }

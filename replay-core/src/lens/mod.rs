@@ -7,11 +7,13 @@ mod entropy;
 mod exp;
 pub(crate) use exp::exp;
 mod kl;
+mod soft_cap;
 mod top;
 
 use candle_core::{DType, Tensor};
 
 pub use compare::RowComparison;
+pub use soft_cap::soft_cap;
 
 use crate::Result;
 

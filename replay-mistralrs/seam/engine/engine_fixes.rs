@@ -126,3 +126,27 @@ pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
     }
     a.to_dtype(DType::F32)?.matmul(&b.to_dtype(DType::F32)?)?.to_dtype(DType::BF16)
 }
+
+/// What one more position of a sliding-window layer attends to, of keys and values `[batch, heads, positions, head_dim]` that are kept
+/// whole. A prompt's positions have windows of their own, which is up to their mask.
+pub(crate) fn within_window(
+    k: Tensor,
+    v: Tensor,
+    positions: usize,
+    window: Option<usize>,
+) -> candle_core::Result<(Tensor, Tensor)> {
+    let kept = k.dim(2)?;
+    match window {
+        Some(window) if positions == 1 && kept > window => {
+            let last = |t: &Tensor| t.narrow(2, kept - window, window)?.contiguous();
+            Ok((last(&k)?, last(&v)?))
+        }
+        _ => Ok((k, v)),
+    }
+}
+
+/// Where the first placeholder stands that has not become a run of them yet; a run follows `begins`.
+pub(crate) fn unexpanded(prompt: &str, placeholder: &str, begins: &str) -> Option<usize> {
+    let mut found = prompt.match_indices(placeholder).map(|(at, _)| at);
+    found.find(|&at| !prompt[..at].ends_with(begins) && !prompt[..at].ends_with(placeholder))
+}

@@ -55,7 +55,7 @@ fn least_layers(config: &Value) -> usize {
 }
 
 /// The last layers take keys and values of earlier ones.
-fn reading_layers(config: &Value, layers: usize) -> usize {
+pub(super) fn reading_layers(config: &Value, layers: usize) -> usize {
     layers - text_number(config, "num_kv_shared_layers").min(layers)
 }
 

@@ -1,6 +1,7 @@
 //! What replay has to know of a model family. Another family is one file here and one line in [`ALL`].
 mod decoder;
 mod gemma3;
+mod gemma3n;
 mod gemma4;
 mod idefics2;
 mod idefics3;
@@ -31,7 +32,7 @@ use serde_json::{Map, Value};
 use crate::error::AttachError;
 
 /// Every family with a profile.
-pub const ALL: [&Family; 18] = [
+pub const ALL: [&Family; 19] = [
     &qwen2_vl::PROFILE,
     &qwen2_5_vl::PROFILE,
     &qwen3_vl::PROFILE,
@@ -39,6 +40,7 @@ pub const ALL: [&Family; 18] = [
     &qwen3_5::PROFILE,
     &qwen3_5_moe::PROFILE,
     &gemma3::PROFILE,
+    &gemma3n::PROFILE,
     &gemma4::PROFILE,
     &mistral3::PROFILE,
     &llama4::PROFILE,
@@ -76,6 +78,9 @@ pub struct Family {
     pub layout: Layout,
     /// An image in a prompt, by its number from 1, as it is before the engine expands it.
     pub image_tag: fn(&Labels, usize) -> String,
+    /// A residual holds several streams of each position, one after another: so many as this field of the text table says. The lens
+    /// unembeds all but the first and takes their mean (AltUp; Baykal et al. 2023, as Gemma 3n has it).
+    pub streams: Option<&'static str>,
     /// Fields of the text table that published configurations leave out, and what the engine takes for them.
     pub defaults: &'static [(&'static str, f64)],
     /// How its decoder is differentiated, for strategy `learned`; `None` if it is not.
@@ -126,6 +131,7 @@ const USUAL: Family = Family {
     has_visual_rows: true,
     layout: |_| Err("no layout".into()),
     image_tag: |_, _| String::new(),
+    streams: None,
     defaults: &[],
     decoder: None,
     encoders: &[],
@@ -183,6 +189,22 @@ impl Family {
     pub fn number(&self, config: &Value, name: &str) -> Option<f64> {
         let default = || self.defaults.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
         self.text_field(config, name).and_then(Value::as_f64).or_else(default)
+    }
+
+    /// Streams of a residual.
+    ///
+    /// # Errors
+    /// If the configuration does not say.
+    pub fn streams(&self, config: &Value) -> Result<usize, AttachError> {
+        self.streams.map_or(Ok(1), |name| self.size(config, name))
+    }
+
+    /// Width of a residual's row: of all its streams.
+    ///
+    /// # Errors
+    /// If the configuration does not say.
+    pub fn width(&self, config: &Value) -> Result<usize, AttachError> {
+        Ok(self.size(config, "hidden_size")? * self.streams(config)?)
     }
 
     /// The `config.json` of the same model with only its first `layers` decoder layers.

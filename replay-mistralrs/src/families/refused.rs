@@ -1,11 +1,7 @@
 //! Architectures that the engine loads and replay refuses, each with the reason.
 
 /// Architecture and reason.
-pub(super) const REFUSED: [(&str, &str); 4] = [
-    (
-        "Gemma3nForConditionalGeneration",
-        "its residual stream is a stack of four that are mixed in every layer (AltUp), which ranking and substitution do not know",
-    ),
+pub(super) const REFUSED: [(&str, &str); 3] = [
     ("Gemma3ForCausalLM", "it takes no images"),
     ("VoxtralForConditionalGeneration", "it hears and does not see: there are no visual tokens to replay"),
     ("VoxtralRealtimeForConditionalGeneration", "it hears and does not see: there are no visual tokens to replay"),

@@ -7,22 +7,26 @@
 //! * [`prompt`]: what a hook sees of the sequences that are about to be prefilled, and what it may do;
 //! * [`pass`]: side passes, which leave no trace in sequences or caches;
 //! * [`encodings`]: vision-tower outputs that the passes of one prompt share;
-//! * [`model`]: weights, vocabulary and configuration of a loaded model, and a model loaded with fewer layers.
+//! * [`model`]: weights, vocabulary and configuration of a loaded model, and a model loaded with fewer layers;
+//! * [`weights`]: tensors that two models hold once where they are equal.
 mod attach;
 mod encodings;
 mod model;
 mod pass;
 mod prompt;
 mod tap;
+mod weights;
 
 pub use attach::{attach, detach, on_engine_start, Observer};
 pub use model::{with_config_edit, ModelWeights};
 pub use pass::probe;
 pub use prompt::{MediaSpan, PromptCall, PromptHook, PromptRow, Request};
 pub use tap::{Flow, LayerTap, Site};
+pub use weights::WeightPool;
 
 pub(crate) use attach::engine_start;
 pub(crate) use encodings::{share_encoding, shared_encoding};
 pub(crate) use model::edited_config;
 pub(crate) use pass::prepare;
 pub(crate) use tap::{in_side_pass, tap, with_tap};
+pub(crate) use weights::pooled;

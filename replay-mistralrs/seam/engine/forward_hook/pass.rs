@@ -26,15 +26,17 @@ pub(crate) fn prepare<P: Pipeline + ?Sized>(
     sequences: &mut [&mut Sequence],
     is_prompt: bool,
 ) -> Option<Arc<dyn LayerTap>> {
+    // A step that failed between its side passes and its forward left what they shared.
+    encodings::end();
     if !is_prompt {
         return None;
     }
     let hook = hook_of(&pipeline.get_metadata())?;
-    encodings::begin(hook.shares_encoders());
     // A prefix hit of the default scheduler shows only the suffix of the prompt, without its images: it cannot be run again.
     if sequences.iter().any(|s| s.token_offset() != 0) {
         return None;
     }
+    encodings::begin(hook.shares_encoders());
     let io = Io {
         processor: pipeline.get_processor(),
         tokenizer: pipeline.tokenizer(),

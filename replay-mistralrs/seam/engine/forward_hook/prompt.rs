@@ -12,7 +12,7 @@ use super::{pass::pass, tap::LayerTap};
 use crate::{
     pipeline::{Pipeline, Processor},
     sequence::{Sequence, SequenceGroup, SequenceState, StopReason},
-    Response,
+    Response, VideoInput,
 };
 
 /// A piece of media in the prompt, as far as the engine knows (may be empty or partial for some families).
@@ -95,6 +95,11 @@ impl PromptCall<'_, '_, '_> {
     /// The images as the request brought them (some families' processors take them out of the sequence at its prefill).
     pub fn images(&self, row: usize) -> &[image::DynamicImage] {
         self.sequences[row].images().unwrap_or(&[])
+    }
+
+    /// The videos as the request brought them.
+    pub fn videos(&self, row: usize) -> &[VideoInput] {
+        self.sequences[row].videos().unwrap_or(&[])
     }
 
     /// Where the answer goes. It identifies a request to whoever sent it (`Sender::same_channel`).

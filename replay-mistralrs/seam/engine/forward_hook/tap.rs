@@ -27,7 +27,8 @@ pub enum Flow {
     Stop,
 }
 
-/// Sees the residual stream `[batch, positions, hidden]` in front of each decoder layer.
+/// Sees the residual stream `[batch, positions, hidden]` in front of each decoder layer. Where a layer mixes several streams
+/// (`[streams, batch, positions, hidden]`), a position's are shown one after another: `[batch, positions, streams * hidden]`.
 pub trait LayerTap: Send + Sync {
     fn layer_input(&self, site: Site, hidden: &Tensor) -> Result<Flow>;
 
@@ -68,7 +69,7 @@ pub(crate) fn tap(layer: usize, hidden: Tensor) -> Result<Tensor> {
 
 fn step(active: &mut Active, site: Site, hidden: Tensor) -> Result<Tensor> {
     // A panic here would poison the model's cache, which is locked around the layer loop, and so every later request.
-    let flow = catch_unwind(AssertUnwindSafe(|| active.tap.layer_input(site, &hidden)))
+    let flow = catch_unwind(AssertUnwindSafe(|| shown(&*active.tap, site, &hidden)))
         .unwrap_or_else(|_| Err(Error::Msg("the tap panicked".into())));
     let why = match flow {
         Ok(Flow::Continue) => return Ok(hidden),
@@ -93,6 +94,17 @@ fn step(active: &mut Active, site: Site, hidden: Tensor) -> Result<Tensor> {
     // An error here would fail every request of the batch.
     active.tap.ignored(site, &why);
     Ok(hidden)
+}
+
+fn shown(tap: &dyn LayerTap, site: Site, hidden: &Tensor) -> Result<Flow> {
+    let &[streams, batch, positions, width] = hidden.dims() else { return tap.layer_input(site, hidden) };
+    let row = hidden.permute((1, 2, 0, 3))?.reshape((batch, positions, streams * width))?;
+    Ok(match tap.layer_input(site, &row)? {
+        Flow::Replace(new) if same_kind(&new, &row) => {
+            Flow::Replace(new.reshape((batch, positions, streams, width))?.permute((2, 0, 1, 3))?.contiguous()?)
+        }
+        flow => flow,
+    })
 }
 
 fn same_kind(a: &Tensor, b: &Tensor) -> bool {
