@@ -2,6 +2,7 @@
 use candle_core::{D, Tensor};
 use rayon::prelude::*;
 
+use super::values::with_values;
 use crate::simd::vectorized;
 
 /// Shannon entropy in nats of each row of `[rows, vocabulary]` f32 logits. NaN where a row is not finite.
@@ -11,16 +12,13 @@ use crate::simd::vectorized;
 pub(super) fn rows(logits: &Tensor) -> candle_core::Result<Vec<f32>> {
     if logits.device().is_cpu() {
         let vocabulary = logits.dim(1)?;
-        let flat = logits.flatten_all()?.to_vec1::<f32>()?;
-        return Ok(flat
-            .par_chunks(vocabulary)
-            .map(|logits| {
-                vectorized(
-                    #[inline(always)]
-                    || one(logits),
-                )
-            })
-            .collect());
+        let row = |logits: &[f32]| {
+            vectorized(
+                #[inline(always)]
+                || one(logits),
+            )
+        };
+        return with_values(logits, |flat| flat.par_chunks(vocabulary).map(row).collect());
     }
     let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
     let exp = shifted.exp()?;

@@ -2,12 +2,16 @@
 use candle_core::{D, Tensor};
 use rayon::prelude::*;
 
+use super::values::with_values;
+
 /// KL(p || q) in nats of each row pair of `[rows, vocabulary]` f32 logits, each normalised over the whole vocabulary.
 pub(super) fn rows(p: &Tensor, q: &Tensor) -> candle_core::Result<Vec<f32>> {
     if p.device().is_cpu() && q.device().is_cpu() {
         let vocabulary = p.dim(1)?;
-        let (p, q) = (p.flatten_all()?.to_vec1::<f32>()?, q.flatten_all()?.to_vec1::<f32>()?);
-        return Ok(p.par_chunks(vocabulary).zip(q.par_chunks(vocabulary)).map(|(p, q)| one(p, q)).collect());
+        let pairs = |p: &[f32], q: &[f32]| {
+            p.par_chunks(vocabulary).zip(q.par_chunks(vocabulary)).map(|(p, q)| one(p, q)).collect()
+        };
+        return with_values(p, |p| with_values(q, |q| pairs(p, q)))?;
     }
     let log_softmax = |logits: &Tensor| {
         let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;

@@ -9,6 +9,7 @@ pub(crate) use exp::exp;
 mod kl;
 mod soft_cap;
 mod top;
+mod values;
 
 use candle_core::{DType, Tensor};
 
@@ -49,7 +50,7 @@ impl<'a> StreamedLens<'a> {
         Self { lens, memory }
     }
 
-    /// Rows per block. On a CPU logits exist twice, as the head gives them and as they are read; elsewhere each step of the
+    /// Rows per block. On a CPU logits may exist twice, as the head gives them and in f32 or capped; elsewhere each step of the
     /// reduction is a tensor of its own.
     pub fn block_rows(&self, on_cpu: bool) -> usize {
         let copies = if on_cpu { 2 } else { 5 };

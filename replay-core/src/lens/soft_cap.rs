@@ -3,6 +3,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use super::exp;
+use super::values::with_values;
 use crate::simd::vectorized;
 
 /// `cap * tanh(logits / cap)` in f32 (the Gemma families; Bello et al. 2016). A row of all layers and tokens goes through it, so on a
@@ -18,7 +19,7 @@ pub fn soft_cap(logits: &Tensor, cap: f64) -> candle_core::Result<Tensor> {
     if !logits.device().is_cpu() {
         return (logits / cap)?.tanh()? * cap;
     }
-    let mut values = logits.flatten_all()?.to_vec1::<f32>()?;
+    let mut values = with_values(&logits, <[f32]>::to_vec)?;
     let cap = cap as f32;
     values.par_chunks_mut(1 << 14).for_each(|values| {
         vectorized(

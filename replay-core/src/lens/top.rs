@@ -2,12 +2,13 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::values::with_values;
+
 /// Indices of the `count` largest logits of each row of `[rows, vocabulary]` f32 logits (all, if there are fewer), largest first; of
 /// equal ones the earlier comes first.
 pub(super) fn rows(logits: &Tensor, count: usize) -> candle_core::Result<Vec<Vec<u32>>> {
     let vocabulary = logits.dim(1)?;
-    let flat = logits.flatten_all()?.to_vec1::<f32>()?;
-    Ok(flat.par_chunks(vocabulary).map(|logits| one(logits, count)).collect())
+    with_values(logits, |flat| flat.par_chunks(vocabulary).map(|logits| one(logits, count)).collect())
 }
 
 fn one(logits: &[f32], count: usize) -> Vec<u32> {
