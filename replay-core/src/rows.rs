@@ -35,6 +35,17 @@ impl ImageContent {
         Self(*hasher.finalize().as_bytes())
     }
 
+    /// Of a clip: of all its frames, in order.
+    pub fn of_clip(frames: impl IntoIterator<Item = Self>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        // No image's hash begins like this.
+        hasher.update(b"clip");
+        frames.into_iter().for_each(|frame| {
+            hasher.update(&frame.0);
+        });
+        Self(*hasher.finalize().as_bytes())
+    }
+
     /// The hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

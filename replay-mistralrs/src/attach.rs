@@ -139,6 +139,11 @@ impl Attached {
         self.hook.bound.shared_bytes
     }
 
+    /// Whether the engine has this family see videos.
+    pub fn sees_videos(&self) -> bool {
+        self.hook.bound.labels.sees_videos()
+    }
+
     /// Prefills of all sequences so far, repeated ones included.
     pub fn prefills(&self) -> usize {
         self.hook.prefills.load(Ordering::Relaxed)

@@ -3,7 +3,6 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use image::DynamicImage;
 use mistralrs_core::forward_hook::{PromptCall, PromptRow};
 use replay_core::learned::{Differentiable, Progress};
 use replay_core::lens::LogitLens;
@@ -12,7 +11,7 @@ use replay_core::{Activations, Error, PairInfo, PromptMap, ReplayBackend, Replay
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::decoder::EngineDecoder;
-use crate::families::Labels;
+use crate::families::{Labels, Media};
 use crate::lens::EngineLens;
 use crate::load::Loaded;
 use crate::prefix::{needed, prefix};
@@ -62,8 +61,8 @@ impl Bound {
     }
 
     /// The labelled rows of one sequence's prompt.
-    pub(crate) fn map(&self, row: &PromptRow, pictures: &[DynamicImage]) -> Result<PromptMap> {
-        self.labels.map(row, pictures)
+    pub(crate) fn map(&self, row: &PromptRow, media: Media<'_>) -> Result<PromptMap> {
+        self.labels.map(row, media)
     }
 }
 

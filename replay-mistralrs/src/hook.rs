@@ -14,6 +14,7 @@ use crate::backend::{Bound, EnginePrompt};
 use crate::decisions::{Decision, Decisions};
 use crate::directive::{Directive, Listeners, Mode, Order, Orders, RequestReport};
 use crate::edit::EditTap;
+use crate::families::Media;
 use crate::metrics;
 
 /// The hook of one pipeline.
@@ -96,7 +97,7 @@ impl Hook {
         directive: Directive,
         progress: Option<UnboundedSender<Progress>>,
     ) -> replay_core::Result<(Decision, RequestReport)> {
-        if row.images == 0 && row.image_grid_thw.is_none() {
+        if row.images == 0 && row.image_grid_thw.is_none() && call.videos(index).is_empty() {
             return Ok((Decision::Leave, self.passthrough(replayer, "the prompt has no image")));
         }
         let settings = replayer.settings();
@@ -145,7 +146,8 @@ impl Hook {
         row: &PromptRow,
         listener: Option<UnboundedSender<Progress>>,
     ) -> replay_core::Result<EnginePrompt<'c, 'a, 'batch, 'seq>> {
-        let map = self.bound.map(row, call.images(index))?;
+        let media = Media { pictures: call.images(index), videos: call.videos(index) };
+        let map = self.bound.map(row, media)?;
         Ok(EnginePrompt { bound: &self.bound, call, row: index, map, edits: None, listener })
     }
 

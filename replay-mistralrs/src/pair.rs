@@ -30,8 +30,9 @@ impl fmt::Display for Mismatch {
 #[derive(Debug)]
 pub(crate) struct ModelFiles {
     pub(crate) config: Value,
-    tokenizer: Value,
-    preprocessor: Value,
+    pub(crate) tokenizer: Value,
+    pub(crate) preprocessor: Value,
+    pub(crate) processor: Value,
 }
 
 impl ModelFiles {
@@ -49,6 +50,7 @@ impl ModelFiles {
             tokenizer: json(&folder.join("tokenizer.json"))?,
             // Some RLVR checkpoints come without one; then the engine says so when it loads the model that is served.
             preprocessor: json(&folder.join("preprocessor_config.json")).unwrap_or(Value::Null),
+            processor: json(&folder.join("processor_config.json")).unwrap_or(Value::Null),
         })
     }
 }
@@ -56,7 +58,7 @@ impl ModelFiles {
 impl ModelFiles {
     /// What labels the prompts of this model.
     pub(crate) fn labels(&self, family: &'static Family) -> Labels {
-        Labels::new(family, &self.config, &self.preprocessor, &self.tokenizer)
+        Labels::new(family, self)
     }
 }
 
@@ -185,6 +187,7 @@ mod tests {
             tokenizer: json!({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
                 "added_tokens": [{"content": "<|x|>", "id": 2}], "decoder": 1}),
             preprocessor: json!({"patch_size": 14, "rescale_factor": 0.003_921_568_627_450_98, "max_pixels": 100}),
+            processor: Value::Null,
         }
     }
 

@@ -8,7 +8,7 @@ use image::DynamicImage;
 use indexmap::IndexMap;
 use mistralrs_core::{
     MessageContent, MistralRs, MistralRsBuilder, ModelCategory, NormalRequest, Request, RequestMessage, Response,
-    SamplingParams, Usage,
+    SamplingParams, Usage, VideoInput,
 };
 use replay_core::config::Config;
 use replay_core::conformance::{Observed, Plan};
@@ -45,6 +45,8 @@ pub struct Prompt {
     pub earlier: Vec<Turn>,
     /// Images, in front of the text.
     pub images: Vec<DynamicImage>,
+    /// Videos, after the images. Only some families see them.
+    pub videos: Vec<VideoInput>,
     /// The user's text.
     pub text: String,
 }
@@ -161,6 +163,9 @@ impl Session {
         progress: Option<mpsc::UnboundedSender<Progress>>,
     ) -> Result<Answer, AskError> {
         let replay = self.replay.as_ref();
+        if !prompt.videos.is_empty() && replay.is_some_and(|replay| !replay.sees_videos()) {
+            return Err(AskError::Input("this family sees no videos: give it frames as images".into()));
+        }
         let direct =
             |channel: &_| replay.map(|replay| replay.direct_with(channel, directive, &replay.settings(), progress));
         let (mut answer, report) = self.answer(prompt, sampling, direct).await?;
@@ -241,19 +246,20 @@ impl Session {
         }
         let mut images = Vec::new();
         for turn in prompt.earlier {
-            messages.push(message("user", self.content(turn.text, images.len(), turn.images.len())));
+            messages.push(message("user", self.content(turn.text, images.len(), turn.images.len(), 0)));
             messages.push(message("assistant", Either::Left(turn.answer)));
             images.extend(turn.images);
         }
-        messages.push(message("user", self.content(prompt.text, images.len(), prompt.images.len())));
+        let videos = prompt.videos;
+        messages.push(message("user", self.content(prompt.text, images.len(), prompt.images.len(), videos.len())));
         images.extend(prompt.images);
         let (enable_thinking, reasoning_effort) = (None, None);
-        let messages = match images.is_empty() {
+        let messages = match images.is_empty() && videos.is_empty() {
             true => RequestMessage::Chat { messages, enable_thinking, reasoning_effort },
             false => RequestMessage::MultimodalChat {
                 images,
                 audios: Vec::new(),
-                videos: Vec::new(),
+                videos,
                 messages,
                 enable_thinking,
                 reasoning_effort,
@@ -283,19 +289,21 @@ impl Session {
         Request::Normal(Box::new(request))
     }
 
-    /// Where the images of a message stand, `first` images after the conversation's first: as tags in front of the text, or as parts for
-    /// a chat template that knows them.
-    fn content(&self, text: String, first: usize, images: usize) -> MessageContent {
+    /// Where the images and videos of a message stand: as tags in front of the text, numbered from `first`, or as parts for a chat
+    /// template that knows them.
+    fn content(&self, text: String, first: usize, images: usize, videos: usize) -> MessageContent {
         let ModelCategory::Multimodal { prefixer } = &self.category else { return Either::Left(text) };
-        if images == 0 {
+        if images + videos == 0 {
             return Either::Left(text);
         }
         let tagged = prefixer.prefix_image((first..first + images).collect(), &text);
+        let tagged = prefixer.prefix_video((0..videos).collect(), &tagged);
         if tagged != text {
             return Either::Left(tagged);
         }
         let part = |kind: &str| IndexMap::from([("type".to_string(), json!(kind))]);
         let mut parts = vec![part("image"); images];
+        parts.extend(vec![part("video"); videos]);
         let mut last = part("text");
         last.insert("text".into(), json!(text));
         parts.push(last);

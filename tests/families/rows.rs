@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Tensor};
 use image::DynamicImage;
+use mistralrs_core::VideoInput;
 use replay_core::conformance::{Plan, Step};
 use replay_core::{PromptMap, Role};
 use replay_mistralrs::families::Family;
@@ -52,7 +53,7 @@ impl Model {
     }
 
     async fn check(&self, shape: &str, prompt: Prompt) {
-        let images = prompt.images.len() + prompt.earlier.iter().map(|turn| turn.images.len()).sum::<usize>();
+        let images = prompt.images.len() + prompt.videos.len() + prompt.earlier.iter().map(|turn| turn.images.len()).sum::<usize>();
         let (map, rows) = self.look(prompt).await;
         assert_eq!(map.images().len(), images, "{shape}");
         let mut separators: Vec<&[f32]> = Vec::new();
@@ -69,6 +70,16 @@ impl Model {
         assert!(separators.len() <= 2, "{shape}: {} rows hold visual content and have no label", separators.len());
         assert_eq!(map.visual_rows().is_empty(), images == 0 || !self.family.has_visual_rows, "{shape}");
     }
+}
+
+/// A video of several unlike frames.
+fn video(frames: u32, width: u32, height: u32) -> VideoInput {
+    let frame = |number: u32| {
+        let mut frame = picture(width, height).to_rgb8();
+        frame.pixels_mut().for_each(|pixel| pixel[2] = (40 * number) as u8);
+        DynamicImage::ImageRgb8(frame)
+    };
+    VideoInput::from_frames((0..frames).map(frame).collect(), 2.0, None)
 }
 
 fn is_embedding(name: &str) -> bool {
@@ -101,6 +112,49 @@ fn visual_rows_are_those_that_hold_visual_content() {
                 talk.earlier.push(Turn { images, text: "What is it?".into(), answer: "A field.".into() });
                 model.check(&format!("{name}, a talk of {} turns", turn + 1), talk.clone()).await;
             }
+        }
+    });
+}
+
+#[test]
+fn the_frames_of_videos_are_told_apart_and_each_row_stands_for_its_own_place() {
+    runtime().block_on(async {
+        let seeing = names().into_iter().filter(|name| Spec::read(name).video_tag.is_some());
+        for name in seeing {
+            let folder = tempfile::tempdir().expect("a scratch folder");
+            let model = Model::open(&name, folder.path()).await;
+            let watch = |images: Vec<DynamicImage>, videos: Vec<VideoInput>| Prompt {
+                videos,
+                ..prompt(images, "What is it?")
+            };
+            let one = watch(vec![], vec![video(3, 112, 60)]);
+            model.check(&format!("{name}, a video"), one.clone()).await;
+            let two = vec![video(2, 60, 60), video(4, 112, 60)];
+            model.check(&format!("{name}, adjacent videos"), watch(vec![], two.clone())).await;
+            model.check(&format!("{name}, images and videos"), watch(vec![picture(60, 50), picture(112, 60)], two)).await;
+
+            let (map, before) = model.look(one.clone()).await;
+            assert_eq!(map.images()[0].grids[0].frames, 3, "{name}");
+            let mut changed = one;
+            let frame = &mut changed.videos[0].frames[1];
+            let mut pixels = frame.to_rgb8();
+            for (x, y, pixel) in pixels.enumerate_pixels_mut() {
+                if x >= 67 && y >= 36 {
+                    *pixel = image::Rgb([255 - pixel[0], 0, 255 - pixel[2]]);
+                }
+            }
+            *frame = DynamicImage::ImageRgb8(pixels);
+            let (other, after) = model.look(changed).await;
+            assert_ne!(map.images()[0].content, other.images()[0].content, "{name}: another video");
+            let moved = |row: usize| before[row].iter().zip(&after[row]).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+            for row in map.rows() {
+                let there = row.visual.is_some_and(|visual| visual.frame == 1);
+                assert!(there || moved(row.position) == 0.0, "{name}: {row:?} is not of the frame that was changed");
+            }
+            let most = map.rows().iter().max_by(|a, b| moved(a.position).total_cmp(&moved(b.position)));
+            let place = most.and_then(|row| row.visual).expect("a visual row");
+            let grid = map.images()[0].grids[0];
+            assert!((place.row + 1) * 3 > grid.rows * 2 && (place.column + 1) * 3 > grid.columns * 2, "{name}: {place:?}");
         }
     });
 }

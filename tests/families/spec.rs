@@ -24,6 +24,9 @@ pub(crate) struct Spec {
     pub special: BTreeMap<String, u32>,
     /// An image in the chat template.
     pub image_tag: String,
+    /// A video in the chat template, for the families that see them.
+    #[serde(default)]
+    pub video_tag: Option<String>,
     /// How the names of the encoder's tensors begin: these are the same in base and RLVR model.
     pub encoder: Vec<String>,
     /// Whether a visual token has a place in the image; a resampler's has none.
@@ -113,8 +116,10 @@ impl Spec {
         write("tokenizer.json", &self.tokenizer());
         let template = format!(
             "{{% for m in messages %}}{{% if m['content'] is string %}}{{{{ m['content'] }}}}{{% else %}}{{% for p in m['content'] %}}\
-             {{% if p['type'] == 'image' %}}{}{{% else %}}{{{{ p['text'] }}}}{{% endif %}}{{% endfor %}}{{% endif %}}{{% endfor %}}",
-            self.image_tag
+             {{% if p['type'] == 'image' %}}{}{{% elif p['type'] == 'video' %}}{}{{% else %}}{{{{ p['text'] }}}}{{% endif %}}\
+             {{% endfor %}}{{% endif %}}{{% endfor %}}",
+            self.image_tag,
+            self.video_tag.as_deref().unwrap_or_default()
         );
         write("tokenizer_config.json", &json!({"chat_template": template, "eos_token": "~", "bos_token": null}));
         write("generation_config.json", &json!({}));

@@ -55,12 +55,22 @@ pub(crate) struct PromptArgs {
     /// An image; repeat it for several. Images stand in front of the text, in the order given.
     #[arg(long, value_name = "FILE")]
     pub(crate) image: Vec<PathBuf>,
+    /// A video, after the images; repeat it for several. Gemma 4 sees them. A GIF; other formats are read by ffmpeg, if it is installed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) video: Vec<PathBuf>,
     /// The user's text.
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: String,
     /// A system message.
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
+}
+
+impl PromptArgs {
+    /// Whether there is anything to see.
+    pub(crate) fn shows(&self) -> bool {
+        !self.image.is_empty() || !self.video.is_empty()
+    }
 }
 
 #[derive(Debug, Group)]

@@ -56,10 +56,10 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     let mut config = open::config(&args.config.config)?;
     // One of the three ways is from the cache.
     config.replay.cache.max_bytes = config.replay.cache.max_bytes.max(1 << 30);
-    if args.prompt.image.is_empty() {
-        return Err(InputError("a bench needs a prompt with at least one --image".into()).into());
+    if !args.prompt.shows() {
+        return Err(InputError("a bench needs a prompt with at least one --image or --video".into()).into());
     }
-    let prompt = open::prompt(args.prompt)?;
+    let prompt = open::prompt(args.prompt).await?;
     let session = open::session(&config).await?;
     let replay = session.replay().with_context(|| "replay.enabled is false: there is nothing to measure")?;
     let loaded = memory::resident();

@@ -1,7 +1,9 @@
-//! Reads the user's images.
+//! Reads the user's images and videos.
 use std::path::Path;
 
 use image::{DynamicImage, ImageReader, Limits};
+use mistralrs_core::VideoInput;
+use mistralrs_server_core::video::parse_video_url;
 
 use super::exit::InputError;
 
@@ -22,4 +24,13 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<DynamicImage> {
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
     Ok(reader.decode().map_err(|e| fail(e.to_string()))?)
+}
+
+/// As many frames as the engine's own server takes.
+pub(crate) async fn read_video(path: &Path) -> anyhow::Result<VideoInput> {
+    let fail = |why: String| InputError(format!("video {}: {why}", path.display()));
+    // The engine's reader would take anything else for a URL.
+    let file = path.canonicalize().map_err(|e| fail(e.to_string()))?;
+    let video = parse_video_url(&file.to_string_lossy(), None).await.map_err(|e| fail(format!("{e:#}")))?;
+    Ok(video)
 }

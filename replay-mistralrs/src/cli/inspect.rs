@@ -6,7 +6,7 @@ use base64::Engine;
 use image::{DynamicImage, ImageFormat};
 use replay_core::Observation;
 use replay_mistralrs::page::{self, AnswerData, ImageData, InspectData, LayerData, PromptData};
-use replay_mistralrs::{Answer, Directive, Mode, Sampling};
+use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling};
 
 use super::args::InspectArgs;
 use super::exit::InputError;
@@ -17,10 +17,10 @@ const LARGEST_SIDE: u32 = 1600;
 
 pub(crate) async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
-    if args.prompt.image.is_empty() {
-        return Err(InputError("there is nothing to see without at least one --image".into()).into());
+    if !args.prompt.shows() {
+        return Err(InputError("there is nothing to see without at least one --image or --video".into()).into());
     }
-    let prompt = open::prompt(args.prompt)?;
+    let prompt = open::prompt(args.prompt).await?;
     let session = open::session(&config).await?;
     let Some(replay) = session.replay() else {
         return Err(config.refuse("replay.enabled", "true, to inspect a replay", None).into());
@@ -37,7 +37,7 @@ pub(crate) async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
         pair: replay.pair(),
         settings: replay.settings().replayer().settings().describe(),
         prompt: PromptData { system: prompt.system.as_deref(), text: &prompt.text },
-        images: images(&prompt.images, observation)?,
+        images: images(&prompt, observation)?,
         layers: layers(observation),
         learned: report.learned.as_ref(),
         answers: [("off", answer(&off)), ("on", answer(&on))].into(),
@@ -59,33 +59,27 @@ fn answer(answer: &Answer) -> AnswerData<'_> {
     AnswerData { text, time_to_first_token_ms: answer.time_to_first_token_ms }
 }
 
-fn images(pictures: &[DynamicImage], observation: &Observation) -> anyhow::Result<Vec<ImageData>> {
+fn images(prompt: &Prompt, observation: &Observation) -> anyhow::Result<Vec<ImageData>> {
     let mut first = 0;
+    let pictures = prompt.images.iter().map(std::slice::from_ref);
+    let shown = pictures.chain(prompt.videos.iter().map(|video| &video.frames[..]));
     // A picture that its family cuts up is shown once for each piece, under that piece's tokens.
-    let pieces = observation.prompt.images().iter().zip(pictures).enumerate();
-    let pieces = pieces.flat_map(|(index, (image, picture))| {
+    let pieces = observation.prompt.images().iter().zip(shown).enumerate();
+    let pieces = pieces.flat_map(|(index, (image, frames))| {
         let name = move |piece| match image.grids.len() {
-            1 if image.grids[0].frames > 1 => format!("Clip {}", index + 1),
+            1 if index >= prompt.images.len() => format!("Video {}", index - prompt.images.len() + 1),
             1 => format!("Image {}", index + 1),
             pieces => format!("Image {}, piece {} of {pieces}", index + 1, piece + 1),
         };
-        image.grids.iter().enumerate().map(move |(piece, grid)| (picture, *grid, name(piece)))
+        image.grids.iter().enumerate().map(move |(piece, grid)| (frames, *grid, name(piece)))
     });
     pieces
-        .map(|(picture, grid, name)| {
-            let (width, height) = (picture.width(), picture.height());
-            let shown = match width.max(height) > LARGEST_SIDE {
-                true => picture.thumbnail(LARGEST_SIDE, LARGEST_SIDE),
-                false => picture.clone(),
-            };
-            let mut png = Cursor::new(Vec::new());
-            shown.to_rgb8().write_to(&mut png, ImageFormat::Png)?;
-            let src = base64::engine::general_purpose::STANDARD.encode(png.into_inner());
+        .map(|(frames, grid, name)| {
             let image = ImageData {
                 name,
-                src: format!("data:image/png;base64,{src}"),
-                width,
-                height,
+                src: frames.iter().map(source).collect::<anyhow::Result<_>>()?,
+                width: frames[0].width(),
+                height: frames[0].height(),
                 frames: grid.frames,
                 rows: grid.rows,
                 columns: grid.columns,
@@ -95,6 +89,18 @@ fn images(pictures: &[DynamicImage], observation: &Observation) -> anyhow::Resul
             Ok(image)
         })
         .collect()
+}
+
+/// A data URL.
+fn source(picture: &DynamicImage) -> anyhow::Result<String> {
+    let shown = match picture.width().max(picture.height()) > LARGEST_SIDE {
+        true => picture.thumbnail(LARGEST_SIDE, LARGEST_SIDE),
+        false => picture.clone(),
+    };
+    let mut png = Cursor::new(Vec::new());
+    shown.to_rgb8().write_to(&mut png, ImageFormat::Png)?;
+    let base64 = base64::engine::general_purpose::STANDARD.encode(png.into_inner());
+    Ok(format!("data:image/png;base64,{base64}"))
 }
 
 /// Visual rows only, in prompt order.

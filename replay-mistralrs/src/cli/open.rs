@@ -71,9 +71,13 @@ pub(crate) async fn session(config: &Config) -> anyhow::Result<Session> {
     Ok(session?)
 }
 
-pub(crate) fn prompt(args: PromptArgs) -> anyhow::Result<Prompt> {
+pub(crate) async fn prompt(args: PromptArgs) -> anyhow::Result<Prompt> {
     let images = args.image.iter().map(|path| images::read(path)).collect::<anyhow::Result<_>>()?;
-    Ok(Prompt { system: args.system, images, text: args.prompt, ..Prompt::default() })
+    let mut videos = Vec::new();
+    for path in &args.video {
+        videos.push(images::read_video(path).await?);
+    }
+    Ok(Prompt { system: args.system, images, videos, text: args.prompt, ..Prompt::default() })
 }
 
 /// Shown on a terminal only.

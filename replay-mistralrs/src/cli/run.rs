@@ -9,7 +9,7 @@ use super::{open, progress};
 
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
-    let prompt = open::prompt(args.prompt)?;
+    let prompt = open::prompt(args.prompt).await?;
     let session = open::session(&config).await?;
     let sampling = Sampling {
         max_tokens: args.max_tokens as usize,

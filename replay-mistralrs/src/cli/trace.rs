@@ -12,10 +12,10 @@ use super::{open, progress, write};
 
 pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
-    if args.prompt.image.is_empty() {
-        return Err(InputError("a trace needs a prompt with at least one --image".into()).into());
+    if !args.prompt.shows() {
+        return Err(InputError("a trace needs a prompt with at least one --image or --video".into()).into());
     }
-    let prompt = open::prompt(args.prompt)?;
+    let prompt = open::prompt(args.prompt).await?;
     let session = open::session(&config).await?;
     if session.replay().is_none() {
         return Err(config.refuse("replay.enabled", "true, to trace a replay", None).into());

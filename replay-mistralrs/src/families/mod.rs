@@ -25,7 +25,7 @@ mod qwen3_vl_moe;
 mod refused;
 
 pub use decoder::Decoder;
-pub use labels::{Expanded, Found, Labels, Layout, Placeholders};
+pub use labels::{Expanded, Found, Labels, Layout, Media, Placeholders};
 use replay_core::registry::Architecture;
 use serde_json::{Map, Value};
 
@@ -70,12 +70,14 @@ pub struct Family {
     pub head: Head,
     /// Logits are capped, `c tanh(logits / c)`, with the c of this field of the text table, if it is there.
     pub soft_cap: Option<&'static str>,
-    /// Tokens that stand for visual content (the engine gives most families no videos; a video token is text).
+    /// Tokens that stand for visual content.
     pub placeholders: Placeholders,
     /// Whether images have rows of their own in a prompt; in a family that attends to them from the side they have none.
     pub has_visual_rows: bool,
     /// How they are laid out.
     pub layout: Layout,
+    /// Videos, where the engine has the family see any; elsewhere a video token is text.
+    pub video: Option<Video>,
     /// An image in a prompt, by its number from 1, as it is before the engine expands it.
     pub image_tag: fn(&Labels, usize) -> String,
     /// A residual holds several streams of each position, one after another: so many as this field of the text table says. The lens
@@ -98,6 +100,15 @@ pub struct Family {
     pub one_image: bool,
     /// What visual rows and residuals are here, if not a row for each piece of the image and the stream between the layers.
     pub note: &'static str,
+}
+
+/// How a family sees videos.
+#[derive(Debug, Clone, Copy)]
+pub struct Video {
+    /// The token that stands for a piece of a frame.
+    pub placeholder: u32,
+    /// How its frames are laid out.
+    pub layout: Layout,
 }
 
 /// RMSNorm, epsilon `rms_norm_eps` of the text table.
@@ -130,6 +141,7 @@ const USUAL: Family = Family {
     placeholders: Placeholders::Config(&[]),
     has_visual_rows: true,
     layout: |_| Err("no layout".into()),
+    video: None,
     image_tag: |_, _| String::new(),
     streams: None,
     defaults: &[],

@@ -38,13 +38,13 @@ pub struct PromptData<'a> {
     pub text: &'a str,
 }
 
-/// One image and its grid of visual tokens.
+/// One image or video and its grid of visual tokens.
 #[derive(Debug, Serialize)]
 pub struct ImageData {
     /// Which image of the prompt it is, and which piece of one that is cut up; what is drawn is the whole image all the same.
     pub name: String,
-    /// A data URL.
-    pub src: String,
+    /// Data URLs: one for each frame.
+    pub src: Vec<String>,
     /// Pixels of the original.
     pub width: u32,
     /// Pixels of the original.

@@ -7,7 +7,7 @@ use mistralrs_core::forward_hook::probe;
 use replay_core::{Activations, Error, PromptMap, Result, Role};
 
 use super::head::test_lens;
-use crate::families::{Family, Labels};
+use crate::families::{Family, Labels, Media};
 use crate::lens::EngineLens;
 use crate::tap::CaptureTap;
 
@@ -40,7 +40,7 @@ pub(super) fn run(
     let text = format!("see {tags} there");
     let tokens = tokenizer.encode(text, false).map_err(|e| fails(e.to_string()))?.get_ids().to_vec();
     let (row, logits) = probe(pipeline, tokens, pictures.to_vec(), tap).map_err(|e| fails(e.to_string()))?;
-    let prompt = labels.map(&row, pictures).map_err(|e| fails(e.to_string()))?;
+    let prompt = labels.map(&row, Media { pictures, videos: &[] }).map_err(|e| fails(e.to_string()))?;
     Ok((prompt, logits))
 }
 
