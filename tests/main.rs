@@ -21,3 +21,4 @@ mod server;
 mod serving;
 mod soak;
 mod tidy;
+mod videos;

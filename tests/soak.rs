@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use replay_mistralrs::{Answer, AskError, Directive, Mode, Prompt, Sampling, Session, Turn};
+use replay_mistralrs::{Answer, Attached, AskError, Directive, Mode, Prompt, Sampling, Session, Turn};
 use tokio::sync::Semaphore;
 
 use crate::common::{SUBSTITUTE, distance, runtime, session};
-use crate::families::{Noise, Spec, open_spec, picture};
+use crate::families::{Noise, Spec, open_spec, picture, video};
 
 const CONCURRENT: usize = 16;
 
@@ -38,8 +38,8 @@ fn mode(on: bool) -> Directive {
     Directive { mode: if on { Mode::On } else { Mode::Off }, ..Directive::default() }
 }
 
-/// Texts of equal and unequal lengths; no image, one, two; a conversation.
-fn prompts() -> Vec<Prompt> {
+/// Texts of equal and unequal lengths; no image, one, two; a conversation; a video.
+fn prompts(videos: bool) -> Vec<Prompt> {
     (0..12)
         .map(|index| {
             let images = match index % 4 {
@@ -51,8 +51,10 @@ fn prompts() -> Vec<Prompt> {
                 5 => vec![Turn { images: vec![picture(90, 60)], text: "And this?".into(), answer: "A field.".into() }],
                 _ => vec![],
             };
+            let videos = if videos && index % 4 < 2 { vec![video(2, 60, 40 + index)] } else { vec![] };
             Prompt {
                 images,
+                videos,
                 earlier,
                 text: format!("Question {}{index}?", "x".repeat(index as usize % 5)),
                 ..Prompt::default()
@@ -70,7 +72,7 @@ impl Model {
         };
         let session = Arc::new(session);
         let (mut asked, mut alone) = (Vec::new(), Vec::new());
-        for prompt in prompts() {
+        for prompt in prompts(session.replay().is_some_and(Attached::sees_videos)) {
             let sampling = sampling(asked.len());
             let (on, off) = (
                 session.ask(prompt.clone(), sampling, mode(true)).await,
@@ -187,11 +189,12 @@ fn answers_under_load_are_those_of_solo_runs_in_several_families() {
     soak(&["qwen2_5_vl", "gemma3", "qwen3_5", "idefics3"], 60, 1);
 }
 
-/// `SOAK=gemma3,qwen3_5 cargo test --test suite soak_of_200 -- --ignored --nocapture`; without `SOAK`, nine families.
+/// `SOAK=gemma3,qwen3_5 cargo test --test suite soak_of_200 -- --ignored --nocapture`; without `SOAK`, eleven families.
 #[test]
 #[ignore = "minutes"]
 fn soak_of_200_requests_five_times() {
-    const NINE: &str = "qwen2_5_vl,gemma3,gemma4_moe,qwen3_5,qwen3_5_moe,llama4,mistral3,idefics3,minicpm_o";
-    let names: String = std::env::var("SOAK").unwrap_or_else(|_| NINE.into());
+    const ELEVEN: &str =
+        "qwen2_5_vl,gemma3,gemma3n,gemma4,gemma4_moe,qwen3_5,qwen3_5_moe,llama4,mistral3,idefics3,minicpm_o";
+    let names: String = std::env::var("SOAK").unwrap_or_else(|_| ELEVEN.into());
     soak(&names.split(',').collect::<Vec<_>>(), 200, 5);
 }

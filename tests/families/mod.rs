@@ -11,5 +11,6 @@ mod spec;
 mod weights;
 
 pub(crate) use matrix::picture;
+pub(crate) use rows::video;
 pub(crate) use spec::{Spec, open_spec};
 pub(crate) use weights::Noise;

@@ -73,7 +73,7 @@ impl Model {
 }
 
 /// A video of several unlike frames.
-fn video(frames: u32, width: u32, height: u32) -> VideoInput {
+pub(crate) fn video(frames: u32, width: u32, height: u32) -> VideoInput {
     let frame = |number: u32| {
         let mut frame = picture(width, height).to_rgb8();
         frame.pixels_mut().for_each(|pixel| pixel[2] = (40 * number) as u8);

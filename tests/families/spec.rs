@@ -93,7 +93,7 @@ impl Spec {
     }
 
     /// Writes base and RLVR model, which differ outside the encoder.
-    pub(super) fn write_pair(&self, folder: &Path) -> (PathBuf, PathBuf) {
+    pub(crate) fn write_pair(&self, folder: &Path) -> (PathBuf, PathBuf) {
         let (base, rlvr) = (folder.join("base"), folder.join("rlvr"));
         for (path, moved) in [(&base, false), (&rlvr, true)] {
             self.write_files(path);

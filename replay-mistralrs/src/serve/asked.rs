@@ -49,6 +49,11 @@ impl<'a> Asked<'a> {
         Ok(Self { body, name, replay: attached, directive, bound, channels })
     }
 
+    /// Whether the model is known to see videos.
+    pub(super) fn sees_videos(&self) -> bool {
+        self.replay.as_ref().is_some_and(|(replay, _)| replay.sees_videos())
+    }
+
     /// Channels for the answers. Their receivers exist before the engine can see a request, and nothing else keeps them open.
     pub(super) fn open(&self) -> Vec<(Sender<Response>, Call)> {
         let open = |_| {

@@ -17,10 +17,10 @@ pub(super) async fn completions(State(shared): State<Arc<Shared>>, body: Bytes) 
 
 async fn answer(shared: &Shared, body: &[u8]) -> Result<Response, ApiError> {
     let mut asked = Asked::read(shared, body)?;
-    let channels = asked.channels as u64;
+    let (channels, sees_videos) = (asked.channels as u64, asked.sees_videos());
     if let Some(messages) = asked.body.get_mut("messages") {
         // Each choice of a stream decodes the images for itself.
-        door::admit_media(shared, messages, channels).await?;
+        door::admit_media(shared, messages, channels, sees_videos).await?;
         with_text(messages);
     }
     let request: ChatCompletionRequest =
@@ -35,11 +35,11 @@ async fn answer(shared: &Shared, body: &[u8]) -> Result<Response, ApiError> {
     asked.answered(shared, requests, calls, streamed).await
 }
 
-/// The engine takes a message with one part for text: one image alone gets an empty text beside it.
+/// The engine takes a message with one part for text: one image or video alone gets an empty text beside it.
 fn with_text(messages: &mut Value) {
     let contents = messages.as_array_mut().into_iter().flatten().filter_map(|message| message.get_mut("content"));
     for parts in contents.filter_map(Value::as_array_mut) {
-        if parts.len() == 1 && parts[0].get("image_url").is_some() {
+        if parts.len() == 1 && ["image_url", "video_url"].iter().any(|kind| parts[0].get(kind).is_some()) {
             parts.push(json!({ "type": "text", "text": "" }));
         }
     }

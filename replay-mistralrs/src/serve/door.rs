@@ -11,6 +11,7 @@ use futures::StreamExt;
 use mistralrs_core::ModelCategory;
 use serde_json::Value;
 
+use super::media::Kind;
 use super::{ApiError, Shared, asked, sampling};
 
 const ADMIN: [&str; 5] = ["/re_isq", "/v1/models/unload", "/v1/models/reload", "/v1/models/tune", "/v1/system/doctor"];
@@ -52,7 +53,7 @@ async fn looked_at(shared: &Shared, request: Request) -> Result<Request, ApiErro
     let (name, _) = asked::found(shared, named)?;
     suits(shared, parts.uri.path(), name)?;
     sampling::check(&value)?;
-    admit_media(shared, &mut value, 1).await?;
+    admit_media(shared, &mut value, 1, false).await?;
     parts.headers.remove(header::CONTENT_LENGTH);
     Ok(Request::from_parts(parts, Body::from(value.to_string())))
 }
@@ -70,16 +71,21 @@ fn suits(shared: &Shared, path: &str, name: &str) -> Result<(), ApiError> {
     if suits { Ok(()) } else { Err(refusal()) }
 }
 
-/// Replaces every image of a body by what was admitted of it; refuses audio and video, which these families cannot hear or see.
+/// Replaces every image of a body, and every video for a model that sees them, by what was admitted of it; refuses all else.
 /// They will be decoded `times` times.
-pub(super) async fn admit_media(shared: &Shared, body: &mut Value, times: u64) -> Result<(), ApiError> {
+pub(super) async fn admit_media(
+    shared: &Shared,
+    body: &mut Value,
+    times: u64,
+    sees_videos: bool,
+) -> Result<(), ApiError> {
     let mut found = Vec::new();
     collect(body, &mut found);
-    let images = found.iter().filter(|(kind, _)| *kind == "image_url").count();
+    let images = found.iter().filter(|(kind, _)| Kind::of(kind).is_some()).count();
     if images > shared.options.max_images {
         return Err(ApiError::invalid(
             "too_many_images",
-            format!("a request may have {} images, not {images}", shared.options.max_images),
+            format!("a request may have {} images and videos, not {images}", shared.options.max_images),
         ));
     }
     let mut sources = Vec::new();
@@ -87,10 +93,12 @@ pub(super) async fn admit_media(shared: &Shared, body: &mut Value, times: u64) -
         let text = source.as_str().ok_or_else(|| {
             ApiError::invalid("invalid_image_url", format!("`{kind}` is a URL, or an object with a `url`"))
         })?;
-        if *kind != "image_url" {
-            return Err(ApiError::invalid("unsupported_media", "this server takes images only"));
+        let refused = |why| Err(ApiError::invalid("unsupported_media", why));
+        match Kind::of(kind) {
+            Some(Kind::Video) if !sees_videos => return refused("this model sees no videos here: send frames as images"),
+            Some(kind) => sources.push((kind, text.to_owned())),
+            None => return refused("this server takes images, and videos for models that see them, only"),
         }
-        sources.push(text.to_owned());
     }
     let admitted = tokio::time::timeout(DEADLINE, all(shared, sources, times));
     let late =
@@ -102,8 +110,8 @@ pub(super) async fn admit_media(shared: &Shared, body: &mut Value, times: u64) -
 }
 
 /// Some at a time, in order.
-async fn all(shared: &Shared, sources: Vec<String>, times: u64) -> Result<Vec<String>, ApiError> {
-    let one = |source: String| async move { shared.media.admit(&source).await };
+async fn all(shared: &Shared, sources: Vec<(Kind, String)>, times: u64) -> Result<Vec<String>, ApiError> {
+    let one = |(kind, source): (Kind, String)| async move { shared.media.admit(kind, &source).await };
     let mut admitted = futures::stream::iter(sources.into_iter().map(one)).buffered(AT_A_TIME);
     let (mut images, mut bytes) = (Vec::new(), 0u64);
     while let Some(next) = admitted.next().await {

@@ -1,4 +1,4 @@
-//! Images of a request. Each is looked at here before the engine sees it, and handed on as a data URL: the engine itself would open any path
+//! Images and videos of a request. Each is looked at here before the engine sees it, and handed on as a data URL: the engine itself would open any path
 //! of the server and fetch any body.
 use std::io::Cursor;
 use std::net::SocketAddr;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
-use image::ImageReader;
+use image::codecs::gif::GifDecoder;
+use image::{AnimationDecoder, ImageDecoder, ImageReader, Limits};
 use url::Url;
 
 use super::network::is_public;
@@ -16,6 +17,24 @@ use super::{ApiError, ServeOptions};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_REDIRECTS: usize = 3;
+
+/// What a URL is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Image,
+    Video,
+}
+
+impl Kind {
+    /// By the field that names it.
+    pub(super) fn of(field: &str) -> Option<Self> {
+        match field {
+            "image_url" => Some(Self::Image),
+            "video_url" => Some(Self::Video),
+            _ => None,
+        }
+    }
+}
 
 /// What images may be.
 #[derive(Debug)]
@@ -42,8 +61,8 @@ impl Media {
         })
     }
 
-    /// The image that a request names, as a data URL, and the most bytes that it takes once decoded.
-    pub(super) async fn admit(&self, source: &str) -> Result<(String, u64), ApiError> {
+    /// What a request names, as a data URL, and the most bytes that it takes once decoded.
+    pub(super) async fn admit(&self, kind: Kind, source: &str) -> Result<(String, u64), ApiError> {
         let bytes = match Url::parse(source) {
             Ok(url) if url.scheme() == "data" => embedded(source)?,
             Ok(url) if matches!(url.scheme(), "http" | "https") => self.fetched(url).await?,
@@ -59,15 +78,23 @@ impl Media {
             }
             Err(_) => self.local(Path::new(source)).await?,
         };
-        let decoded = self.check(&bytes)?;
-        Ok((format!("data:application/octet-stream;base64,{}", STANDARD.encode(bytes)), decoded))
+        if bytes.len() > self.max_bytes {
+            return Err(too_large(self.max_bytes));
+        }
+        let as_url = |media_type: &str, bytes: &[u8]| format!("data:{media_type};base64,{}", STANDARD.encode(bytes));
+        match kind {
+            Kind::Image => Ok((as_url("application/octet-stream", &bytes), self.check(&bytes)?)),
+            Kind::Video => {
+                let max_pixels = self.max_pixels;
+                let looked_at = tokio::task::spawn_blocking(move || Ok((decoded(&bytes, max_pixels)?, bytes))).await;
+                let (decoded, bytes) = looked_at.map_err(|e| ApiError::engine(&e))??;
+                Ok((as_url("image/gif", &bytes), decoded))
+            }
+        }
     }
 
     /// Format and size by the header alone: decoding allocates what the header asks for.
     fn check(&self, bytes: &[u8]) -> Result<u64, ApiError> {
-        if bytes.len() > self.max_bytes {
-            return Err(too_large(self.max_bytes));
-        }
         let not_an_image = |_| ApiError::invalid("invalid_image", "this is not an image of a known format");
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(not_an_image)?;
         let size = reader.into_dimensions();
@@ -155,6 +182,36 @@ impl Media {
         }
         Ok(bytes)
     }
+}
+
+/// Bytes that a GIF takes once the engine has decoded it, all frames at a time. Its header does not say how many there are. (Other formats
+/// the engine would hand to a program of the system's.)
+fn decoded(bytes: &[u8], max_pixels: u64) -> Result<u64, ApiError> {
+    let not_a_gif = |_| ApiError::invalid("invalid_video", "a video is a GIF, and this is none that can be read");
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(max_pixels.saturating_mul(4));
+    let mut decoder = GifDecoder::new(Cursor::new(bytes)).map_err(not_a_gif)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    let too_large =
+        || ApiError::invalid("video_too_large", format!("the frames of a video may have {max_pixels} pixels together"));
+    if pixels > max_pixels {
+        return Err(too_large());
+    }
+    decoder.set_limits(limits).map_err(not_a_gif)?;
+    let mut frames = 0;
+    for frame in decoder.into_frames() {
+        frame.map_err(not_a_gif)?;
+        frames += 1;
+        if pixels * frames > max_pixels {
+            return Err(too_large());
+        }
+    }
+    if frames == 0 {
+        return Err(ApiError::invalid("invalid_video", "this video has no frames"));
+    }
+    // Four channels, and the sampled frames once more.
+    Ok(pixels * frames * 8)
 }
 
 fn embedded(source: &str) -> Result<Vec<u8>, ApiError> {
