@@ -19,6 +19,7 @@ mod precision;
 mod serve;
 mod server;
 mod serving;
+mod shared_weights;
 mod soak;
 mod tidy;
 mod videos;
