@@ -24,6 +24,10 @@ use args::{Args, Command};
 
 fn main() -> std::process::ExitCode {
     let args = Args::parse();
+    if !matches!(args.command, Command::Serve(_)) {
+        // Into `head` or a pager that is closed: ends without a word, like any other program.
+        sigpipe::reset();
+    }
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| "error,replay_mistralrs=warn,replay_core=warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
