@@ -13,6 +13,7 @@ use replay_mistralrs::{Answer, AskError, Directive, Mode, Prompt, Sampling, Sess
 use tokio::sync::mpsc;
 
 use crate::common::{FAMILIES, SUBSTITUTE, change, config, copied, distance, fixture, prompt, runtime, session};
+use crate::families::Spec;
 
 const FAMILY: &str = "qwen2_5_vl";
 const OFF: Directive = Directive { mode: Mode::Off, profile: None, trace: false, observe: false, fresh: false };
@@ -295,6 +296,45 @@ fn prompts_that_share_a_prefix_answer_as_alone() {
             let after = ask(&together, prompt, 8).await;
             let off = distance(&alone.log_probs[0], &after.log_probs[0]);
             assert!(off < 1e-5, "prompt {index}: {off:e}");
+        }
+    });
+}
+
+/// The likeliest letters after a text, and the logarithms of their probabilities among letters.
+async fn letters(session: &Session, text: &str) -> (String, Vec<f32>) {
+    // The descriptions' tokenizer numbers printable characters from 0, the space.
+    let only = |logits: &Tensor, _: &[u32]| {
+        let (first, letters) = (usize::from(b'a' - b' '), 26);
+        let barred = |count: usize| Tensor::full(-1e9f32, count, logits.device())?.to_dtype(logits.dtype());
+        let rest = logits.dim(0)? - first - letters;
+        Tensor::cat(&[&barred(first)?, &logits.narrow(0, first, letters)?, &barred(rest)?], 0)
+    };
+    let (request, mut answers) = raw(session, text, true, Arc::new(only));
+    let Request::Normal(mut request) = request else { unreachable!() };
+    request.return_logprobs = true;
+    send(session, Request::Normal(request)).await;
+    let Some(Response::Done(mut done)) = answers.recv().await else { panic!("an answer") };
+    let choice = done.choices.remove(0);
+    let tokens = choice.logprobs.and_then(|l| l.content).expect("log-probabilities");
+    (choice.message.content.expect("letters"), tokens.iter().map(|token| token.logprob).collect())
+}
+
+#[test]
+fn a_sliding_window_is_as_wide_in_a_prompt_as_in_decoding() {
+    runtime().block_on(async {
+        for family in ["gemma3", "gemma3n", "gemma4"] {
+            let mut spec = Spec::read(family);
+            spec.config["text_config"]["sliding_window"] = 32.into();
+            let folder = tempfile::tempdir().expect("a scratch folder");
+            let (_, model) = spec.write_pair(folder.path());
+            let off = format!("enabled = false\n{SUBSTITUTE}");
+            let session = Session::open(&config(&model, &model, &off)).await.expect("a session");
+            let text = "The quick brown fox jumps over the lazy dog, and the dog looks on. ".repeat(2);
+            let (said, decoded) = letters(&session, &text).await;
+            let (again, prefilled) = letters(&session, &format!("{text}{}", &said[..2])).await;
+            assert_eq!(said[2..3], again[..1], "{family}");
+            let off = (decoded[2] - prefilled[0]).abs();
+            assert!(off < 1e-4, "{family}: {off:e}");
         }
     });
 }

@@ -61,7 +61,8 @@ fn equal_tensors_are_held_once_and_change_no_bit() {
         assert!(shared > embedding && shared < all, "the embedding and the vision tower, and not the norm");
         assert_eq!(replay.shared_bytes(), (shared, all));
         // Alone, the RLVR model has nobody to share with.
-        let alone = Session::open(&config(&base, &rlvr, &format!("enabled = false\n{REPLAY}"))).await.expect("a session");
+        let alone =
+            Session::open(&config(&base, &rlvr, &format!("enabled = false\n{REPLAY}"))).await.expect("a session");
         assert_eq!(off(&session).await, off(&alone).await);
     });
 }

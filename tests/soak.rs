@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use replay_mistralrs::{Answer, Attached, AskError, Directive, Mode, Prompt, Sampling, Session, Turn};
+use replay_mistralrs::{Answer, AskError, Attached, Directive, Mode, Prompt, Sampling, Session, Turn};
 use tokio::sync::Semaphore;
 
 use crate::common::{SUBSTITUTE, distance, runtime, session};

@@ -18,7 +18,8 @@ fn gif(frames: u32, width: u32, height: u32) -> String {
     let mut bytes = Vec::new();
     let mut encoder = GifEncoder::new(&mut bytes);
     for number in 0..frames {
-        let dot = |x: u32, y: u32| if x / 12 == number && y / 12 == 1 { [200, 20, 30, 255] } else { [250, 250, 250, 255] };
+        let dot =
+            |x: u32, y: u32| if x / 12 == number && y / 12 == 1 { [200, 20, 30, 255] } else { [250, 250, 250, 255] };
         let frame = RgbaImage::from_fn(width, height, |x, y| Rgba(dot(x, y)));
         let delay = Delay::from_numer_denom_ms(500, 1);
         encoder.encode_frame(Frame::from_parts(frame, 0, 0, delay)).expect("a frame");
@@ -86,9 +87,10 @@ fn a_model_that_sees_videos_is_sent_them_and_replayed() {
             let (status, refusal) = chat(&ask(model, &media, json!({}))).await;
             assert_eq!((status, &refusal["error"]["code"]), (400, &json!(code)), "{refusal}");
         }
-        let (status, alone) = chat(&json!({ "model": "sees", "max_tokens": 2, "messages": [{ "role": "user", "content": [
+        let (status, alone) =
+            chat(&json!({ "model": "sees", "max_tokens": 2, "messages": [{ "role": "user", "content": [
             { "type": "video_url", "video_url": { "url": clip.1 } }] }] }))
-        .await;
+            .await;
         assert_eq!((status, &alone["replay"]["status"]), (200, &json!("replayed")), "{alone}");
     });
 }

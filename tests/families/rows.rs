@@ -53,7 +53,9 @@ impl Model {
     }
 
     async fn check(&self, shape: &str, prompt: Prompt) {
-        let images = prompt.images.len() + prompt.videos.len() + prompt.earlier.iter().map(|turn| turn.images.len()).sum::<usize>();
+        let images = prompt.images.len()
+            + prompt.videos.len()
+            + prompt.earlier.iter().map(|turn| turn.images.len()).sum::<usize>();
         let (map, rows) = self.look(prompt).await;
         assert_eq!(map.images().len(), images, "{shape}");
         let mut separators: Vec<&[f32]> = Vec::new();
@@ -123,15 +125,15 @@ fn the_frames_of_videos_are_told_apart_and_each_row_stands_for_its_own_place() {
         for name in seeing {
             let folder = tempfile::tempdir().expect("a scratch folder");
             let model = Model::open(&name, folder.path()).await;
-            let watch = |images: Vec<DynamicImage>, videos: Vec<VideoInput>| Prompt {
-                videos,
-                ..prompt(images, "What is it?")
-            };
+            let watch =
+                |images: Vec<DynamicImage>, videos: Vec<VideoInput>| Prompt { videos, ..prompt(images, "What is it?") };
             let one = watch(vec![], vec![video(3, 112, 60)]);
             model.check(&format!("{name}, a video"), one.clone()).await;
             let two = vec![video(2, 60, 60), video(4, 112, 60)];
             model.check(&format!("{name}, adjacent videos"), watch(vec![], two.clone())).await;
-            model.check(&format!("{name}, images and videos"), watch(vec![picture(60, 50), picture(112, 60)], two)).await;
+            model
+                .check(&format!("{name}, images and videos"), watch(vec![picture(60, 50), picture(112, 60)], two))
+                .await;
 
             let (map, before) = model.look(one.clone()).await;
             assert_eq!(map.images()[0].grids[0].frames, 3, "{name}");
@@ -154,7 +156,10 @@ fn the_frames_of_videos_are_told_apart_and_each_row_stands_for_its_own_place() {
             let most = map.rows().iter().max_by(|a, b| moved(a.position).total_cmp(&moved(b.position)));
             let place = most.and_then(|row| row.visual).expect("a visual row");
             let grid = map.images()[0].grids[0];
-            assert!((place.row + 1) * 3 > grid.rows * 2 && (place.column + 1) * 3 > grid.columns * 2, "{name}: {place:?}");
+            assert!(
+                (place.row + 1) * 3 > grid.rows * 2 && (place.column + 1) * 3 > grid.columns * 2,
+                "{name}: {place:?}"
+            );
         }
     });
 }

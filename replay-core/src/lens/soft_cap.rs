@@ -47,7 +47,8 @@ mod tests {
         let logits: Vec<f32> = (-200_000..200_000).map(|i| i as f32 * 2e-3).collect();
         let capped = soft_cap(&Tensor::new(logits.as_slice(), &Device::Cpu).unwrap(), cap).unwrap();
         let exact = |logit: f32| cap * (f64::from(logit) / cap).tanh();
-        let off = capped.to_vec1::<f32>().unwrap().into_iter().zip(logits).map(|(a, b)| (f64::from(a) - exact(b)).abs());
+        let off =
+            capped.to_vec1::<f32>().unwrap().into_iter().zip(logits).map(|(a, b)| (f64::from(a) - exact(b)).abs());
         let worst = off.fold(0.0, f64::max);
         assert!(worst < 2e-7 * cap, "{worst:e}");
     }

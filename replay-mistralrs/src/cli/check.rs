@@ -31,7 +31,11 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
     println!("vision tower: {tower}");
     let (shared, all) = replay.shared_bytes();
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
-    println!("base weights: {:.1} MiB, of which {:.1} MiB are the RLVR model's too and held once", mib(all), mib(shared));
+    println!(
+        "base weights: {:.1} MiB, of which {:.1} MiB are the RLVR model's too and held once",
+        mib(all),
+        mib(shared)
+    );
     if let Some((base, rlvr)) = replay.prefix_distances() {
         println!(
             "differentiable decoder: residuals within {base:.0e} (base) and {rlvr:.0e} (RLVR model) of the engine's"

@@ -19,7 +19,7 @@ pub(super) static PROFILE: Family = Family {
     shorten,
     reading_layers,
     encoders: &["model.vision_tower.", "model.embed_vision.", "model.audio_tower.", "model.embed_audio."],
-    note: "per-layer inputs, where a size has them, come from the side and stay the RLVR model's, and the base is loaded whole; the last layers share keys and values of earlier ones",
+    note: "frames of a video are laid out like smaller images; per-layer inputs, where a size has them, come from the side and stay the RLVR model's, and the base is loaded whole; the last layers share keys and values of earlier ones",
     ..USUAL
 };
 
@@ -50,7 +50,11 @@ fn frames(prompt: &Expanded<'_>) -> Images {
 }
 
 fn check(cells: usize, tokens: usize) -> Result<(), String> {
-    if cells == tokens { Ok(()) } else { Err(format!("{cells} cells of an image or a frame have {tokens} visual tokens")) }
+    if cells == tokens {
+        Ok(())
+    } else {
+        Err(format!("{cells} cells of an image or a frame have {tokens} visual tokens"))
+    }
 }
 
 /// An image keeps its sides' ratio in a number of cells that is limited as a whole. Rows and columns.

@@ -95,7 +95,9 @@ pub(super) async fn admit_media(
         })?;
         let refused = |why| Err(ApiError::invalid("unsupported_media", why));
         match Kind::of(kind) {
-            Some(Kind::Video) if !sees_videos => return refused("this model sees no videos here: send frames as images"),
+            Some(Kind::Video) if !sees_videos => {
+                return refused("this model sees no videos here: send frames as images");
+            }
             Some(kind) => sources.push((kind, text.to_owned())),
             None => return refused("this server takes images, and videos for models that see them, only"),
         }
