@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor, bail};
 use mistralrs_core::forward_hook::ModelWeights;
 use mistralrs_quant::QuantMethod;
 use replay_core::Role;
-use replay_core::decoder::{DecoderShape, DecoderWeights, LayerWeights, Linear, Sections};
+use replay_core::decoder::{DecoderShape, DecoderWeights, LayerWeights, Linear, RotaryScaling, Sections, frequencies};
 use serde_json::Value;
 
 use crate::error::AttachError;
@@ -29,7 +29,8 @@ pub(crate) struct EngineDecoder {
     layers: Vec<Stored>,
     final_norm: Tensor,
     head: Arc<dyn QuantMethod>,
-    pub(crate) theta: f64,
+    /// `[head / 2]`, of the rotary positions.
+    pub(crate) frequencies: Vec<f32>,
     pub(crate) sections: Sections,
     pub(crate) profile: &'static Decoder,
     /// After how many layers visual features are added.
@@ -57,6 +58,7 @@ impl EngineDecoder {
         let missing = |what: &str| AttachError::Config(format!("config.json of the {role} model has no {what}"));
         let rope = rope(family, config);
         let in_rope = || rope.and_then(|rope| rope["rope_theta"].as_f64());
+        let scaling = if profile.scales { scaling(rope) } else { RotaryScaling::None };
         let theta = number("rope_theta").or_else(in_rope).or_else(|| family.number(config, "rope_theta"));
         let sections = match profile.sections {
             Some(sections) => {
@@ -84,7 +86,7 @@ impl EngineDecoder {
             layers: stored(profile, weights, role)?,
             final_norm: f32(tensor(weights, family.norm.weight, role)?)?,
             head: head_of(weights, role)?,
-            theta: theta.ok_or_else(|| missing("rope_theta"))?,
+            frequencies: frequencies(head, theta.ok_or_else(|| missing("rope_theta"))?, scaling),
             sections,
             profile,
             deepstack: (profile.deepstack)(config),
@@ -124,12 +126,35 @@ pub(crate) fn differentiable(family: &Family, config: &Value, role: Role) -> Res
     }
     let rope = rope(family, config);
     let scaled = rope.and_then(|rope| rope.get("rope_type").or_else(|| rope.get("type"))).and_then(Value::as_str);
-    if let Some(kind) = scaled.filter(|kind| profile.sections.is_none() && *kind != "default") {
+    let known = |kind: &str| match kind {
+        // What M-RoPE is called is no scaling.
+        _ if profile.sections.is_some() => true,
+        "llama3" | "linear" => profile.scales && scaling(rope) != RotaryScaling::None,
+        kind => kind == "default",
+    };
+    if let Some(kind) = scaled.filter(|kind| !known(kind)) {
         return Err(AttachError::Config(format!(
             "strategy \"learned\" does not know the rotary scaling {kind:?} of the {role} model"
         )));
     }
     Ok(profile)
+}
+
+/// The rotary scaling of a configuration; none, if it lacks a number.
+fn scaling(rope: Option<&Value>) -> RotaryScaling {
+    let kind = rope.and_then(|rope| rope["rope_type"].as_str());
+    let number = |name: &str| rope.and_then(|rope| rope[name].as_f64()).map(|number| number as f32);
+    let llama3 = || {
+        let (factor, low, high) = (number("factor")?, number("low_freq_factor")?, number("high_freq_factor")?);
+        let original = number("original_max_position_embeddings")?;
+        Some(RotaryScaling::Llama3 { factor, low, high, original })
+    };
+    let scaling = match kind {
+        Some("llama3") => llama3(),
+        Some("linear") => number("factor").map(|factor| RotaryScaling::Linear { factor }),
+        _ => None,
+    };
+    scaling.unwrap_or(RotaryScaling::None)
 }
 
 /// How the engine computes, from the finest to the coarsest.

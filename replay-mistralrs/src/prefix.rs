@@ -35,7 +35,6 @@ pub(crate) fn prefix(
     let residuals: BTreeMap<_, _> = residuals.collect::<Result<_>>()?;
     let positions = (decoder.profile.positions)(prompt);
     let device = captured.residual(layers.start)?.device().clone();
-    let shape = replay_core::decoder::DecoderWeights::shape(&**decoder);
-    let rotary = Rotary::new(&positions[..rows.end], shape.head, decoder.theta, &decoder.sections, &device)?;
+    let rotary = Rotary::new(&positions[..rows.end], &decoder.frequencies, &decoder.sections, &device)?;
     DecoderPrefix::new(decoder.clone(), PrefixInput { layers, residuals: &residuals, rows, visual: &visual, rotary })
 }

@@ -7,6 +7,7 @@
 //! An adapter that can hand out a layer's weights ([`DecoderWeights`]) gets [`DecoderPrefix`], a
 //! [`Differentiable`](crate::learned::Differentiable), for nothing. All arithmetic is f32.
 mod attention;
+mod frequencies;
 mod kernel;
 mod layer;
 mod linear;
@@ -15,6 +16,7 @@ mod prefix;
 mod rotary;
 mod weights;
 
+pub use frequencies::{RotaryScaling, frequencies};
 pub use linear::Linear;
 pub use prefix::{DecoderPrefix, PrefixInput};
 pub use rotary::{Rotary, Sections};

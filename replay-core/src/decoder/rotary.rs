@@ -41,21 +41,18 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// Angles `position[axis] / theta^(2 i / head)`.
+    /// Angles `position[axis] * frequency`.
     ///
     /// # Shapes
-    /// `positions`: one triple (frame, row, column) per row.
+    /// `positions`: one triple (frame, row, column) per row; `frequencies`: `[head / 2]`, in radians a position.
     ///
     /// # Errors
     /// Those of the tensor library.
-    pub fn new(positions: &[[u32; 3]], head: usize, theta: f64, sections: &Sections, device: &Device) -> Result<Self> {
-        let half = head / 2;
+    pub fn new(positions: &[[u32; 3]], frequencies: &[f32], sections: &Sections, device: &Device) -> Result<Self> {
+        let half = frequencies.len();
         let axes = sections.axes(half);
-        // In f32 throughout, as engines compute them: the angles of late positions differ otherwise.
-        let inverse = |i: usize| 1.0 / (theta as f32).powf((2 * i) as f32 / head as f32);
-        let frequencies: Vec<f32> = (0..half).map(inverse).collect();
         let angle = |position: &[u32; 3]| -> Vec<f32> {
-            axes.iter().zip(&frequencies).map(|(&axis, frequency)| position[axis] as f32 * frequency).collect()
+            axes.iter().zip(frequencies).map(|(&axis, frequency)| position[axis] as f32 * frequency).collect()
         };
         let angles: Vec<f32> = positions.iter().flat_map(angle).collect();
         let angles = Tensor::from_vec(angles, (positions.len(), half), device)?;

@@ -68,7 +68,8 @@ fn linear_agrees_with_finite_differences() {
 
 fn rotary(rows: usize) -> Rotary {
     let positions: Vec<_> = (0..rows as u32).map(|row| [row, 2 * row, row / 2]).collect();
-    Rotary::new(&positions, SHAPE.head, 100.0, &Sections::Consecutive(vec![1, 1, 0]), &Device::Cpu).unwrap()
+    let frequencies = frequencies(SHAPE.head, 100.0, RotaryScaling::None);
+    Rotary::new(&positions, &frequencies, &Sections::Consecutive(vec![1, 1, 0]), &Device::Cpu).unwrap()
 }
 
 #[test]
@@ -81,8 +82,8 @@ fn rotary_agrees_with_finite_differences() {
 fn sections_divide_the_frequencies() {
     let axes = |sections: Sections, half| {
         let positions = [[100, 200, 300]];
-        let rotary = Rotary::new(&positions, 2 * half, 1.0, &sections, &Device::Cpu).unwrap();
-        // With theta 1 every frequency is 1: the angle is the position itself.
+        // The angle is the position itself.
+        let rotary = Rotary::new(&positions, &vec![1.0; half], &sections, &Device::Cpu).unwrap();
         let cos = rotary.forward(&Tensor::ones((1, 1, 2 * half), DType::F32, &Device::Cpu).unwrap()).unwrap();
         let cos = cos.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let axis = |x: f32| (1..=3).find(|i| (x - ((i * 100) as f32).cos() + ((i * 100) as f32).sin()).abs() < 1e-4);

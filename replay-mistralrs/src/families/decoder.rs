@@ -13,6 +13,8 @@ pub struct Decoder {
     pub head_norms: bool,
     /// How the rotary frequencies are divided among frame, row and column, where a family does that (M-RoPE).
     pub sections: Option<fn(Vec<usize>) -> Sections>,
+    /// The engine scales the rotary frequencies as the configuration says, by `llama3` or `linear`.
+    pub scales: bool,
     /// Frame, row and column of each row; three times the position, where there are no sections.
     pub positions: fn(&PromptMap) -> Vec<[u32; 3]>,
     /// After how many of the first layers visual features are added to the residual stream.
@@ -21,7 +23,7 @@ pub struct Decoder {
 
 /// A decoder as Llama's, whose rows stand in one line.
 pub(super) const fn plain(layers: &'static str) -> Decoder {
-    Decoder { layers, head_norms: false, sections: None, positions: in_line, deepstack: |_| 0 }
+    Decoder { layers, head_norms: false, sections: None, scales: false, positions: in_line, deepstack: |_| 0 }
 }
 
 fn in_line(prompt: &PromptMap) -> Vec<[u32; 3]> {

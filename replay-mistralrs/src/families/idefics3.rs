@@ -1,6 +1,6 @@
 //! Idefics 3 and SmolVLM: an image is cut into tiles, and comes once more as a whole.
 use super::layout::{Images, pieces, square, up_to};
-use super::{Expanded, Family, Norm, Placeholders, USUAL, decoder};
+use super::{Decoder, Expanded, Family, Norm, Placeholders, USUAL, decoder};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Idefics3ForConditionalGeneration",
@@ -8,7 +8,7 @@ pub(super) static PROFILE: Family = Family {
     placeholders: Placeholders::Config(&[("/image_token_id", None)]),
     layout: tiles,
     image_tag: |_, _| "<image>".into(),
-    decoder: Some(&decoder::plain("model.text_model.layers")),
+    decoder: Some(&Decoder { scales: true, ..decoder::plain("model.text_model.layers") }),
     encoders: &["model.vision_model.", "model.connector."],
     note: "tiles, then the whole image; marks are text",
     ..USUAL

@@ -15,6 +15,7 @@ pub(super) static PROFILE: Family = Family {
         layers: "model.layers",
         head_norms: false,
         sections: Some(Sections::Consecutive),
+        scales: false,
         positions: mrope::positions,
         deepstack: |_| 0,
     }),

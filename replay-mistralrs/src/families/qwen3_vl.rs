@@ -15,6 +15,7 @@ pub(super) static PROFILE: Family = Family {
         layers: "model.language_model.layers",
         head_norms: true,
         sections: Some(Sections::Interleaved),
+        scales: false,
         positions: mrope::positions,
         deepstack: deepstack_layers,
     }),

@@ -1,0 +1,67 @@
+//! How fast the coordinates of a head turn with the position, and how models made for longer prompts slow them down.
+
+/// What is done to the frequencies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RotaryScaling {
+    /// Nothing.
+    None,
+    /// All are divided by a factor (position interpolation, arXiv 2306.15595).
+    Linear {
+        /// The factor.
+        factor: f32,
+    },
+    /// Those with wavelengths above `original / low` are divided by the factor, those below `original / high` are left, and in between
+    /// the change is gradual (Llama 3.1; arXiv 2407.21783, section 3.4.2 for the intent, the published `config.json` for the numbers).
+    Llama3 {
+        /// The factor.
+        factor: f32,
+        /// `low_freq_factor`.
+        low: f32,
+        /// `high_freq_factor`.
+        high: f32,
+        /// Positions of the context before it was made longer.
+        original: f32,
+    },
+}
+
+/// `1 / theta^(2 i / head)` for each of `head / 2` pairs of coordinates, scaled: radians a position.
+pub fn frequencies(head: usize, theta: f64, scaling: RotaryScaling) -> Vec<f32> {
+    // In f32 throughout, as engines compute them: the angles of late positions differ otherwise.
+    let inverse = |i: usize| 1.0 / (theta as f32).powf((2 * i) as f32 / head as f32);
+    (0..head / 2).map(|i| scaled(inverse(i), scaling)).collect()
+}
+
+fn scaled(frequency: f32, scaling: RotaryScaling) -> f32 {
+    match scaling {
+        RotaryScaling::None => frequency,
+        RotaryScaling::Linear { factor } => frequency / factor,
+        RotaryScaling::Llama3 { factor, low, high, original } => {
+            let wavelength = 2.0 * std::f32::consts::PI / frequency;
+            match () {
+                () if wavelength < original / high => frequency,
+                () if wavelength > original / low => frequency / factor,
+                () => {
+                    let kept = (original / wavelength - low) / (high - low);
+                    (1.0 - kept) * frequency / factor + kept * frequency
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn llama3_leaves_the_fast_slows_the_slow_and_is_gradual_between() {
+        let plain = frequencies(128, 500_000.0, RotaryScaling::None);
+        let scaling = RotaryScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original: 8192.0 };
+        let scaled = frequencies(128, 500_000.0, scaling);
+        let kept: Vec<f32> = scaled.iter().zip(&plain).map(|(scaled, plain)| scaled / plain).collect();
+        assert!(kept.is_sorted_by(|a, b| a >= b) && kept[0] == 1.0 && kept[63] == 0.125, "{kept:?}");
+        assert!(kept.iter().any(|&kept| kept > 0.2 && kept < 0.9), "{kept:?}");
+        let linear = frequencies(128, 500_000.0, RotaryScaling::Linear { factor: 4.0 });
+        assert_eq!(linear[5], plain[5] / 4.0);
+    }
+}
