@@ -208,7 +208,7 @@ impl Family {
     /// # Errors
     /// If the configuration does not say.
     pub fn streams(&self, config: &Value) -> Result<usize, AttachError> {
-        self.streams.map_or(Ok(1), |name| self.size(config, name))
+        self.streams.map_or(Ok(1), |name| Ok(self.size(config, name)?.max(1)))
     }
 
     /// Width of a residual's row: of all its streams.
