@@ -1,12 +1,19 @@
 //! The invariants of ARCHITECTURE.md that need an engine; each test is named after one.
 use crate::common;
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::common::{SUBSTITUTE, change, config, copied, distance, fixture, prompt, runtime, session};
-use mistralrs_core::forward_hook;
+use candle_core::Device;
+use mistralrs_core::{
+    AnyMoeConfig, AnyMoeExpertType, AnyMoeLoader, DeviceMapSetting, Loader, ModelDType, MultimodalLoaderBuilder,
+    MultimodalSpecificConfig, SpeculativeConfig, SpeculativeLoader, TokenSource, forward_hook,
+};
 use replay_core::Status;
 use replay_mistralrs::{Answer, AskError, Directive, Mode, Sampling, Session, attach};
+
+use crate::common::{SUBSTITUTE, change, config, copied, distance, fixture, prompt, runtime, session};
+use crate::families::Spec;
 
 const FAMILY: &str = "qwen2_5_vl";
 const QUESTION: &str = "What is in the picture?";
@@ -202,22 +209,55 @@ fn attach_needs_a_pipeline_that_is_not_running_yet() {
     forward_hook::detach(&*busy);
 }
 
+fn loader(path: &Path) -> Box<dyn Loader> {
+    let (id, specific) = (path.display().to_string(), MultimodalSpecificConfig::default());
+    MultimodalLoaderBuilder::new(specific, None, None, Some(id), None).build(None)
+}
+
+/// Why a pipeline that such a loader loads cannot be the RLVR model of a pair.
+fn refused(loader: &dyn Loader, base: &Path, rlvr: &Path) -> String {
+    let (dtype, device, map) = (ModelDType::F32, Device::Cpu, DeviceMapSetting::dummy());
+    let pipeline = loader.load_model_from_hf(None, TokenSource::None, &dtype, &device, true, map, None, None).unwrap();
+    attach(&pipeline, &common::config(base, rlvr, SUBSTITUTE)).unwrap_err().to_string()
+}
+
 #[test]
 fn a_pipeline_of_two_models_is_refused() {
     let pair = fixture(FAMILY).join("pair");
     let (base, rlvr) = (pair.join("base"), pair.join("rlvr"));
-    let loader = |path: &std::path::Path| {
-        let (id, specific) = (path.display().to_string(), mistralrs_core::MultimodalSpecificConfig::default());
-        mistralrs_core::MultimodalLoaderBuilder::new(specific, None, None, Some(id), None).build(None)
+    let config = SpeculativeConfig { gamma: 2 };
+    let two = SpeculativeLoader { target: loader(&rlvr), draft: loader(&base), config };
+    let why = refused(&two, &base, &rlvr);
+    assert!(why.contains("Speculative"), "{why}");
+}
+
+#[test]
+fn a_pipeline_of_any_experts_is_refused() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (base, rlvr) = Spec::read("gemma3").write_pair(folder.path());
+    let rows = folder.path().join("gates.json");
+    std::fs::write(&rows, r#"{"rows": [{"prompt": "What is it?", "expert": 0}]}"#).expect("a writable folder");
+    let config = AnyMoeConfig {
+        hidden_size: 32,
+        lr: 1e-3,
+        epochs: 1,
+        batch_size: 1,
+        expert_type: AnyMoeExpertType::FineTuned,
+        gate_model_id: None,
+        training: true,
+        loss_csv_path: None,
     };
-    let config = mistralrs_core::SpeculativeConfig { gamma: 2 };
-    let two = mistralrs_core::SpeculativeLoader { target: loader(&rlvr), draft: loader(&base), config };
-    let (dtype, device) = (mistralrs_core::ModelDType::F32, candle_core::Device::Cpu);
-    let (token, map) = (mistralrs_core::TokenSource::None, mistralrs_core::DeviceMapSetting::dummy());
-    let two: &dyn mistralrs_core::Loader = &two;
-    let pipeline = two.load_model_from_hf(None, token, &dtype, &device, true, map, None, None).unwrap();
-    let refused = attach(&pipeline, &common::config(&base, &rlvr, SUBSTITUTE)).unwrap_err().to_string();
-    assert!(refused.contains("Speculative"), "{refused}");
+    let experts = AnyMoeLoader {
+        target: loader(&rlvr),
+        config,
+        path: rows.display().to_string(),
+        prefix: "language_model.model.layers".into(),
+        mlp: "mlp".into(),
+        model_ids: vec![base.display().to_string()],
+        layers: vec![0],
+    };
+    let why = refused(&experts, &base, &rlvr);
+    assert!(why.contains("cannot be replayed"), "{why}");
 }
 
 #[test]
