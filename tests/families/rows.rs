@@ -155,6 +155,13 @@ fn the_frames_of_videos_are_told_apart_and_each_row_stands_for_its_own_place() {
             }
             let most = map.rows().iter().max_by(|a, b| moved(a.position).total_cmp(&moved(b.position)));
             let place = most.and_then(|row| row.visual).expect("a visual row");
+            // The encoder's cache must not take frames of the same bytes in another shape for each other.
+            let bytes: Vec<u8> = (0..60 * 40 * 3).map(|at| (at % 251) as u8).collect();
+            for (width, height) in [(60, 40), (30, 80)] {
+                let frame = image::RgbImage::from_raw(width, height, bytes.clone()).expect("as many bytes");
+                let one = VideoInput::from_frames(vec![DynamicImage::ImageRgb8(frame)], 2.0, None);
+                model.check(&format!("{name}, a frame of {width}x{height}"), watch(vec![], vec![one])).await;
+            }
             let grid = map.images()[0].grids[0];
             assert!(
                 (place.row + 1) * 3 > grid.rows * 2 && (place.column + 1) * 3 > grid.columns * 2,

@@ -1,5 +1,5 @@
-//! Images and videos of a request. Each is looked at here before the engine sees it, and handed on as a data URL: the engine itself would open any path
-//! of the server and fetch any body.
+//! Images and videos of a request. Each is looked at here before the engine sees it, and handed on as a data URL: the engine itself would
+//! open any path of the server and fetch any body.
 use std::io::Cursor;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
