@@ -14,7 +14,7 @@ use replay_mistralrs::{Answer, AskError, Directive, Mode, Prompt, Sampling, Sess
 use tokio::sync::mpsc;
 
 use crate::common::{FAMILIES, SUBSTITUTE, change, config, copied, distance, fixture, prompt, runtime, session};
-use crate::families::Spec;
+use crate::families::{Spec, picture};
 
 const FAMILY: &str = "qwen2_5_vl";
 const OFF: Directive = Directive { mode: Mode::Off, profile: None, trace: false, observe: false, fresh: false };
@@ -274,6 +274,30 @@ fn image_sides_half_way_between_two_multiples_are_rounded_to_even() {
             let halves = ask(&session, image(4 * side + side / 2, 5 * side + side / 2), 1).await.usage.prompt_tokens;
             assert_eq!(halves, reference, "{family}");
         }
+    });
+}
+
+/// Phi-4 resizes the images of a prompt to the largest of them.
+#[test]
+fn an_image_that_was_seen_alone_can_be_seen_beside_a_larger_one() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, model) = Spec::read("phi4_mm").write_pair(folder.path());
+        let open = async || {
+            let off = format!("enabled = false\n{SUBSTITUTE}");
+            Session::open(&config(&model, &model, &off)).await.unwrap()
+        };
+        let show = |sizes: &[(u32, u32)]| {
+            let images = sizes.iter().map(|&(width, height)| picture(width, height)).collect();
+            Prompt { images, text: "What?".into(), ..Prompt::default() }
+        };
+        let (small, large) = ((56, 84), (112, 84));
+        let fresh = ask(&open().await, show(&[small, large]), 3).await;
+        let session = open().await;
+        for alone in [small, large] {
+            ask(&session, show(&[alone]), 1).await;
+        }
+        assert_eq!(ask(&session, show(&[small, large]), 3).await.log_probs, fresh.log_probs);
     });
 }
 

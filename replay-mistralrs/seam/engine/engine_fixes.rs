@@ -119,6 +119,19 @@ pub(crate) fn forward<P: Pipeline + ?Sized>(
     })
 }
 
+/// Names of images that are prepared together: each depends on all of them.
+pub(crate) fn of_all_images(hashes: &[u64]) -> Vec<u64> {
+    if hashes.len() < 2 {
+        return hashes.to_vec();
+    }
+    let together = |hash: &u64| {
+        let mut hasher = DefaultHasher::new();
+        (hash, hashes).hash(&mut hasher);
+        hasher.finish()
+    };
+    hashes.iter().map(together).collect()
+}
+
 /// A product in the model's own precision; bf16, which a CPU does not multiply, in f32.
 pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
     if a.dtype() != DType::BF16 || !a.device().is_cpu() {
