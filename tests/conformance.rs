@@ -84,8 +84,10 @@ impl Maker for Pair {
         let family = Family::of(&config_json).map_err(Error::engine)?;
         let layers = family.size(&config_json, "num_hidden_layers").map_err(Error::engine)?;
         let positions = if family.has_visual_rows { "visual" } else { "all" };
+        // Where a family can learn, its gradients are looked at too.
+        let strategy = if family.decoder.is_some() { "learned" } else { "substitute" };
         let replay = format!(
-            "strategy = \"substitute\"\nlayers = {layers}\npositions = \"{positions}\"\n[replay.rank]\nfraction_of_max = 1.0"
+            "strategy = \"{strategy}\"\nlayers = {layers}\npositions = \"{positions}\"\n[replay.rank]\nfraction_of_max = 1.0"
         );
         let session = Session::open(&config(base, &self.rlvr, &replay)).await.map_err(Error::engine)?;
         let reading_layers = (family.reading_layers)(&config_json, layers);

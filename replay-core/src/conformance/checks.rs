@@ -14,6 +14,7 @@ pub(super) async fn check(check: Check, subject: &mut dyn Subject) -> Outcome {
         Check::EditsLandOnTheirRows => edits(subject).await,
         Check::TwinsAreANoOp => twins(subject).await,
         Check::RowsStayWithTheirSequence => batch(subject).await,
+        Check::GradientsAreOfThePasses => gradients(subject).await,
     }
 }
 
@@ -192,6 +193,30 @@ async fn batch(subject: &mut dyn Subject) -> Outcome {
                     "prompt {prompt} at place {place} of a batch differs from alone by {distance:e}"
                 )));
             }
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// An engine in half precision rounds so far on its way; layers that are not its own are further off.
+const ROUNDED: f64 = 0.05;
+/// What f32 and the bend of a layer leave between a slope and the gradient.
+const SLOPE: f64 = 0.02;
+
+async fn gradients(subject: &mut dyn Subject) -> Outcome {
+    let layers = 0..subject.decoder_layers();
+    for role in [Role::Base, Role::Rlvr] {
+        let look = one(subject, 0, Plan(vec![Step::Differentiate(role, layers.clone())])).await?;
+        let Some(Some(found)) = look.observed.gradients.first() else { continue };
+        // A NaN must not pass for small.
+        if found.forward.is_nan() || found.forward > ROUNDED {
+            return Ok(Err(format!(
+                "{role}: the last residual is {:e} of the largest off a captured one",
+                found.forward
+            )));
+        }
+        if found.slope.is_nan() || found.slope > SLOPE {
+            return Ok(Err(format!("{role}: a slope is {:e} of the steepest off the gradient", found.slope)));
         }
     }
     Ok(Ok(()))

@@ -3,6 +3,7 @@
 //! An adapter implements [`Subject`] (prefill some prompts together, with a [`Plan`] for each) and [`Maker`] (a fresh subject for each
 //! check), and calls [`run`]. [`mock`] is an engine that passes, and faults of it that each fail one check.
 mod checks;
+mod gradients;
 pub mod mock;
 mod plan;
 
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 
 use crate::Result;
 
+pub use gradients::Gradients;
 pub use plan::{Observed, Plan, Step};
 
 /// An engine under test, with at least two prompts: the first two of equal length, each with an image, and of different content.
@@ -79,11 +81,14 @@ pub enum Check {
     TwinsAreANoOp,
     /// A prompt that is replayed next to one that is not: both answer as alone.
     RowsStayWithTheirSequence,
+    /// Differentiable layers compute what the passes do, and their gradients are those of what they compute. It holds for a backend
+    /// that has none.
+    GradientsAreOfThePasses,
 }
 
 impl Check {
     /// All checks, in the order they run.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::LabelsAreWhole,
         Self::OffIsIdentical,
         Self::CaptureDoesNotPerturb,
@@ -91,13 +96,14 @@ impl Check {
         Self::EditsLandOnTheirRows,
         Self::TwinsAreANoOp,
         Self::RowsStayWithTheirSequence,
+        Self::GradientsAreOfThePasses,
     ];
 
     /// Checks without which this one says nothing.
     pub fn requires(self) -> &'static [Self] {
         match self {
             Self::LabelsAreWhole | Self::OffIsIdentical | Self::CaptureDoesNotPerturb => &[],
-            Self::EarlyExitLeavesNoTrace => &[Self::CaptureDoesNotPerturb],
+            Self::EarlyExitLeavesNoTrace | Self::GradientsAreOfThePasses => &[Self::CaptureDoesNotPerturb],
             Self::EditsLandOnTheirRows => &[Self::LabelsAreWhole, Self::CaptureDoesNotPerturb],
             Self::TwinsAreANoOp | Self::RowsStayWithTheirSequence => &[Self::EditsLandOnTheirRows],
         }

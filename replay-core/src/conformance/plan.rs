@@ -1,4 +1,7 @@
 //! What a subject does with the backend of one prompt. Data, not a closure: engines run prompts on threads of their own.
+use std::ops::Range;
+
+use super::gradients::{Gradients, gradients};
 use crate::rank::{LayerSelection, Selection};
 use crate::substitute::Edits;
 use crate::{Activations, PromptMap, ReplayBackend, Replayer, Report, Result, Role};
@@ -19,6 +22,8 @@ pub enum Step {
     },
     /// Replay as configured.
     Replay(Replayer),
+    /// Look at the gradients of these decoder layers.
+    Differentiate(Role, Range<usize>),
 }
 
 /// Steps in order; none leaves the prompt alone.
@@ -34,6 +39,8 @@ pub struct Observed {
     pub captures: Vec<Activations>,
     /// Of the last replay.
     pub report: Option<Report>,
+    /// One per look at gradients, in order; `None` if the backend has none.
+    pub gradients: Vec<Option<Gradients>>,
 }
 
 impl Plan {
@@ -60,6 +67,9 @@ impl Plan {
                     let edits = Edits::new(&selection, &activations, crate::config::Alignment::Aligned, 1.0)?;
                     backend.substitute(std::sync::Arc::new(edits)).await?;
                     observed.captures.push(activations);
+                }
+                Step::Differentiate(role, layers) => {
+                    observed.gradients.push(gradients(backend, *role, layers.clone()).await?);
                 }
                 Step::Replay(replayer) => observed.report = Some(replayer.replay(backend, None).await?.report),
             }

@@ -1,11 +1,15 @@
 //! An engine of a few lines that passes every check, and faults of it that each fail one.
+mod gradients;
+
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use candle_core::{Device, Tensor};
 
 use super::{Check, Maker, Observed, Plan, Prefill, Subject};
+use crate::learned::Differentiable;
 use crate::lens::LogitLens;
 use crate::substitute::Edits;
 use crate::{
@@ -38,11 +42,15 @@ pub enum Fault {
     BaseRounded,
     /// In a batch, the edits of the first prompt reach every prompt.
     EditsForTheWholeBatch,
+    /// A row's gradient leaves out what the row does to later ones.
+    GradientsOfRowsAlone,
+    /// The differentiable layers begin one layer late.
+    GradientsOneLayerLate,
 }
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::SequencesShareAName,
         Self::EditsStayArmed,
         Self::CapturePerturbs,
@@ -52,6 +60,8 @@ impl Fault {
         Self::EditsIgnored,
         Self::BaseRounded,
         Self::EditsForTheWholeBatch,
+        Self::GradientsOfRowsAlone,
+        Self::GradientsOneLayerLate,
     ];
 
     /// The check that finds it.
@@ -64,6 +74,7 @@ impl Fault {
             Self::EditsShifted | Self::EditsOneLayerLate | Self::EditsIgnored => Check::EditsLandOnTheirRows,
             Self::BaseRounded => Check::TwinsAreANoOp,
             Self::EditsForTheWholeBatch => Check::RowsStayWithTheirSequence,
+            Self::GradientsOfRowsAlone | Self::GradientsOneLayerLate => Check::GradientsAreOfThePasses,
         }
     }
 }
@@ -303,6 +314,22 @@ impl ReplayBackend for Backend<'_> {
         self.passes += 1;
         self.stopped = last < LAYERS;
         Ok(activations)
+    }
+
+    async fn differentiable(&mut self, role: Role, layers: Range<usize>) -> Result<Option<Box<dyn Differentiable>>> {
+        let model = match role {
+            Role::Base => &self.mock.base,
+            Role::Rlvr => &self.mock.rlvr,
+        };
+        let mut stream = model.embed(&self.mock.prompts[self.prompt], self.prompt as u32);
+        for layer in 0..layers.start + usize::from(self.mock.has(Fault::GradientsOneLayerLate)) {
+            stream = model.layer(layer, &stream);
+        }
+        let visual = self.map.visual_rows();
+        let rows = visual.first().copied().unwrap_or(0)..visual.last().map_or(0, |last| last + 1);
+        let forgetful = self.mock.has(Fault::GradientsOfRowsAlone);
+        let layers = gradients::Layers::new(model.clone(), &stream, rows, layers, forgetful)?;
+        Ok(Some(Box::new(layers)))
     }
 
     fn lens(&self, role: Role) -> Arc<dyn LogitLens> {

@@ -1,0 +1,105 @@
+//! Are a backend's gradients those of its own passes? Strategy `learned` follows them: wrong ones lead elsewhere and end all the same.
+use std::ops::Range;
+
+use candle_core::{DType, Tensor};
+
+use crate::learned::{Differentiable, Tape};
+use crate::{Error, ReplayBackend, Result, Role};
+
+/// Rows in which a slope is measured.
+const PROBES: usize = 4;
+/// Length of a step, over the length of its row: so far the layers are straight lines, and f32 still sees it.
+const STEP: f64 = 1e-2;
+
+/// What was found of one model's layers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gradients {
+    /// Largest difference of the last residual from a captured one, over its largest value.
+    pub forward: f64,
+    /// Largest difference of a slope that was measured from the gradient's, over the steepest of both.
+    pub slope: f64,
+}
+
+/// Runs the differentiable layers of one model, and compares them with a capture and their gradients with differences of their own
+/// forward; `None` if the backend has no gradients.
+///
+/// # Errors
+/// Those of the backend.
+pub(super) async fn gradients(
+    backend: &mut dyn ReplayBackend,
+    role: Role,
+    layers: Range<usize>,
+) -> Result<Option<Gradients>> {
+    let Some(model) = backend.differentiable(role, layers.clone()).await? else { return Ok(None) };
+    let captured = backend.capture(role, &[layers.end]).await?;
+    let rows = model.rows();
+    let last = captured.residual(layers.end)?.narrow(0, rows.start, rows.len())?.to_dtype(DType::F32)?;
+    let input = model.input().clone();
+    let (residual, output, tapes) = run(&*model, &input)?;
+    let forward = largest(&(&residual - &last)?)? / largest(&last)?.max(f64::MIN_POSITIVE);
+
+    // The loss: a sum of the normalised residuals with weights between -1 and 1.
+    let weights = noise(output.dims2()?, 1)?.to_device(output.device())?;
+    let mut gradient = model.norm_backward(&residual, &weights)?;
+    for (index, (layer, input, tape)) in tapes.into_iter().enumerate().rev() {
+        // With a tape and without one.
+        let tape = Some(tape).filter(|_| index % 2 == 0);
+        gradient = model.backward(layer, &input, None, tape, &gradient)?;
+    }
+
+    let mut slopes = Vec::new();
+    for probe in 0..PROBES.min(rows.len()) {
+        let row = probe * (rows.len() - 1) / (PROBES.min(rows.len()) - 1).max(1);
+        let direction = noise((1, input.dim(1)?), 2 + probe as u32)?.to_device(input.device())?;
+        let length = |t: &Tensor| -> Result<f64> { Ok(sum(&t.sqr()?)?.sqrt()) };
+        let step = (&direction * (STEP * length(&input.narrow(0, row, 1)?)? / length(&direction)?))?;
+        let step = step.pad_with_zeros(0, row, rows.len() - row - 1)?;
+        let there = run(&*model, &(&input + &step)?)?.1;
+        let back = run(&*model, &(&input - &step)?)?.1;
+        let measured = sum(&((there - back)? * &weights)?)? / 2.0;
+        slopes.push((measured, sum(&(&gradient * &step)?)?));
+    }
+    let steepest = slopes.iter().flat_map(|(a, b)| [a.abs(), b.abs()]).fold(f64::MIN_POSITIVE, f64::max);
+    let slope = slopes.iter().map(|(a, b)| (a - b).abs() / steepest).fold(0.0, worse);
+    Ok(Some(Gradients { forward, slope }))
+}
+
+/// The last residual, it normalised, and of each layer its input and tape.
+#[allow(clippy::type_complexity)]
+fn run(model: &dyn Differentiable, input: &Tensor) -> Result<(Tensor, Tensor, Vec<(usize, Tensor, Tape)>)> {
+    let (mut residual, mut tapes) = (input.clone(), Vec::new());
+    for layer in model.layers() {
+        let (next, tape) = model.forward(layer, &residual, None)?;
+        tapes.push((layer, std::mem::replace(&mut residual, next), tape));
+    }
+    let output = model.norm(&residual)?;
+    Ok((residual, output, tapes))
+}
+
+/// A NaN is worse than anything.
+fn worse(worst: f64, other: f64) -> f64 {
+    if other > worst || other.is_nan() { other } else { worst }
+}
+
+fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.flatten_all().and_then(|flat| flat.to_vec1()).map_err(Error::from)
+}
+
+fn largest(tensor: &Tensor) -> Result<f64> {
+    Ok(values(tensor)?.into_iter().map(|value| f64::from(value.abs())).fold(0.0, worse))
+}
+
+fn sum(tensor: &Tensor) -> Result<f64> {
+    Ok(values(tensor)?.into_iter().map(f64::from).sum())
+}
+
+/// Values between -1 and 1, the same in every run.
+fn noise((rows, columns): (usize, usize), seed: u32) -> Result<Tensor> {
+    let value = |index: usize| {
+        let mut x = (index as u32).wrapping_add(seed.wrapping_mul(0x9E37_79B9)).wrapping_mul(0x85EB_CA6B);
+        x = (x ^ (x >> 13)).wrapping_mul(0xC2B2_AE35);
+        (x ^ (x >> 16)) as f32 / u32::MAX as f32 * 2.0 - 1.0
+    };
+    let values: Vec<f32> = (0..rows * columns).map(value).collect();
+    Ok(Tensor::from_vec(values, (rows, columns), &candle_core::Device::Cpu)?)
+}

@@ -1,0 +1,118 @@
+//! The mock engine's layers with gradients.
+use std::ops::Range;
+
+use candle_core::Tensor;
+
+use super::{HIDDEN, Model, Stream, VOCABULARY, tensor};
+use crate::Result;
+use crate::learned::{Differentiable, Tape};
+
+pub(super) struct Layers {
+    model: Model,
+    rows: Range<usize>,
+    layers: Range<usize>,
+    input: Tensor,
+    /// Of each layer from the first on, the rows in front.
+    front: Vec<Stream>,
+    /// A row's gradient leaves out what it does to the rows after it.
+    forgetful: bool,
+}
+
+impl Layers {
+    /// From the stream that enters the first layer.
+    pub(super) fn new(
+        model: Model,
+        stream: &Stream,
+        rows: Range<usize>,
+        layers: Range<usize>,
+        forgetful: bool,
+    ) -> Result<Self> {
+        let input = tensor(&stream[rows.clone()].to_vec())?;
+        let mut front = vec![stream[..rows.start].to_vec()];
+        for layer in layers.clone() {
+            front.extend(front.last().map(|rows| model.layer(layer, rows)));
+        }
+        Ok(Self { model, rows, layers, input, front, forgetful })
+    }
+
+    fn whole(&self, layer: usize, residual: &Tensor) -> Result<Stream> {
+        let rows: Vec<Vec<f32>> = residual.to_vec2()?;
+        let rows = rows.iter().map(|row| std::array::from_fn(|i| row[i]));
+        Ok(self.front[layer - self.layers.start].iter().copied().chain(rows).collect())
+    }
+}
+
+impl Differentiable for Layers {
+    fn rows(&self) -> Range<usize> {
+        self.rows.clone()
+    }
+
+    fn layers(&self) -> Range<usize> {
+        self.layers.clone()
+    }
+
+    fn input(&self) -> &Tensor {
+        &self.input
+    }
+
+    fn forward(&self, layer: usize, residual: &Tensor, selected: Option<&[usize]>) -> Result<(Tensor, Tape)> {
+        let next = self.model.layer(layer, &self.whole(layer, residual)?);
+        let rows = &next[self.rows.start..];
+        let rows: Stream = match selected {
+            Some(selected) => selected.iter().map(|&row| rows[row]).collect(),
+            None => rows.to_vec(),
+        };
+        Ok((tensor(&rows)?, Tape(vec![])))
+    }
+
+    fn backward(
+        &self,
+        layer: usize,
+        residual: &Tensor,
+        selected: Option<&[usize]>,
+        _: Option<Tape>,
+        gradient: &Tensor,
+    ) -> Result<Tensor> {
+        let stream = self.whole(layer, residual)?;
+        let first = self.rows.start;
+        let mut out = vec![[0f32; HIDDEN]; stream.len() - first];
+        let mut sum = [0f32; HIDDEN];
+        let mixed: Stream = stream
+            .iter()
+            .enumerate()
+            .map(|(position, row)| {
+                sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+                std::array::from_fn(|i| row[i] + sum[i] / (position + 1) as f32)
+            })
+            .collect();
+        for (index, above) in gradient.to_vec2::<f32>()?.iter().enumerate() {
+            let row = selected.map_or(index, |selected| selected[index]);
+            let position = first + row;
+            let slope: [f32; HIDDEN] = std::array::from_fn(|i| {
+                let dot: f32 = (0..HIDDEN).map(|j| self.model.weight(layer, i, j) * mixed[position][j]).sum();
+                above[i] * (1.0 - dot.tanh().powi(2))
+            });
+            for j in 0..HIDDEN {
+                let through: f32 = (0..HIDDEN).map(|i| self.model.weight(layer, i, j) * slope[i]).sum();
+                out[row][j] += above[j] + through;
+                let before = if self.forgetful { row } else { 0 };
+                out[before..=row].iter_mut().for_each(|earlier| earlier[j] += through / (position + 1) as f32);
+            }
+        }
+        tensor(&out)
+    }
+
+    fn norm(&self, residual: &Tensor) -> Result<Tensor> {
+        Ok(residual.clone())
+    }
+
+    fn norm_backward(&self, _: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+        Ok(gradient.clone())
+    }
+
+    fn head_rows(&self, tokens: &[u32]) -> Result<Tensor> {
+        let weight = |token: u32, i: usize| self.model.weight(50, i, token as usize % VOCABULARY);
+        let rows = tokens.iter().map(|&token| std::array::from_fn(|i| weight(token, i)));
+        tensor(&rows.collect())
+    }
+}
