@@ -1,5 +1,5 @@
 //! Measurements, not tests: `BENCH_PAIR=FOLDER cargo test --test suite costs -- --ignored --nocapture` on a pair `FOLDER/base`,
-//! `FOLDER/rlvr`. What a conversation costs whose prefix is not cached; what it saves that one vision tower is enough.
+//! `FOLDER/rlvr`. What a conversation costs, and what its turns take of earlier ones; what it saves that one vision tower is enough.
 use std::path::PathBuf;
 
 use replay_core::Config;
@@ -16,28 +16,33 @@ fn ten_turns() {
     let pair = PathBuf::from(std::env::var("BENCH_PAIR").expect("BENCH_PAIR=FOLDER"));
     let replay = std::env::var("BENCH_REPLAY").unwrap_or_else(|_| REPLAY.into());
     runtime().block_on(async {
-        let session = Session::open(&config(&pair.join("base"), &pair.join("rlvr"), &replay)).await.expect("a session");
+        let open = async |replay: &str| {
+            Session::open(&config(&pair.join("base"), &pair.join("rlvr"), replay)).await.expect("a session")
+        };
+        let session = open(&replay).await;
+        let kept = open(&format!("cache.prefix_bytes = \"2GiB\"\n{replay}")).await;
         let first = Sampling { max_tokens: 1, ..Sampling::default() };
-        let ask = async |prompt: &Prompt, mode| {
+        let ask = async |session: &Session, prompt: &Prompt, mode| {
             let directive = Directive { mode, ..Directive::default() };
             session.ask(prompt.clone(), first, directive).await.expect("an answer")
         };
         let mut talk =
             Prompt { images: vec![picture(448, 448)], text: "What is in the picture?".into(), ..Prompt::default() };
-        let (mut totals, mut turns) = ([0.0; 3], Vec::new());
+        let mut totals = [0.0; 4];
         for turn in 0..10 {
-            // Off, on, and what a perfect prefix cache would leave of this turn: its own tokens.
-            let off = ask(&talk, Mode::Off).await;
-            let on = ask(&talk, Mode::On).await;
-            let own = Prompt { images: talk.images.clone(), text: talk.text.clone(), ..Prompt::default() };
-            let own = ask(&own, Mode::Off).await;
-            let times = [&off, &on, &own].map(|answer| answer.time_to_first_token_ms);
-            totals.iter_mut().zip(times).for_each(|(total, time)| *total += time);
+            let ways = [(&session, Mode::Off), (&kept, Mode::Off), (&session, Mode::On), (&kept, Mode::On)];
+            let mut answers = Vec::new();
+            for (session, mode) in ways {
+                answers.push(ask(session, &talk, mode).await);
+            }
+            let off: Vec<f32> = [0, 2].map(|way| (answers[way].log_probs[0][0] - answers[way + 1].log_probs[0][0]).abs()).into();
+            let times: Vec<f64> = answers.iter().map(|answer| answer.time_to_first_token_ms).collect();
+            totals.iter_mut().zip(&times).for_each(|(total, time)| *total += time);
             println!(
-                "turn {turn}: {} prompt tokens; off {:.0} ms, on {:.0} ms, its own tokens alone {:.0} ms",
-                off.usage.prompt_tokens, times[0], times[1], times[2]
+                "turn {turn}: {} prompt tokens; off {:.0} ms, after its prefix {:.0} ms; on {:.0} ms, after its prefix {:.0} ms; \
+                 log-probabilities differ by {:.0e} and {:.0e}",
+                answers[0].usage.prompt_tokens, times[0], times[1], times[2], times[3], off[0], off[1]
             );
-            turns.push(times);
             let images = std::mem::take(&mut talk.images);
             let answer = "There is a field with a path across it, and something bright to the right of it.".repeat(2);
             talk.earlier.push(Turn { images, text: std::mem::take(&mut talk.text), answer });
@@ -47,11 +52,16 @@ fn ten_turns() {
             }
         }
         println!(
-            "ten turns: off {:.0} ms, on {:.0} ms, own tokens {:.0} ms; on over off {:.2}",
+            "ten turns: off {:.0} ms, after prefixes {:.0} ms ({:.3}); on {:.0} ms, after prefixes {:.0} ms ({:.3}); on over off {:.2}; \
+             {:.0} MiB kept",
             totals[0],
             totals[1],
+            totals[1] / totals[0],
             totals[2],
-            totals[1] / totals[0]
+            totals[3],
+            totals[3] / totals[2],
+            totals[2] / totals[0],
+            kept.replay().expect("on").prefix_bytes() as f64 / f64::from(1 << 20)
         );
     });
 }

@@ -16,6 +16,7 @@ mod limits;
 mod observability;
 mod parity;
 mod precision;
+mod prefixes;
 mod serve;
 mod server;
 mod serving;

@@ -1,8 +1,8 @@
 //! Step 3: what is done to rows of the RLVR model's residual stream in its prefill: the base's take their place, or a learned delta is
 //! added.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use crate::config::Alignment;
 use crate::rank::{Selection, edited_residual};
@@ -84,6 +84,42 @@ impl Edits {
         self.layers.keys().copied()
     }
 
+    /// The first row that is edited, if one is.
+    pub fn first_row(&self) -> Option<usize> {
+        self.layers.values().filter_map(|edit| edit.rows.first().copied()).min()
+    }
+
+    /// The first row that the two edit differently, if there is one, for two prompts of the same models and settings that are equal up to
+    /// there. What a base makes of a row depends on nothing after it, so rows that are replaced in both count as edited alike: their values
+    /// are equal up to rounding. A delta is learned for all rows together, so it counts as alike where its values are.
+    pub fn first_difference(&self, other: &Self) -> Option<usize> {
+        let residuals: BTreeSet<usize> = self.residuals().chain(other.residuals()).collect();
+        let differs = |residual: usize| match (self.layer(residual), other.layer(residual)) {
+            (Some(a), Some(b)) => a.first_difference(b),
+            (Some(only), None) | (None, Some(only)) => only.rows.first().copied(),
+            (None, None) => None,
+        };
+        residuals.into_iter().filter_map(differs).min()
+    }
+
+    /// The same edits, for residuals without the first so many rows of the prompt.
+    ///
+    /// # Errors
+    /// If the tensor library fails.
+    pub fn after(&self, rows: usize) -> Result<Self> {
+        let mut layers = BTreeMap::new();
+        for (&residual, edit) in &self.layers {
+            let first = edit.rows.partition_point(|&row| row < rows);
+            let left = edit.rows.len() - first;
+            if left > 0 {
+                let rows = edit.rows[first..].iter().map(|row| row - rows).collect();
+                let values = edit.values.narrow(0, first, left)?;
+                layers.insert(residual, LayerEdit { rows, values, change: edit.change });
+            }
+        }
+        Ok(Self { layers })
+    }
+
     /// `residual[layer]` of this prompt with its rows edited; `None` if none are. Rows that are not selected come out bit for bit.
     ///
     /// # Shapes
@@ -97,6 +133,20 @@ impl Edits {
 }
 
 impl LayerEdit {
+    fn first_difference(&self, other: &Self) -> Option<usize> {
+        let first = |edit: &Self| edit.rows.first().copied();
+        if self.change != other.change {
+            return first(self).into_iter().chain(first(other)).min();
+        }
+        let alike = match self.change {
+            Change::Replace { .. } => usize::MAX,
+            Change::Add => equal_rows(&self.values, &other.values).unwrap_or(0),
+        };
+        let shared = self.rows.len().min(other.rows.len()).min(alike);
+        let at = (0..shared).find(|&index| self.rows[index] != other.rows[index]).unwrap_or(shared);
+        self.rows.get(at).into_iter().chain(other.rows.get(at)).copied().min()
+    }
+
     fn apply(&self, hidden: &Tensor) -> Result<Tensor> {
         let (rows, width) = hidden.dims2()?;
         let last = self.rows.last().copied().unwrap_or(0);
@@ -127,9 +177,21 @@ impl LayerEdit {
     }
 }
 
+/// How many rows of two matrices are equal to the bit before the first that is not.
+fn equal_rows(a: &Tensor, b: &Tensor) -> candle_core::Result<usize> {
+    if a.id() == b.id() {
+        return a.dim(0);
+    }
+    let bits = |t: &Tensor| -> candle_core::Result<Vec<Vec<u32>>> {
+        let rows = t.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+        Ok(rows.into_iter().map(|row| row.into_iter().map(f32::to_bits).collect()).collect())
+    };
+    Ok(bits(a)?.iter().zip(&bits(b)?).take_while(|(a, b)| a == b).count())
+}
+
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device, IndexOp};
+    use candle_core::{Device, IndexOp};
 
     use super::*;
     use crate::Role;
@@ -203,6 +265,42 @@ mod tests {
         assert_eq!(got.i(3).unwrap().to_vec1::<f32>().unwrap(), sum.to_vec1::<f32>().unwrap());
         let nothing = Edits::delta(0, vec![1, 3], delta.zeros_like().unwrap()).apply(0, &own).unwrap().unwrap();
         assert_eq!(bits(&nothing), bits(&own));
+    }
+
+    #[test]
+    fn rows_replaced_in_both_are_alike_and_a_delta_where_its_values_are() {
+        let replaced = |base: &Tensor, rows: &[usize]| edits(base, rows.to_vec(), Alignment::Aligned, 1.0);
+        let (base, other) = (random(9), random(9));
+        assert_eq!(replaced(&base, &[1, 4]).first_difference(&replaced(&other, &[1, 4])), None);
+        assert_eq!(replaced(&base, &[1, 4]).first_difference(&replaced(&base, &[1, 3, 4])), Some(3));
+        assert_eq!(replaced(&base, &[1, 4]).first_difference(&replaced(&base, &[1, 4, 8])), Some(8));
+        assert_eq!(replaced(&base, &[1, 4]).first_difference(&replaced(&base, &[])), Some(1));
+        let mixed = edits(&base, vec![4], Alignment::Aligned, 0.5);
+        assert_eq!(replaced(&base, &[1, 4]).first_difference(&mixed), Some(1));
+
+        let delta = random(3);
+        let added = |delta: &Tensor, rows: &[usize]| Edits::delta(0, rows.to_vec(), delta.clone());
+        assert_eq!(added(&delta, &[2, 5, 7]).first_difference(&added(&delta, &[2, 5, 7])), None);
+        assert_eq!(added(&delta, &[2, 5, 7]).first_difference(&added(&delta.copy().unwrap(), &[2, 5, 7])), None);
+        let changed = Tensor::cat(&[delta.narrow(0, 0, 1).unwrap(), random(2)], 0).unwrap();
+        assert_eq!(added(&delta, &[2, 5, 7]).first_difference(&added(&changed, &[2, 5, 7])), Some(5));
+        let longer = Tensor::cat(&[delta.clone(), random(1)], 0).unwrap();
+        assert_eq!(added(&delta, &[2, 5, 7]).first_difference(&added(&longer, &[2, 5, 7, 8])), Some(8));
+        assert_eq!(added(&delta, &[2, 5, 7]).first_difference(&replaced(&base, &[6])), Some(2));
+        assert_eq!(added(&delta, &[2, 5, 7]).first_row(), Some(2));
+    }
+
+    #[test]
+    fn edits_of_the_later_rows_are_the_same_edits_there() {
+        let (base, own) = (random(6), random(6));
+        let edits = edits(&base, vec![0, 2, 5], Alignment::Aligned, 1.0);
+        for skipped in 0..=6 {
+            let later = own.narrow(0, skipped, 6 - skipped).unwrap();
+            let got = edits.after(skipped).unwrap().apply(3, &later).unwrap().unwrap_or(later);
+            let whole = edits.apply(3, &own).unwrap().unwrap();
+            assert_eq!(bits(&got), bits(&whole)[skipped..]);
+        }
+        assert!(edits.after(6).unwrap().is_empty());
     }
 
     #[test]

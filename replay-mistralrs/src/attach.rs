@@ -154,6 +154,21 @@ impl Attached {
         self.hook.largest_batch.load(Ordering::Relaxed)
     }
 
+    /// Rows of prompts that did not run, since an earlier prompt had left their keys and values (`replay.cache.prefix_bytes`).
+    pub fn known_rows(&self) -> usize {
+        self.hook.known_rows.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of keys and values that are kept of earlier prompts.
+    pub fn prefix_bytes(&self) -> u64 {
+        self.hook.bound.prefixes.bytes()
+    }
+
+    /// Why no keys and values are kept, though `replay.cache.prefix_bytes` says so: this model's forward cannot begin after them.
+    pub fn no_prefixes(&self) -> Option<&str> {
+        self.hook.bound.no_prefixes.as_deref()
+    }
+
     /// Requests whose edits are held: those that run, and at most a few that have just ended.
     pub fn held(&self) -> usize {
         self.hook.decisions.len()
@@ -163,7 +178,8 @@ impl Attached {
 /// Gives a loaded pipeline replay: loads the base (only the decoder layers that the policy needs), checks that the two models are a
 /// pair, tests the taps, and hooks the pipeline. `None` if the configuration says `enabled = false`.
 ///
-/// Call it before the pipeline's engine starts. Prefix caching is off for a replayed pipeline.
+/// Call it before the pipeline's engine starts. The engine's prefix caching is off for a replayed pipeline; ours takes its place if
+/// `replay.cache.prefix_bytes` is not 0.
 ///
 /// # Errors
 /// Everything that keeps the two models from being replayed.
@@ -218,7 +234,8 @@ pub(crate) fn install_telling(
         let attached = base.bind(pipeline).map_err(|e| e.to_string());
         tell(&pipeline.name(), attached.clone());
         let attached = attached?;
-        tracing::info!("activation replay is on for {}; its prefix cache is off", pipeline.name());
+        let prefixes = if attached.hook.bound.prefixes.is_on() { "replay's own" } else { "off" };
+        tracing::info!("activation replay is on for {}; its prefix cache is {prefixes}", pipeline.name());
         Ok(Some(attached.hook))
     });
     forward_hook::on_engine_start(Some(observer));

@@ -15,6 +15,7 @@ use crate::families::{Labels, Media};
 use crate::lens::EngineLens;
 use crate::load::Loaded;
 use crate::prefix::{needed, prefix};
+use crate::prefix_cache::PrefixCache;
 use crate::settings::Settings;
 use crate::table::EngineTable;
 use crate::tap::CaptureTap;
@@ -38,6 +39,9 @@ pub(crate) struct Bound {
     /// With strategy `learned`.
     pub(crate) decoders: Option<Decoders>,
     pub(crate) cache: ReplayCache,
+    pub(crate) prefixes: Arc<PrefixCache>,
+    /// Why no prefixes are kept, though they were to be.
+    pub(crate) no_prefixes: Option<String>,
 }
 
 /// Both models' decoders, differentiable.

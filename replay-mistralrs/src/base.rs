@@ -19,7 +19,8 @@ use crate::fingerprint;
 use crate::lens::EngineLens;
 use crate::load::{Loaded, load};
 use crate::pair::{self, ModelFiles};
-use crate::self_test::{self_test, test_picture, test_prefix};
+use crate::prefix_cache::{Images, PrefixCache};
+use crate::self_test::{self_test, test_picture, test_prefix, test_prefix_cache};
 use crate::settings::Settings;
 use crate::shared;
 use crate::source::ModelSource;
@@ -136,6 +137,14 @@ impl Base {
             replayer.check_depth(&pair)?;
         }
         self.pool.settle();
+        let most = self.config.replay.cache.prefix_bytes;
+        let begins_later = match most {
+            0 => Ok(Images::default()),
+            _ => test_prefix_cache(pipeline, family, &labels, lens.is_exact()),
+        };
+        if let Err(why) = &begins_later {
+            tracing::warn!("replay.cache.prefix_bytes is of no use to {}: {why}", pipeline.name());
+        }
         let bound = Bound {
             settings: RwLock::new(settings),
             table,
@@ -148,6 +157,11 @@ impl Base {
             shared_bytes: self.pool.shared_bytes(),
             decoders,
             cache: ReplayCache::new(self.config.replay.cache.max_bytes),
+            prefixes: Arc::new(match &begins_later {
+                Ok(images) => PrefixCache::new(most, *images),
+                Err(_) => PrefixCache::new(0, Images::default()),
+            }),
+            no_prefixes: begins_later.err(),
         };
         Ok(Attached::new(bound))
     }

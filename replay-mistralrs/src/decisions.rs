@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mistralrs_core::forward_hook::Request;
 use replay_core::substitute::Edits;
 
+use crate::prefix_cache::Identity;
+
 #[derive(Debug, Clone)]
 pub(crate) enum Decision {
     /// These rows are replaced.
@@ -15,20 +17,27 @@ pub(crate) enum Decision {
     Fail(String),
 }
 
+/// A decision, and what its prompt's keys and values depend on; `None` if they are not to be kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Decided {
+    pub(crate) decision: Decision,
+    pub(crate) identity: Option<Arc<Identity>>,
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Decisions(Mutex<Vec<(Request, Decision)>>);
+pub(crate) struct Decisions(Mutex<Vec<(Request, Decided)>>);
 
 impl Decisions {
-    pub(crate) fn get(&self, request: &Request) -> Option<Decision> {
+    pub(crate) fn get(&self, request: &Request) -> Option<Decided> {
         let decisions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        decisions.iter().find(|(known, _)| known == request).map(|(_, decision)| decision.clone())
+        decisions.iter().find(|(known, _)| known == request).map(|(_, decided)| decided.clone())
     }
 
     /// Also forgets the requests that are over.
-    pub(crate) fn insert(&self, request: Request, decision: Decision) {
+    pub(crate) fn insert(&self, request: Request, decided: Decided) {
         let mut decisions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         decisions.retain(|(known, _)| !known.is_over());
-        decisions.push((request, decision));
+        decisions.push((request, decided));
     }
 
     pub(crate) fn len(&self) -> usize {

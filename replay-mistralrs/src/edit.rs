@@ -6,16 +6,18 @@ use mistralrs_core::forward_hook::{Flow, LayerTap, Site};
 use replay_core::substitute::Edits;
 
 use crate::metrics;
+use crate::prefix_cache::PrefixCache;
 
 /// One entry per sequence of the batch, in its order.
 pub(crate) struct EditTap {
     rows: Vec<Option<Arc<Edits>>>,
+    prefixes: Arc<PrefixCache>,
 }
 
 impl EditTap {
-    /// `None` if no sequence of the batch has edits.
-    pub(crate) fn new(rows: Vec<Option<Arc<Edits>>>) -> Option<Self> {
-        rows.iter().any(Option::is_some).then_some(Self { rows })
+    /// `None` if no sequence of the batch has edits. What the prefill makes is kept in `prefixes` as edited.
+    pub(crate) fn new(rows: Vec<Option<Arc<Edits>>>, prefixes: &Arc<PrefixCache>) -> Option<Self> {
+        rows.iter().any(Option::is_some).then(|| Self { rows, prefixes: prefixes.clone() })
     }
 }
 
@@ -42,7 +44,9 @@ impl LayerTap for EditTap {
     }
 
     fn ignored(&self, site: Site, why: &str) {
-        // Shapes were checked when the edits were made, so this is a fault of ours; the requests are answered all the same.
+        // Shapes were checked when the edits were made, so this is a fault of ours; the requests are answered all the same, but what
+        // they leave is not what it is taken for.
+        self.prefixes.stop();
         if metrics::not_edited() {
             tracing::error!("replay could not edit residual[{}], which went on as it was: {why}", site.layer);
         }

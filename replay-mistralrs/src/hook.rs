@@ -3,19 +3,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mistralrs_core::forward_hook::{LayerTap, PromptCall, PromptHook, PromptRow};
+use mistralrs_core::forward_hook::{Answered, LayerTap, PromptCall, PromptHook, PromptRow};
 use replay_core::config::OnError;
 use replay_core::conformance::{Observed, Plan};
 use replay_core::learned::Progress;
+use replay_core::substitute::Edits;
 use replay_core::{Error, Replayed, Replayer, Report, Status};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::backend::{Bound, EnginePrompt};
-use crate::decisions::{Decision, Decisions};
+use crate::decisions::{Decided, Decision, Decisions};
 use crate::directive::{Directive, Listeners, Mode, Order, Orders, RequestReport};
 use crate::edit::EditTap;
 use crate::families::Media;
 use crate::metrics;
+use crate::prefix_cache::{Identity, Known};
 
 /// The hook of one pipeline.
 pub(crate) struct Hook {
@@ -26,6 +28,8 @@ pub(crate) struct Hook {
     pub(crate) largest_batch: AtomicUsize,
     /// Prefills of all sequences, repeated ones included.
     pub(crate) prefills: AtomicUsize,
+    /// Rows of prompts that were known and did not run.
+    pub(crate) known_rows: AtomicUsize,
 }
 
 impl Hook {
@@ -36,18 +40,20 @@ impl Hook {
             decisions: Decisions::default(),
             largest_batch: AtomicUsize::new(0),
             prefills: AtomicUsize::new(0),
+            known_rows: AtomicUsize::new(0),
         }
     }
 
-    fn decide(&self, call: &mut PromptCall<'_, '_, '_>, index: usize, row: &PromptRow) -> Decision {
-        match self.orders.take(&call.responder(index)) {
+    fn decide(&self, call: &mut PromptCall<'_, '_, '_>, index: usize, row: &PromptRow) -> Decided {
+        // A plan's edits are nobody else's.
+        let (decision, settings) = match self.orders.take(&call.responder(index)) {
             Order::Plan(plan, recipient) => {
                 let (decision, observed) = match self.plan(call, index, row, &plan) {
                     Ok((decision, observed)) => (decision, Ok(observed)),
                     Err(error) => (Decision::Leave, Err(error)),
                 };
                 let _ = recipient.send(observed);
-                decision
+                (decision, None)
             }
             Order::Replay(directive, Listeners { settings, report: recipient, progress }) => {
                 let settings = settings.unwrap_or_else(|| self.bound.settings());
@@ -67,9 +73,58 @@ impl Hook {
                 if let Some(recipient) = recipient {
                     let _ = recipient.send(report);
                 }
-                decision
+                (decision, (!directive.fresh).then(|| replayer.settings().fingerprint()))
             }
+        };
+        let identity = settings.and_then(|settings| self.identity(call, index, row, &decision, settings));
+        Decided { decision, identity }
+    }
+
+    /// What keys and values of this prompt will depend on; `None` if they are not to be kept.
+    fn identity(
+        &self,
+        call: &PromptCall<'_, '_, '_>,
+        index: usize,
+        row: &PromptRow,
+        decision: &Decision,
+        settings: String,
+    ) -> Option<Arc<Identity>> {
+        let edits = match decision {
+            Decision::Edit(edits) => Some((edits.clone(), settings)),
+            Decision::Leave => None,
+            Decision::Fail(_) => return None,
+        };
+        if !self.bound.prefixes.is_on() || !call.may_begin_later() {
+            return None;
         }
+        let media = Media { pictures: call.images(index), videos: call.videos(index) };
+        let map = self.bound.map(row, media).ok()?;
+        Some(Arc::new(Identity::new(&map, self.bound.prefixes.images, edits)))
+    }
+
+    /// Has the forward of these prompts begin after what is known of all of them, if anything is. The edits of the rows that are left.
+    fn begin_later(
+        &self,
+        call: &mut PromptCall<'_, '_, '_>,
+        rows: &[PromptRow],
+        decided: &[Decided],
+    ) -> Option<Vec<Option<Arc<Edits>>>> {
+        if !self.bound.prefixes.is_on() || !call.may_begin_later() {
+            return None;
+        }
+        let prompts =
+            rows.iter().zip(decided).map(|(row, decided)| Some((&*row.tokens, &**decided.identity.as_ref()?)));
+        let Known { keys_values, rows: skipped } = self.bound.prefixes.find(&prompts.collect::<Option<Vec<_>>>()?)?;
+        let later = |edits: Arc<Edits>| edits.after(skipped).map(Arc::new);
+        let edits =
+            edits(decided).into_iter().map(|edits| edits.map(later).transpose()).collect::<replay_core::Result<_>>();
+        let begun = edits.and_then(|edits| Ok((edits, call.begin_after(keys_values, skipped)?)));
+        let begun =
+            begun.inspect_err(|error| tracing::warn!("a prompt could not begin after what is known of it: {error}"));
+        let (edits, ()) = begun.ok()?;
+        metrics::known(skipped * rows.len());
+        self.known_rows.fetch_add(skipped * rows.len(), Ordering::Relaxed);
+        Some(edits)
     }
 
     fn plan(
@@ -170,6 +225,15 @@ impl Hook {
     }
 }
 
+/// Of each sequence of a batch.
+fn edits(decided: &[Decided]) -> Vec<Option<Arc<Edits>>> {
+    let edits = |decided: &Decided| match &decided.decision {
+        Decision::Edit(edits) => Some(edits.clone()),
+        Decision::Leave | Decision::Fail(_) => None,
+    };
+    decided.iter().map(edits).collect()
+}
+
 impl PromptHook for Hook {
     fn shares_encoders(&self) -> bool {
         self.bound.one_encoder
@@ -179,23 +243,33 @@ impl PromptHook for Hook {
         let rows = call.rows();
         self.largest_batch.fetch_max(rows.len(), Ordering::Relaxed);
         self.prefills.fetch_add(rows.len(), Ordering::Relaxed);
-        let mut edits = Vec::with_capacity(rows.len());
+        let mut decided = Vec::with_capacity(rows.len());
         for (index, row) in rows.iter().enumerate() {
-            let known = self.decisions.get(&row.request);
-            let decision = known.unwrap_or_else(|| {
-                let decision = self.decide(call, index, row);
-                self.decisions.insert(row.request.clone(), decision.clone());
-                decision
-            });
-            edits.push(match decision {
-                Decision::Edit(edits) => Some(edits),
-                Decision::Leave => None,
-                Decision::Fail(why) => {
-                    call.fail(index, &why);
-                    None
-                }
-            });
+            decided.push(self.decisions.get(&row.request).unwrap_or_else(|| {
+                let decided = self.decide(call, index, row);
+                self.decisions.insert(row.request.clone(), decided.clone());
+                decided
+            }));
         }
-        Ok(EditTap::new(edits).map(|tap| Arc::new(tap) as Arc<dyn LayerTap>))
+        for (index, decided) in decided.iter().enumerate() {
+            if let Decision::Fail(why) = &decided.decision {
+                call.fail(index, why);
+            }
+        }
+        let edits = self.begin_later(call, &rows, &decided).unwrap_or_else(|| edits(&decided));
+        Ok(EditTap::new(edits, &self.bound.prefixes).map(|tap| Arc::new(tap) as Arc<dyn LayerTap>))
+    }
+
+    fn after_answer(&self, answered: &mut Answered<'_>) {
+        if !self.bound.prefixes.is_on() {
+            return;
+        }
+        let identity = self.decisions.get(&answered.request()).and_then(|decided| decided.identity);
+        let Some(identity) = identity else { return };
+        let tokens = answered.tokens().to_vec();
+        if let Err(error) = self.bound.prefixes.keep(&tokens, &identity, || answered.keys_values()) {
+            tracing::warn!("keys and values of a prompt could not be kept: {error}");
+        }
+        metrics::prefix_bytes(self.bound.prefixes.bytes());
     }
 }

@@ -38,6 +38,7 @@ mod opened;
 pub mod page;
 mod pair;
 mod prefix;
+mod prefix_cache;
 mod sampler;
 mod seeded;
 mod self_test;

@@ -16,6 +16,11 @@ pub(crate) fn describe() {
     describe_counter!("replay_cache_hits_total", "Replayed prompts that paid nothing");
     describe_counter!("replay_cache_misses_total", "Replayed prompts that had to pay");
     describe_gauge!("replay_cache_bytes", Unit::Bytes, "Held by the cache");
+    describe_counter!(
+        "replay_known_rows_total",
+        "Rows of prompts whose keys and values were known, and which did not run"
+    );
+    describe_gauge!("replay_prefix_bytes", Unit::Bytes, "Held of keys and values of earlier prompts");
     describe_gauge!("replay_base_bytes", Unit::Bytes, "Weights of the base models' decoders");
     describe_counter!("replay_rows_selected_total", "Rows selected over all policy layers");
     describe_counter!("replay_degraded_total", "Prompts whose replay failed, by reason");
@@ -31,6 +36,7 @@ pub(crate) fn describe() {
         "replay_cache_hits_total",
         "replay_cache_misses_total",
         "replay_rows_selected_total",
+        "replay_known_rows_total",
         "replay_learning_passes_total",
     ] {
         counter!(name).increment(0);
@@ -41,6 +47,16 @@ pub(crate) fn describe() {
 pub(crate) fn memory(cache: u64, base: u64) {
     gauge!("replay_cache_bytes").set(cache as f64);
     gauge!("replay_base_bytes").set(base as f64);
+}
+
+/// Rows of prompts did not run, since their keys and values were known.
+pub(crate) fn known(rows: usize) {
+    counter!("replay_known_rows_total").increment(rows as u64);
+}
+
+/// What is held of keys and values.
+pub(crate) fn prefix_bytes(bytes: u64) {
+    gauge!("replay_prefix_bytes").set(bytes as f64);
 }
 
 /// One prompt was decided.

@@ -26,14 +26,31 @@ pub(super) fn conformance(family: &str) -> Outcome {
     runtime().block_on(conformance::run(&mut maker)).unwrap_or_else(|e| panic!("{family}: {e}"))
 }
 
-/// What a start with a policy of one layer found: whether the vision tower is shared, and how many of how many layers of the base are loaded.
-fn start(spec: &Spec, base: &Path, rlvr: &Path) -> (bool, usize, usize) {
+/// What a start with a policy of one layer found.
+struct Start {
+    one_encoder: bool,
+    /// Layers of the base that are loaded, and all.
+    layers: (usize, usize),
+}
+
+fn start(spec: &Spec, base: &Path, rlvr: &Path) -> Start {
     let family = Family::of(&spec.config).expect("a family with a profile");
     let positions = if family.has_visual_rows { "visual" } else { "all" };
     let replay = format!("strategy = \"substitute\"\nlayers = 1\npositions = \"{positions}\"\nrank.top = 1");
     let session = runtime().block_on(Session::open(&config(base, rlvr, &replay))).expect("a session");
     let replay = session.replay().expect("replay is on");
-    (replay.one_encoder(), replay.pair().base.loaded_layers, replay.pair().base.decoder_layers)
+    let base = &replay.pair().base;
+    Start { one_encoder: replay.one_encoder(), layers: (base.loaded_layers, base.decoder_layers) }
+}
+
+/// Whether a prompt can begin after a prefix that is known, as long as no window slides past its beginning.
+fn begins_later(name: &str, spec: &Spec) -> bool {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (base, rlvr) = spec.clone().with_wide_windows().write_pair(folder.path());
+    let replay = "strategy = \"substitute\"\nlayers = 1\npositions = \"all\"\nrank.top = 1\ncache.prefix_bytes = 1024";
+    let session =
+        runtime().block_on(Session::open(&config(&base, &rlvr, replay))).unwrap_or_else(|e| panic!("{name}: {e}"));
+    session.replay().expect("replay is on").no_prefixes().is_none()
 }
 
 /// The README's table, as it comes out.
@@ -41,36 +58,39 @@ fn start(spec: &Spec, base: &Path, rlvr: &Path) -> (bool, usize, usize) {
 fn the_families_of_the_readme_conform() {
     let specs: Vec<(String, Spec)> = names().into_iter().map(|name| (name.clone(), Spec::read(&name))).collect();
     let mut table = String::from(
-        "| architecture | kit | `learned` | images a prompt | base cut to one layer loads | visual rows and residuals |\n\
-         |---|---|---|---|---|---|\n",
+        "| architecture | kit | `learned` | images a prompt | base cut to one layer loads | prefix cache | visual rows and residuals |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     for family in families::ALL {
         let pairs: Vec<_> =
             specs.iter().filter(|(_, spec)| spec.config["architectures"][0] == family.architecture).collect();
         assert!(!pairs.is_empty(), "{} has no description", family.architecture);
-        let (mut passed, mut loaded) = (Vec::new(), Vec::new());
+        let (mut passed, mut loaded, mut later) = (Vec::new(), Vec::new(), Vec::new());
         for (name, spec) in &pairs {
             let outcome = conformance(name);
             assert!(outcome.passed(), "{name}\n{outcome}");
             passed.push(format!("{} of {}", Check::ALL.len() - outcome.failed().len(), Check::ALL.len()));
             let folder = tempfile::tempdir().expect("a scratch folder");
             let (base, rlvr) = spec.write_pair(folder.path());
-            let (one_encoder, layers, all) = start(spec, &base, &rlvr);
-            assert!(one_encoder, "{name}: the vision towers are equal");
+            let start = start(spec, &base, &rlvr);
+            assert!(start.one_encoder, "{name}: the vision towers are equal");
+            let (layers, all) = start.layers;
             loaded.push(format!("{layers} of {all}"));
+            later.push(if begins_later(name, spec) { "yes" } else { "no" });
         }
         table += &format!(
-            "| {} | {} | {} | {} | {} | {} |\n",
+            "| {} | {} | {} | {} | {} | {} | {} |\n",
             family.architecture,
             passed.join(", "),
             if family.decoder.is_some() { "yes" } else { "no" },
             if family.one_image { "one" } else { "any" },
             loaded.join(", "),
+            later.join(", "),
             family.note
         );
     }
     for (architecture, why) in families::REFUSED {
-        table += &format!("| {architecture} | refused | | | | {why} |\n");
+        table += &format!("| {architecture} | refused | | | | | {why} |\n");
     }
     readme_section("families", &table);
 }

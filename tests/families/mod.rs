@@ -12,5 +12,5 @@ mod weights;
 
 pub(crate) use matrix::picture;
 pub(crate) use rows::video;
-pub(crate) use spec::{Spec, open_spec};
+pub(crate) use spec::{Spec, names, open_spec};
 pub(crate) use weights::Noise;

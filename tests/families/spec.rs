@@ -65,7 +65,7 @@ pub(crate) async fn open_spec(name: &str, folder: &Path, replay: &str) -> Sessio
 }
 
 /// All descriptions.
-pub(super) fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let files = std::fs::read_dir(folder()).expect("the descriptions").flatten();
     let name = |file: std::fs::DirEntry| Some(file.file_name().to_str()?.strip_suffix(".json")?.to_string());
     let mut names: Vec<String> = files.filter_map(name).collect();
@@ -90,6 +90,17 @@ impl Spec {
             expand(name, shape, &mut shapes);
         }
         shapes
+    }
+
+    /// The same with sliding windows that the tests' prompts do not leave.
+    pub(crate) fn with_wide_windows(mut self) -> Self {
+        for table in ["", "/text_config"] {
+            let window = self.config.pointer_mut(table).and_then(|table| table.get_mut("sliding_window"));
+            if let Some(window) = window.filter(|window| window.is_number()) {
+                *window = json!(1024);
+            }
+        }
+        self
     }
 
     /// Writes base and RLVR model, which differ outside the encoder.

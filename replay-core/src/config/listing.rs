@@ -45,6 +45,7 @@ impl Replay {
             ]);
         }
         rows.push(("replay.cache.max_bytes", size(self.cache.max_bytes)));
+        rows.push(("replay.cache.prefix_bytes", size(self.cache.prefix_bytes)));
         rows
     }
 }

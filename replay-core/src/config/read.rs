@@ -29,7 +29,14 @@ pub(super) struct RawReplay {
     pub(super) lens_memory: Slot<u64>,
     pub(super) rank: RawRank,
     pub(super) learned: RawLearned,
+    pub(super) cache: RawCache,
+}
+
+/// The table `[replay.cache]` as it stands in the file.
+#[derive(Debug)]
+pub(super) struct RawCache {
     pub(super) max_bytes: Slot<u64>,
+    pub(super) prefix_bytes: Slot<u64>,
 }
 
 /// The table `[replay.rank]` as it stands in the file.
@@ -140,8 +147,12 @@ pub(super) fn replay(table: &mut TableReader<'_>) -> RawReplay {
         lens_memory: table.key(&keys::LENS_MEMORY).slot(),
         rank: table.table_or_empty("rank", rank),
         learned: table.table_or_empty("learned", learned),
-        max_bytes: table.table_or_empty("cache", |cache| cache.key(&keys::MAX_BYTES).slot()),
+        cache: table.table_or_empty("cache", cache),
     }
+}
+
+fn cache(table: &mut TableReader<'_>) -> RawCache {
+    RawCache { max_bytes: table.key(&keys::MAX_BYTES).slot(), prefix_bytes: table.key(&keys::PREFIX_BYTES).slot() }
 }
 
 fn rank(table: &mut TableReader<'_>) -> RawRank {

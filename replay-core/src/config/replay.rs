@@ -36,7 +36,7 @@ pub struct Replay {
     pub rank: Rank,
     /// Settings of strategy `learned`; without meaning for `substitute`.
     pub learned: Learned,
-    /// The cache of captured and learned activations.
+    /// What is kept of a prompt for later ones.
     pub cache: Cache,
 }
 
@@ -63,11 +63,13 @@ pub struct Learned {
     pub activation_memory: u64,
 }
 
-/// The cache of captured and learned activations.
+/// What is kept of a prompt for later ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Cache {
-    /// The most memory it may use, in bytes; 0 turns it off.
+    /// The most memory for captured and learned activations, in bytes; 0 keeps none.
     pub max_bytes: u64,
+    /// The most memory for keys and values of prompts and answers, in bytes; 0 keeps none.
+    pub prefix_bytes: u64,
 }
 
 impl Replay {
@@ -111,6 +113,6 @@ impl Default for Learned {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { max_bytes: 512 * MIB }
+        Self { max_bytes: 512 * MIB, prefix_bytes: 0 }
     }
 }

@@ -121,7 +121,8 @@ fn overlay(raw: &RawReplay, rules: &[GivenRule], replay: &mut Replay) {
     put(&raw.learned.time_budget_ms.clone().map(i64::unsigned_abs), &mut learned.time_budget_ms);
     put(&raw.learned.inject.clone().map(index), &mut learned.inject);
     put(&raw.learned.activation_memory, &mut learned.activation_memory);
-    put(&raw.max_bytes, &mut replay.cache.max_bytes);
+    put(&raw.cache.max_bytes, &mut replay.cache.max_bytes);
+    put(&raw.cache.prefix_bytes, &mut replay.cache.prefix_bytes);
 }
 
 fn put<T: Clone>(slot: &Slot<T>, setting: &mut T) {

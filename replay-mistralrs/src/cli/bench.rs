@@ -56,6 +56,8 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     let mut config = open::config(&args.config.config)?;
     // One of the three ways is from the cache.
     config.replay.cache.max_bytes = config.replay.cache.max_bytes.max(1 << 30);
+    // Every way runs the whole prompt.
+    config.replay.cache.prefix_bytes = 0;
     if !args.prompt.shows() {
         return Err(InputError("a bench needs a prompt with at least one --image or --video".into()).into());
     }

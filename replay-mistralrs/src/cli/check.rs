@@ -22,7 +22,12 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
         pair.rlvr.loaded_layers + 1,
         pair.rlvr.loaded_layers + 1
     );
-    println!("prefix cache: off for a replayed model, since its keys know nothing of replay");
+    let prefixes = match (replay.no_prefixes(), config.replay.cache.prefix_bytes) {
+        (_, 0) => "off (replay.cache.prefix_bytes is 0); the engine's knows nothing of replay".into(),
+        (Some(why), _) => format!("off: {why}"),
+        (None, _) => "on, by what replay did to the prefix; begun after one, the model computes the same".into(),
+    };
+    println!("prefix cache: {prefixes}");
     let tower = if replay.one_encoder() {
         "the same in both models: what one has made of an image the other uses"
     } else {

@@ -35,13 +35,27 @@ pub(super) fn run(
     role: Role,
 ) -> Result<(PromptMap, Option<candle_core::Tensor>)> {
     let fails = |why: String| Error::engine(format!("the {role} model fails on a small picture: {why}"));
-    let tokenizer = pipeline.tokenizer().ok_or_else(|| fails("it has no tokenizer".into()))?;
-    let tags: String = (1..=pictures.len()).map(|n| (family.image_tag)(labels, n)).collect();
-    let text = format!("see {tags} there");
-    let tokens = tokenizer.encode(text, false).map_err(|e| fails(e.to_string()))?.get_ids().to_vec();
+    let tokens = tokens(pipeline, family, labels, pictures.len(), "there").map_err(fails)?;
     let (row, logits) = probe(pipeline, tokens, pictures.to_vec(), tap).map_err(|e| fails(e.to_string()))?;
     let prompt = labels.map(&row, Media { pictures, videos: &[] }).map_err(|e| fails(e.to_string()))?;
     Ok((prompt, logits))
+}
+
+/// The prompt of so many pictures between two words, of which this is the last, before the engine expands it.
+///
+/// # Errors
+/// If the model has no tokenizer, or it fails.
+pub(super) fn tokens(
+    pipeline: &dyn Pipeline,
+    family: &Family,
+    labels: &Labels,
+    pictures: usize,
+    last: &str,
+) -> std::result::Result<Vec<u32>, String> {
+    let tokenizer = pipeline.tokenizer().ok_or("it has no tokenizer")?;
+    let tags: String = (1..=pictures).map(|n| (family.image_tag)(labels, n)).collect();
+    let text = format!("see {tags} {last}");
+    Ok(tokenizer.encode(text, false).map_err(|e| e.to_string())?.get_ids().to_vec())
 }
 
 /// Are a picture's rows found, does a tap fire in front of every layer with all of them, and is the lens right after the last?

@@ -13,7 +13,8 @@ pub(super) use learned::{
 pub(super) use pair::{ADAPTER, BASE, RLVR};
 pub(super) use rank::{BASE_BELOW_RLVR, BELOW, FRACTION_OF_MAX, KEEP, QUANTILE, SEED, TOP};
 pub(super) use replay::{
-    ALIGNMENT, BLEND, ENABLED, LAYERS, LENS_MEMORY, MAX_BYTES, MEASURE_KL, ON_ERROR, POSITIONS, PRESET, STRATEGY,
+    ALIGNMENT, BLEND, ENABLED, LAYERS, LENS_MEMORY, MAX_BYTES, MEASURE_KL, ON_ERROR, POSITIONS, PREFIX_BYTES, PRESET,
+    STRATEGY,
 };
 
 /// A key of a table: its name, what its value may be, and what it is for.

@@ -96,12 +96,23 @@ pub(in crate::config) static LENS_MEMORY: Key<Bytes> = Key {
     meaning: "Memory that the streamed logit lens may use for one block of rows. Less is slower, never different.",
 };
 
-pub(super) const CACHE_TABLE: Table =
-    Table { path: "replay.cache", meaning: "The cache of captured and learned activations.", keys: &[&MAX_BYTES] };
+pub(super) const CACHE_TABLE: Table = Table {
+    path: "replay.cache",
+    meaning: "What is kept of a prompt for later ones.",
+    keys: &[&MAX_BYTES, &PREFIX_BYTES],
+};
 
 pub(in crate::config) static MAX_BYTES: Key<Bytes> = Key {
     name: "max_bytes",
     shape: Bytes { least: 0 },
     fallback: Fallback::Value("\"512MiB\""),
-    meaning: "The most memory the cache may use; 0 turns it off.",
+    meaning: "The most memory for captured and learned activations; 0 keeps none.",
+};
+
+pub(in crate::config) static PREFIX_BYTES: Key<Bytes> = Key {
+    name: "prefix_bytes",
+    shape: Bytes { least: 0 },
+    fallback: Fallback::Value("0"),
+    meaning: "The most memory for keys and values of prompts and answers, so that the next turn of a chat pays for its own \
+              tokens alone; 0 keeps none. An answer may then differ in the last bits, as fewer rows are multiplied at once.",
 };

@@ -102,7 +102,7 @@ fn a_misspelt_table() {
 fn a_key_nothing_resembles() {
     assert_eq!(
         problems(&format!("{PRESET}[replay.cache]\ncolour = 1")),
-        ["8:1: replay.cache.colour: expected `max_bytes`, found unknown key `colour`"]
+        ["8:1: replay.cache.colour: expected `max_bytes` or `prefix_bytes`, found unknown key `colour`"]
     );
 }
 
@@ -172,6 +172,6 @@ fn tables_in_place_of_values() {
 fn keys_that_need_quotes_are_shown_in_quotes() {
     assert_eq!(
         problems(&format!("{PRESET}[replay.cache]\n\"a\\nb.c\" = 1\n")),
-        ["8:1: replay.cache.\"a\\nb.c\": expected `max_bytes`, found unknown key `a\\nb.c`"]
+        ["8:1: replay.cache.\"a\\nb.c\": expected `max_bytes` or `prefix_bytes`, found unknown key `a\\nb.c`"]
     );
 }

@@ -29,7 +29,13 @@ fn by_preset_or_by_hand() {
 #[test]
 fn what_changes_no_result_changes_no_fingerprint() {
     let preset = fingerprint(PRESET);
-    for line in ["on_error = \"passthrough\"", "measure_kl = true", "lens_memory = 1", "cache.max_bytes = 0"] {
+    for line in [
+        "on_error = \"passthrough\"",
+        "measure_kl = true",
+        "lens_memory = 1",
+        "cache.max_bytes = 0",
+        "cache.prefix_bytes = 1",
+    ] {
         assert_eq!(fingerprint(&format!("{PRESET}{line}")), preset, "{line}");
     }
     let below =

@@ -41,7 +41,7 @@ fn without_a_preset_three_things_suffice() {
             inject: 0,
             activation_memory: 256 << 20,
         },
-        cache: Cache { max_bytes: 512 << 20 },
+        cache: Cache { max_bytes: 512 << 20, prefix_bytes: 0 },
     };
     assert_eq!(config.replay, expected);
 }
@@ -127,6 +127,7 @@ fn each_key_overrides_the_preset() {
         activation_memory = "1MiB"
         [replay.cache]
         max_bytes = "2 GiB"
+        prefix_bytes = "3 GiB"
         "#,
     )
     .replay;
@@ -150,7 +151,7 @@ fn each_key_overrides_the_preset() {
         inject: 1,
         activation_memory: 1 << 20,
     };
-    expected.cache.max_bytes = 2 << 30;
+    expected.cache = Cache { max_bytes: 2 << 30, prefix_bytes: 3 << 30 };
     assert_eq!(replay, expected);
 }
 

@@ -6,6 +6,7 @@
 //! * [`attach`]: which pipeline has which hook, and the process-wide observer of engine starts;
 //! * [`prompt`]: what a hook sees of the sequences that are about to be prefilled, and what it may do;
 //! * [`pass`]: side passes, which leave no trace in sequences or caches;
+//! * [`prefix`]: a prompt whose forward begins after a prefix of known keys and values;
 //! * [`encodings`]: vision-tower outputs that the passes of one prompt share;
 //! * [`model`]: weights, vocabulary and configuration of a loaded model, and a model loaded with fewer layers;
 //! * [`weights`]: tensors that two models hold once where they are equal.
@@ -13,13 +14,15 @@ mod attach;
 mod encodings;
 mod model;
 mod pass;
+mod prefix;
 mod prompt;
 mod tap;
 mod weights;
 
 pub use attach::{attach, detach, on_engine_start, Observer};
 pub use model::{with_config_edit, ModelWeights};
-pub use pass::probe;
+pub use pass::{probe, probe_later, Later};
+pub use prefix::{Answered, KeysValues};
 pub use prompt::{MediaSpan, PromptCall, PromptHook, PromptRow, Request};
 pub use tap::{Flow, LayerTap, Site};
 pub use weights::WeightPool;
@@ -27,6 +30,7 @@ pub use weights::WeightPool;
 pub(crate) use attach::engine_start;
 pub(crate) use encodings::{share_encoding, shared_encoding};
 pub(crate) use model::edited_config;
-pub(crate) use pass::prepare;
-pub(crate) use tap::{in_side_pass, tap, with_tap};
+pub(crate) use pass::{forward, prepare};
+pub(crate) use prefix::{answered, before_prompt, entering, later_features, later_logits, later_offsets, later_positions, later_queries};
+pub(crate) use tap::{in_side_pass, tap};
 pub(crate) use weights::pooled;

@@ -1,5 +1,6 @@
 //! Side passes: a prompt through a model, clean, leaving no trace in sequences or caches.
 use std::{
+    any::Any,
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
 };
@@ -10,8 +11,9 @@ use tokio::sync::{mpsc, Mutex};
 use super::{
     attach::hook_of,
     encodings,
+    prefix::{self, Beginning, KeysValues},
     prompt::{row, Io, PromptCall, PromptRow},
-    tap::{side_pass, LayerTap},
+    tap::{side_pass, with_tap, Flow, LayerTap, Site},
 };
 use crate::{
     kv_cache::EitherCache,
@@ -20,21 +22,42 @@ use crate::{
     sequence::{MultimodalData, SeqStepType, Sequence, SequenceGroup, SequenceRecognizer},
 };
 
+/// What a hook has the real forward of a step do.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    tap: Option<Arc<dyn LayerTap>>,
+    beginning: Option<Beginning>,
+}
+
+/// The real forward of a step.
+pub(crate) fn forward<P: Pipeline + ?Sized>(
+    pipeline: &mut P,
+    prepared: &Prepared,
+    inputs: Box<dyn Any>,
+    return_raw_logits: bool,
+) -> Result<ForwardInputsResult> {
+    with_tap(prepared.tap.clone(), || {
+        prefix::begin(pipeline, prepared.beginning.as_ref(), |pipeline| {
+            crate::engine_fixes::forward(pipeline, inputs, return_raw_logits)
+        })
+    })
+}
+
 /// Lets the hook of this pipeline, if there is one, look at the prompts that are about to run.
 pub(crate) fn prepare<P: Pipeline + ?Sized>(
     pipeline: &mut P,
     sequences: &mut [&mut Sequence],
     is_prompt: bool,
-) -> Option<Arc<dyn LayerTap>> {
+) -> Prepared {
     // A step that failed between its side passes and its forward left what they shared.
     encodings::end();
     if !is_prompt {
-        return None;
+        return Prepared::default();
     }
-    let hook = hook_of(&pipeline.get_metadata())?;
+    let Some(hook) = hook_of(&pipeline.get_metadata()) else { return Prepared::default() };
     // A prefix hit of the default scheduler shows only the suffix of the prompt, without its images: it cannot be run again.
     if sequences.iter().any(|s| s.token_offset() != 0) {
-        return None;
+        return Prepared::default();
     }
     encodings::begin(hook.shares_encoders());
     let io = Io {
@@ -42,17 +65,18 @@ pub(crate) fn prepare<P: Pipeline + ?Sized>(
         tokenizer: pipeline.tokenizer(),
         config: pipeline.get_input_processor_config(),
     };
+    let may_begin_later = prefix::possible(pipeline, sequences);
     let mut own = |s: &mut Sequence, tap: Arc<dyn LayerTap>| pass(pipeline, &io, s, tap).map(drop);
-    let mut call = PromptCall { sequences, io: &io, own: &mut own };
+    let mut call = PromptCall { sequences, io: &io, own: &mut own, may_begin_later, beginning: None };
     match catch_unwind(AssertUnwindSafe(|| hook.before_prompt(&mut call))) {
-        Ok(Ok(tap)) => tap,
+        Ok(Ok(tap)) => Prepared { tap, beginning: call.beginning },
         Ok(Err(e)) => {
             tracing::warn!("forward hook failed, the prompt runs without it: {e}");
-            None
+            Prepared::default()
         }
         Err(_) => {
             tracing::warn!("forward hook panicked, the prompt runs without it");
-            None
+            Prepared::default()
         }
     }
 }
@@ -64,20 +88,35 @@ pub(super) fn pass<P: Pipeline + ?Sized>(
     sequence: &mut Sequence,
     tap: Arc<dyn LayerTap>,
 ) -> Result<Option<Tensor>> {
+    pass_from(pipeline, io, sequence, tap, None, |_| ())
+        .map(|(logits, ())| logits)
+}
+
+/// The same, from where it begins; `after` sees the pipeline before the pass is undone.
+fn pass_from<P: Pipeline + ?Sized, T>(
+    pipeline: &mut P,
+    io: &Io,
+    sequence: &mut Sequence,
+    tap: Arc<dyn LayerTap>,
+    beginning: Option<&Beginning>,
+    after: impl FnOnce(&P) -> T,
+) -> Result<(Option<Tensor>, T)> {
     let parked = park(sequence, &pipeline.device())?;
     let inputs = inputs(pipeline, io, sequence);
     unpark(sequence, parked);
     let InputProcessorOutput { inputs, .. } = inputs?;
     let undo = isolate(pipeline);
     let done = catch_unwind(AssertUnwindSafe(|| {
-        side_pass(tap, || pipeline.forward_inputs(inputs, false))
+        side_pass(tap, || prefix::begin(pipeline, beginning, |pipeline| pipeline.forward_inputs(inputs, false)))
     }));
+    let seen = after(pipeline);
     undo();
     let done = done.unwrap_or_else(|_| Err(Error::Msg("the model panicked in a side pass".into())))?;
-    Ok(match done {
+    let logits = match done {
         Some(ForwardInputsResult::CausalGeneration { logits }) => Some(logits),
         _ => None,
-    })
+    };
+    Ok((logits, seen))
 }
 
 fn inputs<P: Pipeline + ?Sized>(pipeline: &P, io: &Io, sequence: &mut Sequence) -> Result<InputProcessorOutput> {
@@ -109,6 +148,71 @@ pub fn probe(
     images: Vec<image::DynamicImage>,
     tap: Arc<dyn LayerTap>,
 ) -> Result<(PromptRow, Option<Tensor>)> {
+    let (io, mut sequence) = trial(pipeline, tokens, images)?;
+    let logits = pass(pipeline, &io, &mut sequence, tap)?;
+    Ok((row(&sequence), logits))
+}
+
+/// What a model says of the last position of a prompt.
+pub struct Later {
+    /// `[1, 1, vocabulary]`: when the whole prompt runs.
+    pub whole: Tensor,
+    /// When it begins after its own first position, and after all but its last two.
+    pub after_its_own: Vec<Tensor>,
+    /// When it begins after what it has in common with an earlier prompt, with keys and values of that one.
+    pub after_another: Tensor,
+}
+
+/// The same from where it begins; `None` if this pipeline's forward cannot begin later. Tokens and images of the prompt, and of the earlier
+/// one.
+pub fn probe_later(
+    pipeline: &mut dyn Pipeline,
+    (tokens, images): (Vec<u32>, Vec<image::DynamicImage>),
+    (earlier_tokens, earlier_images): (Vec<u32>, Vec<image::DynamicImage>),
+) -> Result<Option<Later>> {
+    let (io, mut sequence) = trial(pipeline, tokens, images)?;
+    let (_, mut earlier) = trial(pipeline, earlier_tokens, earlier_images)?;
+    if !prefix::possible(pipeline, &[&mut sequence]) {
+        return Ok(None);
+    }
+    let (_, other) = whole(pipeline, &io, &mut earlier)?;
+    let (whole, own) = whole(pipeline, &io, &mut sequence)?;
+    let (Some(own), Some(other)) = (own, other) else { return Ok(None) };
+    let positions = sequence.get_toks().len();
+    let common = earlier.get_toks().iter().zip(sequence.get_toks()).take_while(|(a, b)| a == b).count();
+    let mut after = |known: Arc<KeysValues>, skipped: usize| {
+        let beginning = Beginning { known: vec![known], skipped: skipped.clamp(1, positions.max(3) - 2), positions };
+        let (logits, ()) = pass_from(pipeline, &io, &mut sequence, Arc::new(Unseen), Some(&beginning), |_| ())?;
+        logits.ok_or_else(|| Error::Msg("a pass gave no logits".into()))
+    };
+    let after_its_own = vec![after(own.clone(), 1)?, after(own, positions)?];
+    Ok(Some(Later { whole, after_its_own, after_another: after(other, common)? }))
+}
+
+/// The logits after the last position, and all keys and values.
+fn whole(
+    pipeline: &mut dyn Pipeline,
+    io: &Io,
+    sequence: &mut Sequence,
+) -> Result<(Tensor, Option<Arc<KeysValues>>)> {
+    let (logits, known) = pass_from(pipeline, io, sequence, Arc::new(Unseen), None, |pipeline| KeysValues::of_cache(pipeline.cache()))?;
+    let logits = logits.ok_or_else(|| Error::Msg("a pass gave no logits".into()))?;
+    Ok((logits, known?.map(Arc::new)))
+}
+
+/// Looks away.
+struct Unseen;
+
+impl LayerTap for Unseen {
+    fn layer_input(&self, _: Site, _: &Tensor) -> Result<Flow> {
+        Ok(Flow::Continue)
+    }
+
+    fn ignored(&self, _: Site, _: &str) {}
+}
+
+/// A sequence as the engine makes one of a request.
+fn trial(pipeline: &dyn Pipeline, tokens: Vec<u32>, images: Vec<image::DynamicImage>) -> Result<(Io, Sequence)> {
     let images = Some(images).filter(|images| !images.is_empty());
     // One family expands the text of the prompt, not its tokens.
     let text = pipeline.tokenizer().and_then(|tokenizer| tokenizer.decode(&tokens, false).ok()).unwrap_or_default();
@@ -156,8 +260,7 @@ pub fn probe(
         // As the engine does when a request comes in: the first call expands the placeholders.
         inputs(pipeline, &io, &mut sequence)?;
     }
-    let logits = pass(pipeline, &io, &mut sequence, tap)?;
-    Ok((row(&sequence), logits))
+    Ok((io, sequence))
 }
 
 /// Swaps in the media as they were before the first prompt step: images present, nothing cached, pixels on the device of this

@@ -8,7 +8,11 @@ use candle_core::{Result, Tensor};
 use tokenizers::Tokenizer;
 use tokio::sync::{mpsc::Sender, Mutex};
 
-use super::{pass::pass, tap::LayerTap};
+use super::{
+    pass::pass,
+    prefix::{Answered, Beginning, KeysValues},
+    tap::LayerTap,
+};
 use crate::{
     pipeline::{Pipeline, Processor},
     sequence::{Sequence, SequenceGroup, SequenceState, StopReason},
@@ -29,6 +33,10 @@ pub struct MediaSpan {
 pub struct Request(Weak<Mutex<SequenceGroup>>);
 
 impl Request {
+    pub(super) fn of(sequence: &Sequence) -> Self {
+        Self(sequence.group_handle())
+    }
+
     pub fn is_over(&self) -> bool {
         self.0.strong_count() == 0
     }
@@ -65,6 +73,9 @@ pub trait PromptHook: Send + Sync {
     /// one request, use [`PromptCall::fail`].
     fn before_prompt(&self, call: &mut PromptCall<'_, '_, '_>) -> Result<Option<Arc<dyn LayerTap>>>;
 
+    /// A sequence of this pipeline has its whole answer (those that are given up are not told of).
+    fn after_answer(&self, _: &mut Answered<'_>) {}
+
     /// Every model that the hook runs on has the hooked model's own encoders, on the same device and in the same precision, so that
     /// what one has encoded the others may use.
     fn shares_encoders(&self) -> bool {
@@ -85,6 +96,9 @@ pub struct PromptCall<'a, 'batch, 'seq> {
     pub(super) sequences: &'batch mut [&'seq mut Sequence],
     pub(super) io: &'a Io,
     pub(super) own: &'a mut OwnPass<'a>,
+    /// The real forward can begin after a prefix.
+    pub(super) may_begin_later: bool,
+    pub(super) beginning: Option<Beginning>,
 }
 
 impl PromptCall<'_, '_, '_> {
@@ -118,6 +132,22 @@ impl PromptCall<'_, '_, '_> {
         self.sequences[row].set_state(SequenceState::Done(StopReason::Canceled));
     }
 
+    /// Whether [`begin_after`](Self::begin_after) is possible for this batch.
+    pub fn may_begin_later(&self) -> bool {
+        self.may_begin_later
+    }
+
+    /// The real forward begins after so many positions, whose keys and values these are, row by row. Two positions at least must be left.
+    pub fn begin_after(&mut self, known: Vec<Arc<KeysValues>>, skipped: usize) -> Result<()> {
+        let positions = self.sequences.first().map_or(0, |s| s.get_toks().len());
+        let whole = known.len() == self.sequences.len() && known.iter().all(|known| known.positions() >= skipped);
+        if !self.may_begin_later || !whole || skipped == 0 || skipped + 2 > positions {
+            candle_core::bail!("a batch of {} times {positions} positions cannot begin after {skipped}", known.len());
+        }
+        self.beginning = Some(Beginning { known, skipped, positions });
+        Ok(())
+    }
+
     /// A clean prompt pass of the hooked model over one sequence. Leaves no trace.
     pub fn run_self(&mut self, row: usize, tap: Arc<dyn LayerTap>) -> Result<()> {
         (self.own)(self.sequences[row], tap)
@@ -133,7 +163,7 @@ pub(super) fn row(s: &Sequence) -> PromptRow {
     let grid = |grid: &Option<Tensor>| grid.as_ref()?.to_vec2::<u32>().ok();
     PromptRow {
         sequence: *s.id(),
-        request: Request(s.group_handle()),
+        request: Request::of(s),
         tokens: s.get_toks().to_vec(),
         prompt_len: s.prompt_tokens(),
         cached: s.prefix_cache_len(),

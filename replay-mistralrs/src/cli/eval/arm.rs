@@ -60,7 +60,10 @@ pub(super) fn arms(configs: &[Configured], with_base: bool) -> Result<Vec<Arm>, 
         if arms.iter().any(|arm| arm.name == name) {
             return Err(InputError(format!("two arms would be called {name}")));
         }
-        arms.push(Arm { name, config: config.clone() });
+        let mut config = config.clone();
+        // An answer belongs to its prompt and seed to the last bit, whatever was asked before it.
+        config.replay.cache.prefix_bytes = 0;
+        arms.push(Arm { name, config });
     }
     if with_base {
         let mut config = disabled(first);
