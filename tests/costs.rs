@@ -20,7 +20,9 @@ fn ten_turns() {
             Session::open(&config(&pair.join("base"), &pair.join("rlvr"), replay)).await.expect("a session")
         };
         let session = open(&replay).await;
-        let kept = open(&format!("cache.prefix_bytes = \"2GiB\"\n{replay}")).await;
+        // One for each way: the same prompt with replay on leaves what the one with replay off could take.
+        let with = format!("cache.prefix_bytes = \"2GiB\"\n{replay}");
+        let kept = [open(&with).await, open(&with).await];
         let first = Sampling { max_tokens: 1, ..Sampling::default() };
         let ask = async |session: &Session, prompt: &Prompt, mode| {
             let directive = Directive { mode, ..Directive::default() };
@@ -30,7 +32,7 @@ fn ten_turns() {
             Prompt { images: vec![picture(448, 448)], text: "What is in the picture?".into(), ..Prompt::default() };
         let mut totals = [0.0; 4];
         for turn in 0..10 {
-            let ways = [(&session, Mode::Off), (&kept, Mode::Off), (&session, Mode::On), (&kept, Mode::On)];
+            let ways = [(&session, Mode::Off), (&kept[0], Mode::Off), (&session, Mode::On), (&kept[1], Mode::On)];
             let mut answers = Vec::new();
             for (session, mode) in ways {
                 answers.push(ask(session, &talk, mode).await);
@@ -40,8 +42,10 @@ fn ten_turns() {
             totals.iter_mut().zip(&times).for_each(|(total, time)| *total += time);
             println!(
                 "turn {turn}: {} prompt tokens; off {:.0} ms, after its prefix {:.0} ms; on {:.0} ms, after its prefix {:.0} ms; \
-                 log-probabilities differ by {:.0e} and {:.0e}",
-                answers[0].usage.prompt_tokens, times[0], times[1], times[2], times[3], off[0], off[1]
+                 log-probabilities differ by {:.1e} and {:.1e} of {:.2}; {} rows replayed, {} known",
+                answers[0].usage.prompt_tokens, times[0], times[1], times[2], times[3], off[0], off[1], answers[0].log_probs[0][0],
+                answers[3].replay.as_ref().map_or(0, |report| report.selected()),
+                kept[1].replay().expect("on").known_rows()
             );
             let images = std::mem::take(&mut talk.images);
             let answer = "There is a field with a path across it, and something bright to the right of it.".repeat(2);
@@ -61,7 +65,7 @@ fn ten_turns() {
             totals[3],
             totals[3] / totals[2],
             totals[2] / totals[0],
-            kept.replay().expect("on").prefix_bytes() as f64 / f64::from(1 << 20)
+            kept[1].replay().expect("on").prefix_bytes() as f64 / f64::from(1 << 20)
         );
     });
 }

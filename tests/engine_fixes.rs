@@ -1,5 +1,5 @@
 //! Each engine fix has a test that fails without it. What other tests cover: image splice, decode positions and indices, GELU and
-//! attention precision (decoding.rs, parity.rs); batched images, batched text rows, scheduling (concurrency.rs); inputs refused
+//! attention precision (decoding.rs, parity.rs); batched images, batched text rows, scheduling (concurrency.rs, soak.rs); inputs refused
 //! at the door (attacks.rs); videos (families/rows.rs). Here is the rest. Not covered: what only a third prefill of a sequence or the
 //! scheduler of PagedAttention shows, which needs a GPU.
 use std::path::Path;

@@ -230,7 +230,7 @@ fn suits(config: &Config, family: &Family, model: &Value) -> Result<(), AttachEr
     for (table, replay) in std::iter::once(("replay".to_owned(), &config.replay)).chain(named) {
         if replay.positions == Positions::Visual && !family.has_visual_rows {
             let why = format!(
-                "expected \"all\": images have no rows of their own in {}, which attends to them from the side",
+                "\"all\", since images have no rows of their own in {}, which attends to them from the side",
                 family.architecture
             );
             return Err(config.refuse(&format!("{table}.positions"), &why, None).into());
