@@ -201,14 +201,14 @@ fn answers_that_begin_after_prefixes_under_load_are_those_of_solo_runs() {
     assert!(known.iter().all(|rows| *rows > 100), "{known:?} rows were known");
 }
 
-/// `SOAK=gemma3,qwen3_5 cargo test --test suite soak_of_200 -- --ignored --nocapture`; without `SOAK`, eleven families; with `SOAK_PREFIXES`, a
-/// prefix cache.
+/// `SOAK=gemma3,qwen3_5 cargo test --test suite soak_of_200 -- --ignored --nocapture`; without `SOAK`, all families but Mllama;
+/// with `SOAK_PREFIXES`, a prefix cache.
 #[test]
 #[ignore = "minutes"]
 fn soak_of_200_requests_five_times() {
-    const ELEVEN: &str =
-        "qwen2_5_vl,gemma3,gemma3n,gemma4,gemma4_moe,qwen3_5,qwen3_5_moe,llama4,mistral3,idefics3,minicpm_o";
-    let names: String = std::env::var("SOAK").unwrap_or_else(|_| ELEVEN.into());
+    const ALL: &str = "qwen2_vl,qwen2_5_vl,qwen3_vl,qwen3_vl_moe,qwen3_5,qwen3_5_moe,gemma3,gemma3n,gemma4,gemma4_moe,mistral3,llama4,\
+                       idefics2,idefics3,phi3_v,phi4_mm,minicpm_o,llava,llava_next";
+    let names: String = std::env::var("SOAK").unwrap_or_else(|_| ALL.into());
     let replay = if std::env::var_os("SOAK_PREFIXES").is_some() { kept() } else { SUBSTITUTE.into() };
     let known = soak(&names.split(',').collect::<Vec<_>>(), &replay, 200, 5);
     println!("{known:?} rows were known");

@@ -132,6 +132,18 @@ pub(crate) fn of_all_images(hashes: &[u64]) -> Vec<u64> {
     hashes.iter().map(together).collect()
 }
 
+/// Keys or values `[batch, heads, room, head_dim]` with as much room for positions as a batch of sequences of the same length has.
+pub(crate) fn with_room_of(held: &Tensor, batch: &Tensor) -> Tensor {
+    let (Ok(room), Ok(wanted)) = (held.dim(2), batch.dim(2)) else { return held.clone() };
+    let fitted = match wanted.checked_sub(room) {
+        Some(0) => return held.clone(),
+        Some(missing) => held.pad_with_zeros(2, 0, missing),
+        // What is cut off is room that nobody has used: their length is that of the sequence with the least.
+        None => held.narrow(2, 0, wanted).and_then(|held| held.contiguous()),
+    };
+    fitted.unwrap_or_else(|_| held.clone())
+}
+
 /// A product in the model's own precision; bf16, which a CPU does not multiply, in f32.
 pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
     if a.dtype() != DType::BF16 || !a.device().is_cpu() {
