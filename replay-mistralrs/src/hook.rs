@@ -270,6 +270,5 @@ impl PromptHook for Hook {
         if let Err(error) = self.bound.prefixes.keep(&tokens, &identity, || answered.keys_values()) {
             tracing::warn!("keys and values of a prompt could not be kept: {error}");
         }
-        metrics::prefix_bytes(self.bound.prefixes.bytes());
     }
 }

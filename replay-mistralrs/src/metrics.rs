@@ -44,19 +44,15 @@ pub(crate) fn describe() {
 }
 
 /// What models hold, as it is now.
-pub(crate) fn memory(cache: u64, base: u64) {
+pub(crate) fn memory(cache: u64, prefixes: u64, base: u64) {
     gauge!("replay_cache_bytes").set(cache as f64);
+    gauge!("replay_prefix_bytes").set(prefixes as f64);
     gauge!("replay_base_bytes").set(base as f64);
 }
 
 /// Rows of prompts did not run, since their keys and values were known.
 pub(crate) fn known(rows: usize) {
     counter!("replay_known_rows_total").increment(rows as u64);
-}
-
-/// What is held of keys and values.
-pub(crate) fn prefix_bytes(bytes: u64) {
-    gauge!("replay_prefix_bytes").set(bytes as f64);
 }
 
 /// One prompt was decided.

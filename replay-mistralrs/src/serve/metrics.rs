@@ -21,8 +21,10 @@ pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
 
 /// `bases` are the bytes of the base models, which stay as they are.
 pub(super) async fn render(handle: PrometheusHandle, shared: Arc<Shared>, bases: u64) -> String {
-    let caches = shared.served.models().filter_map(|(_, replay)| replay).map(|replay| replay.cache().bytes());
-    crate::metrics::memory(caches.sum(), bases);
+    let replayed = || shared.served.models().filter_map(|(_, replay)| replay);
+    let caches = replayed().map(|replay| replay.cache().bytes());
+    let prefixes = replayed().map(|replay| replay.prefix_bytes());
+    crate::metrics::memory(caches.sum(), prefixes.sum(), bases);
     handle.run_upkeep();
     handle.render()
 }
