@@ -7,7 +7,7 @@ use replay_mistralrs::families::Family;
 use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling, Session, Turn};
 
 use crate::common::{config, distance, fixture, image, runtime, session};
-use crate::families::{Spec, names, picture};
+use crate::families::{Spec, names, picture, video};
 
 const TOLERANCE: f32 = 2e-5;
 const KEPT: &str = "cache.prefix_bytes = \"64MiB\"\n";
@@ -83,7 +83,12 @@ fn a_prompt_that_begins_after_a_prefix_answers_as_one_that_runs_whole_in_every_f
             // A change in the last bits may send a row to another expert.
             let experts = spec.config.to_string().contains("_experts\":");
             let (mut rows, mut sent_elsewhere) = (0, 0);
-            for (turn, prompt) in talk(images).iter().enumerate() {
+            let mut prompts = talk(images);
+            if spec.video_tag.is_some() {
+                let about = |text: &str| Prompt { videos: vec![video(3, 112, 60)], text: text.into(), ..Prompt::default() };
+                prompts.extend([about("What happens in the video?"), about("What happens then?")]);
+            }
+            for (turn, prompt) in prompts.iter().enumerate() {
                 for mode in [Mode::On, Mode::Off] {
                     let (answer, left_out) = known(&kept, prompt, mode).await;
                     rows += left_out;
