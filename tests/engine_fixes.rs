@@ -14,7 +14,7 @@ use replay_mistralrs::{Answer, AskError, Directive, Mode, Prompt, Sampling, Sess
 use tokio::sync::mpsc;
 
 use crate::common::{FAMILIES, SUBSTITUTE, change, config, copied, distance, fixture, prompt, runtime, session};
-use crate::families::{Spec, open_spec, picture};
+use crate::families::{Spec, picture};
 
 const FAMILY: &str = "qwen2_5_vl";
 const OFF: Directive = Directive { mode: Mode::Off, profile: None, trace: false, observe: false, fresh: false };
@@ -298,36 +298,6 @@ fn an_image_that_was_seen_alone_can_be_seen_beside_a_larger_one() {
             ask(&session, show(&[alone]), 1).await;
         }
         assert_eq!(ask(&session, show(&[small, large]), 3).await.log_probs, fresh.log_probs);
-    });
-}
-
-/// One sequence begins before a long prompt, the other after it, and catches up with the first.
-#[test]
-fn sequences_of_one_length_and_unequal_room_for_keys_decode_together() {
-    runtime().block_on(async {
-        let folder = tempfile::tempdir().unwrap();
-        let session = open_spec("phi3_v", folder.path(), &format!("enabled = false\n{SUBSTITUTE}")).await;
-        let start = async |text: &str, length: usize| {
-            // No answer ends of itself.
-            let letters = |logits: &Tensor, _: &[u32]| {
-                let barred = Tensor::full(-1e9f32, logits.dim(0)? - 64, logits.device())?.to_dtype(logits.dtype())?;
-                Tensor::cat(&[&logits.narrow(0, 0, 64)?, &barred], 0)
-            };
-            let (mut request, answers) = raw(&session, text, true, Arc::new(letters));
-            if let Request::Normal(request) = &mut request {
-                request.sampling_params.max_len = Some(length);
-            }
-            send(&session, request).await;
-            answers
-        };
-        let done = async |mut answers: mpsc::Receiver<Response>| match answers.recv().await {
-            Some(Response::Done(done)) => done.usage.completion_tokens,
-            other => panic!("no answer: {:?}", other.map(|_| "another response")),
-        };
-        let first = start("What do you see?", 300).await;
-        done(start(&"A long prompt that needs room. ".repeat(40), 1).await).await;
-        let second = start("What is it?", 320).await;
-        assert_eq!((done(first).await, done(second).await), (300, 320));
     });
 }
 

@@ -190,6 +190,12 @@ fn answers_under_load_are_those_of_solo_runs_in_several_families() {
     soak(&["qwen2_5_vl", "gemma3", "qwen3_5", "idefics3"], SUBSTITUTE, 60, 1);
 }
 
+/// Its prompts need unequal room for keys and values, also where they are equally long.
+#[test]
+fn prompts_of_unequal_room_under_load_are_answered_as_alone() {
+    soak(&["phi3_v"], SUBSTITUTE, 120, 1);
+}
+
 /// So much that what is kept is dropped and kept again.
 fn kept() -> String {
     SUBSTITUTE.replace("cache.max_bytes = 0", "cache.max_bytes = 0\ncache.prefix_bytes = \"1MiB\"")
