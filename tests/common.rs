@@ -32,10 +32,32 @@ pub fn image(path: &Path) -> DynamicImage {
     image::open(path).expect("an image")
 }
 
+/// Families whose models the engine does not page.
+pub const UNPAGED: [&str; 4] = [
+    "Qwen2VLForConditionalGeneration",
+    "Qwen2_5_VLForConditionalGeneration",
+    "Gemma3nForConditionalGeneration",
+    "MllamaForConditionalGeneration",
+];
+
+/// With the feature, PagedAttention wherever the engine has it: then every test is one of it.
+fn paged(rlvr: &Path) -> &'static str {
+    let text = std::fs::read_to_string(rlvr.join("config.json")).unwrap_or_default();
+    match cfg!(feature = "paged-on-cpu") && !UNPAGED.iter().any(|family| text.contains(family)) {
+        true => "paged_attention = { memory = \"64MiB\", block_size = 8 }\n",
+        false => "",
+    }
+}
+
 /// A configuration for a pair of a fixture; `replay` are the lines of `[replay]` and the tables after it.
 pub fn toml(base: &Path, rlvr: &Path, replay: &str) -> String {
+    toml_with(base, rlvr, paged(rlvr), replay)
+}
+
+/// The same with these lines of `[mistralrs]`.
+pub fn toml_with(base: &Path, rlvr: &Path, table: &str, replay: &str) -> String {
     format!(
-        "adapter = \"mistralrs\"\n[pair]\nrlvr = {:?}\nbase = {:?}\n[mistralrs]\ndevice = \"cpu\"\nmax_seqs = 8\n[replay]\n{replay}\n",
+        "adapter = \"mistralrs\"\n[pair]\nrlvr = {:?}\nbase = {:?}\n[mistralrs]\ndevice = \"cpu\"\nmax_seqs = 8\n{table}[replay]\n{replay}\n",
         rlvr.display().to_string(),
         base.display().to_string()
     )

@@ -14,6 +14,7 @@ mod invariants;
 mod learned;
 mod limits;
 mod observability;
+mod paged;
 mod parity;
 mod precision;
 mod prefixes;

@@ -169,6 +169,11 @@ impl Attached {
         self.hook.bound.no_prefixes.as_deref()
     }
 
+    /// How the engine keeps the RLVR model's keys and values, for people.
+    pub fn keys_values(&self) -> &str {
+        &self.hook.bound.keys_values
+    }
+
     /// Requests whose edits are held: those that run, and at most a few that have just ended.
     pub fn held(&self) -> usize {
         self.hook.decisions.len()

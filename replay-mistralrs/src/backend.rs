@@ -42,6 +42,8 @@ pub(crate) struct Bound {
     pub(crate) prefixes: Arc<PrefixCache>,
     /// Why no prefixes are kept, though they were to be.
     pub(crate) no_prefixes: Option<String>,
+    /// How the engine keeps keys and values, for people.
+    pub(crate) keys_values: String,
 }
 
 /// Both models' decoders, differentiable.

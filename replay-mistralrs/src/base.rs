@@ -18,6 +18,7 @@ use crate::families::Family;
 use crate::fingerprint;
 use crate::lens::EngineLens;
 use crate::load::{Loaded, load};
+use crate::paged;
 use crate::pair::{self, ModelFiles};
 use crate::prefix_cache::{Images, PrefixCache};
 use crate::self_test::{self_test, test_picture, test_prefix, test_prefix_cache};
@@ -72,7 +73,7 @@ impl Base {
         let needed = all(config).map(needed_layers).max().unwrap_or(1);
         let pool = shared::pool(&rlvr, &table);
         let cut = move |text: String| truncate(&text, needed);
-        let loaded = pool.fill(|| load(Role::Base, &source, table.of(Role::Base), cut))?;
+        let loaded = pool.fill(|| load(Role::Base, &source, table.of(Role::Base), None, cut))?;
         let files = ModelFiles::read(Role::Base, &source)?;
         let family = Family::of(&files.config)?;
         let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
@@ -162,6 +163,7 @@ impl Base {
                 Err(_) => PrefixCache::new(0, Images::default()),
             }),
             no_prefixes: begins_later.err(),
+            keys_values: paged::described(pipeline),
         };
         Ok(Attached::new(bound))
     }

@@ -8,6 +8,7 @@ use replay_core::Role;
 use tokio::sync::Mutex;
 
 use crate::error::AttachError;
+use crate::paged::PagedCache;
 use crate::source::ModelSource;
 use crate::table::Placement;
 
@@ -22,6 +23,7 @@ pub(crate) fn load(
     role: Role,
     source: &ModelSource,
     placement: &Placement,
+    paged: Option<&PagedCache>,
     edit: impl FnMut(String) -> Result<String, String> + 'static,
 ) -> Result<Loaded, AttachError> {
     let fail = |why: String| AttachError::Load { role, id: source.id.clone(), why };
@@ -29,6 +31,8 @@ pub(crate) fn load(
     let isq = placement.isq(&device).map_err(&fail)?;
     let dtype = placement.model_dtype(&device);
     let topology = placement.topology().map_err(&fail)?;
+    let paged = paged.map(|paged| paged.config(&device)).transpose().map_err(&fail)?;
+    let pages = paged.is_some();
     let specific = MultimodalSpecificConfig { topology, ..MultimodalSpecificConfig::default() };
     let builder = MultimodalLoaderBuilder::new(specific, None, None, Some(source.id.clone()), None);
     let loader = builder.build(None);
@@ -45,19 +49,28 @@ pub(crate) fn load(
                 true,
                 DeviceMapSetting::dummy(),
                 isq,
-                None,
+                paged,
             )
         })
     });
     mistralrs_quant::clear_immediate_isq();
+    let local = |why: String| match pages {
+        true => format!(
+            "{why}\n[mistralrs.paged_attention] was asked for, which the engine does not have for every family."
+        ),
+        false => why,
+    };
     let offline = |why: String| match source.is_local() {
-        true => why,
+        true => local(why),
         false => format!(
             "it is not a directory here, and the hub did not give it: {why}\n\
              Without a network, put the model's files into a directory and name that directory."
         ),
     };
     match loaded {
+        Ok(Ok(pipeline)) if pages && !pipeline.try_lock().is_ok_and(|p| p.get_metadata().cache_config.is_some()) => {
+            Err(fail("the engine has no PagedAttention for this family; leave out [mistralrs.paged_attention]".into()))
+        }
         Ok(Ok(pipeline)) => Ok(pipeline),
         Ok(Err(e)) => Err(fail(offline(format!("{e:#}")))),
         Err(why) => Err(fail(offline(why))),

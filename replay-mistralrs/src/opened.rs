@@ -1,5 +1,5 @@
 //! A configuration's models, loaded and attached, for somebody who starts the engine.
-use mistralrs_core::{DefaultSchedulerMethod, SchedulerConfig};
+use mistralrs_core::SchedulerConfig;
 use replay_core::Role;
 use replay_core::config::Config;
 
@@ -7,6 +7,7 @@ use crate::attach::{Attached, attach_loaded};
 use crate::base::Base;
 use crate::error::AttachError;
 use crate::load::{Loaded, load};
+use crate::paged;
 use crate::source::ModelSource;
 use crate::table::EngineTable;
 
@@ -25,10 +26,11 @@ impl Opened {
             .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;
         // The base first: an engine that sizes its cache by free memory would leave no room for it.
         let base = if config.replay.enabled { Some(Base::load(config)?) } else { None };
-        let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), Ok)?;
+        let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), table.paged.as_ref(), Ok)?;
         let replay = base.map(|base| attach_loaded(&base, &pipeline)).transpose()?;
-        let most = table.max_seqs.try_into().unwrap_or(std::num::NonZeroUsize::MIN);
-        let method = DefaultSchedulerMethod::Fixed(most);
-        Ok(Self { pipeline, replay, scheduler: SchedulerConfig::DefaultScheduler { method } })
+        let loaded = pipeline.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
+        let scheduler = paged::scheduler(&*loaded, table.max_seqs);
+        drop(loaded);
+        Ok(Self { pipeline, replay, scheduler })
     }
 }

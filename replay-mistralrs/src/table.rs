@@ -7,6 +7,8 @@ use replay_core::Role;
 use replay_core::config::reader::TableReader;
 use replay_core::config::{Config, ConfigError};
 
+use crate::paged::PagedCache;
+
 /// Where and how one model is loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placement {
@@ -42,6 +44,8 @@ pub struct EngineTable {
     pub rlvr: Placement,
     /// Sequences that run at once, when this program starts the engine.
     pub max_seqs: usize,
+    /// PagedAttention, when this program loads the RLVR model; without it each sequence has a cache of its own.
+    pub paged: Option<PagedCache>,
 }
 
 /// Keys of `[mistralrs]`, with what they mean; `[mistralrs.base]` and `[mistralrs.rlvr]` take the first four for one model.
@@ -80,7 +84,8 @@ impl EngineTable {
         let max_seqs = table.integer("max_seqs", 1..=1024).or(16) as usize;
         let base = table.table_or_empty("base", |table| placement(table, &shared));
         let rlvr = table.table_or_empty("rlvr", |table| placement(table, &shared));
-        Self { base, rlvr, max_seqs }
+        let paged = table.table("paged_attention", PagedCache::from_table);
+        Self { base, rlvr, max_seqs, paged }
     }
 
     /// The placement of one model.

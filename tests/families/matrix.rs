@@ -7,7 +7,7 @@ use replay_mistralrs::families::{self, Family};
 use replay_mistralrs::{Prompt, Session};
 
 use super::spec::{Spec, names};
-use crate::common::{config, readme_section, runtime};
+use crate::common::{UNPAGED, config, readme_section, runtime};
 use crate::conformance::{Pair, TEXTS};
 
 /// A picture with something in it.
@@ -58,8 +58,8 @@ fn begins_later(name: &str, spec: &Spec) -> bool {
 fn the_families_of_the_readme_conform() {
     let specs: Vec<(String, Spec)> = names().into_iter().map(|name| (name.clone(), Spec::read(&name))).collect();
     let mut table = String::from(
-        "| architecture | kit | `learned` | images a prompt | base cut to one layer loads | prefix cache | visual rows and residuals |\n\
-         |---|---|---|---|---|---|---|\n",
+        "| architecture | kit | `learned` | images a prompt | base cut to one layer loads | prefix cache | PagedAttention | visual rows and residuals |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     for family in families::ALL {
         let pairs: Vec<_> =
@@ -79,18 +79,19 @@ fn the_families_of_the_readme_conform() {
             later.push(if begins_later(name, spec) { "yes" } else { "no" });
         }
         table += &format!(
-            "| {} | {} | {} | {} | {} | {} | {} |\n",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |\n",
             family.architecture,
             passed.join(", "),
             if family.decoder.is_some() { "yes" } else { "no" },
             if family.one_image { "one" } else { "any" },
             loaded.join(", "),
             later.join(", "),
+            if UNPAGED.contains(&family.architecture) { "no" } else { "yes" },
             family.note
         );
     }
     for (architecture, why) in families::REFUSED {
-        table += &format!("| {architecture} | refused | | | | | {why} |\n");
+        table += &format!("| {architecture} | refused | | | | | | {why} |\n");
     }
     readme_section("families", &table);
 }

@@ -97,7 +97,7 @@ impl Spec {
         for table in ["", "/text_config"] {
             let window = self.config.pointer_mut(table).and_then(|table| table.get_mut("sliding_window"));
             if let Some(window) = window.filter(|window| window.is_number()) {
-                *window = json!(1024);
+                *window = json!(2040);
             }
         }
         self

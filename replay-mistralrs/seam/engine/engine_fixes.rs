@@ -1,9 +1,10 @@
 //! Helpers of the engine fixes.
 use std::{
     any::Any,
-    collections::hash_map::DefaultHasher,
+    collections::{hash_map::DefaultHasher, BTreeMap, HashMap, VecDeque},
     hash::{Hash, Hasher},
     panic::{catch_unwind, AssertUnwindSafe},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use candle_core::{DType, Tensor};
@@ -12,7 +13,8 @@ use tokenizers::Tokenizer;
 use crate::{
     kv_cache::{EitherCache, HybridCache, HybridLayerCache},
     pipeline::{ForwardInputsResult, Pipeline},
-    sequence::Sequence,
+    sequence::{Sequence, SequenceState, StopReason},
+    Response,
 };
 
 /// The Qwen families, whose processors and positions several fixes are about.
@@ -43,6 +45,16 @@ pub(crate) fn media_batch(sequence: &Sequence) -> u64 {
 /// The default scheduler can go on from a cached prefix only where neither images nor M-RoPE positions are involved.
 pub(crate) fn may_reuse_prefix(sequence: &Sequence, special: &[&'static str]) -> bool {
     !has_media(sequence) && !special.contains(&IMAGE)
+}
+
+/// PagedAttention can where there are no media: its blocks do not end where they do.
+pub(crate) fn may_reuse_blocks(sequence: &Mutex<Sequence>) -> bool {
+    !has_media(&sequence.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Architectures that cannot go on from a cached prefix at all. The text is a `config.json`.
+pub(crate) fn begins_at_zero(config: &str) -> bool {
+    ["LlavaForConditionalGeneration", "LlavaNextForConditionalGeneration"].iter().any(|name| config.contains(name))
 }
 
 /// A prompt whose placeholders and images do not match one to one makes the input processor panic or splice wrong rows.
@@ -174,4 +186,61 @@ pub(crate) fn within_window(
 pub(crate) fn unexpanded(prompt: &str, placeholder: &str, begins: &str) -> Option<usize> {
     let mut found = prompt.match_indices(placeholder).map(|(at, _)| at);
     found.find(|&at| !prompt[..at].ends_with(begins) && !prompt[..at].ends_with(placeholder))
+}
+
+type Queue = VecDeque<Arc<Mutex<Sequence>>>;
+
+/// Of the running completions those that decode now, which are of one length and share their media's grids, and the others, which keep
+/// what they hold. The shortest go first, so that they catch up with longer ones and join them, unless some have waited for long. Those
+/// whose clients went away end here.
+pub(crate) fn decode_now(running: Queue, waited: &mut HashMap<usize, usize>) -> (Queue, Queue) {
+    const STEPS_A_BUCKET: usize = 4;
+    let mut buckets: BTreeMap<_, (usize, Queue)> = BTreeMap::new();
+    let mut left = Queue::new();
+    for sequence in running {
+        let held = sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.responder().is_closed() {
+            held.set_state(SequenceState::Done(StopReason::Canceled));
+            drop(held);
+            left.push_back(sequence);
+            continue;
+        }
+        held.set_state(SequenceState::RunningCompletion);
+        let key = (held.len(), media_batch(&held), held.token_offset());
+        let waits = waited.get(held.id()).copied().unwrap_or(0);
+        drop(held);
+        let (longest, bucket) = buckets.entry(key).or_default();
+        *longest = waits.max(*longest);
+        bucket.push_back(sequence);
+    }
+    let patience = STEPS_A_BUCKET * buckets.len();
+    let late = buckets.iter().filter(|(_, (waits, _))| *waits >= patience).max_by_key(|(_, (waits, _))| *waits);
+    let next = late.or_else(|| buckets.first_key_value()).map(|(key, _)| *key);
+    let now = next.and_then(|key| buckets.remove(&key)).map(|(_, bucket)| bucket).unwrap_or_default();
+    let mut later: Queue = buckets.into_values().flat_map(|(_, bucket)| bucket).collect();
+    let id = |sequence: &Arc<Mutex<Sequence>>| *sequence.lock().unwrap_or_else(PoisonError::into_inner).id();
+    for sequence in &now {
+        waited.remove(&id(sequence));
+    }
+    for sequence in &later {
+        *waited.entry(id(sequence)).or_default() += 1;
+    }
+    later.append(&mut left);
+    (now, later)
+}
+
+/// Ends a sequence that the cache has no room for.
+pub(crate) fn without_room(sequence: &Mutex<Sequence>) {
+    let sequence = sequence.lock().unwrap_or_else(PoisonError::into_inner);
+    let (tokens, prompt) = (sequence.len(), sequence.prompt_tokens());
+    let why = if tokens == prompt {
+        Response::ValidationError(format!("the cache for keys and values has no room for a prompt of {tokens} tokens").into())
+    } else {
+        let why = format!("the cache for keys and values has no room for {tokens} tokens, {prompt} of them the prompt's");
+        Response::InternalError(why.into())
+    };
+    if sequence.responder().try_send(why).is_err() {
+        tracing::warn!("a request that the cache had no room for could not be told so");
+    }
+    sequence.set_state(SequenceState::FinishedIgnored);
 }

@@ -3,7 +3,7 @@
 //!
 //! The repository holds the modules (`engine/`) and the edits (`edits/`), none of the engine's source. Both are read at run time,
 //! so that a change of them takes effect without building this tool again. `fixes.toml` is applied first and is complete in
-//! itself; `hook.toml` is applied on top.
+//! itself; `hook.toml` is applied on top, and `paged_on_cpu.toml`, which adds a feature that is off.
 
 mod apply;
 pub mod child;
@@ -47,10 +47,14 @@ pub enum Variant {
 impl Variant {
     /// The lists in the order of application: heading in the notes, file under `edits/`.
     fn lists(self) -> &'static [(&'static str, &'static str)] {
-        const BOTH: [(&str, &str); 2] = [("Repairs of the engine", "fixes.toml"), ("The seam", "hook.toml")];
+        const ALL: [(&str, &str); 3] = [
+            ("Repairs of the engine", "fixes.toml"),
+            ("The seam", "hook.toml"),
+            ("PagedAttention on a CPU", "paged_on_cpu.toml"),
+        ];
         match self {
-            Self::FixesOnly => &BOTH[..1],
-            Self::Hooked => &BOTH,
+            Self::FixesOnly => &ALL[..1],
+            Self::Hooked => &ALL,
         }
     }
 }

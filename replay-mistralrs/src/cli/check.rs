@@ -27,6 +27,7 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
         (Some(why), _) => format!("off: {why}"),
         (None, _) => "on, by what replay did to the prefix; begun after one, the model computes the same".into(),
     };
+    println!("keys and values: {}", replay.keys_values());
     println!("prefix cache: {prefixes}");
     let tower = if replay.one_encoder() {
         "the same in both models: what one has made of an image the other uses"

@@ -7,12 +7,14 @@
 //! * [`prompt`]: what a hook sees of the sequences that are about to be prefilled, and what it may do;
 //! * [`pass`]: side passes, which leave no trace in sequences or caches;
 //! * [`prefix`]: a prompt whose forward begins after a prefix of known keys and values;
+//! * [`pages`]: the same where they are kept in pages;
 //! * [`encodings`]: vision-tower outputs that the passes of one prompt share;
 //! * [`model`]: weights, vocabulary and configuration of a loaded model, and a model loaded with fewer layers;
 //! * [`weights`]: tensors that two models hold once where they are equal.
 mod attach;
 mod encodings;
 mod model;
+mod pages;
 mod pass;
 mod prefix;
 mod prompt;
@@ -30,7 +32,8 @@ pub use weights::WeightPool;
 pub(crate) use attach::engine_start;
 pub(crate) use encodings::{share_encoding, shared_encoding};
 pub(crate) use model::edited_config;
+pub(crate) use pages::{donated, whole_keys_values};
 pub(crate) use pass::{forward, prepare};
-pub(crate) use prefix::{answered, before_prompt, entering, later_features, later_logits, later_offsets, later_positions, later_queries};
+pub(crate) use prefix::{answered, before_prompt, entering, later_features, later_logits, later_offsets, later_positions, later_queries, whole_positions};
 pub(crate) use tap::{in_side_pass, tap};
 pub(crate) use weights::pooled;

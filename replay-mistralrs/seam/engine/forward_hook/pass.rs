@@ -10,14 +10,14 @@ use tokio::sync::{mpsc, Mutex};
 
 use super::{
     attach::hook_of,
-    encodings,
-    prefix::{self, Beginning, KeysValues},
+    encodings, pages,
+    prefix::{self, Beginning, KeysValues, LayerKeysValues},
     prompt::{row, Io, PromptCall, PromptRow},
     tap::{side_pass, with_tap, Flow, LayerTap, Site},
 };
 use crate::{
     kv_cache::EitherCache,
-    pipeline::{ForwardInputsResult, InputProcessorOutput, Pipeline},
+    pipeline::{CacheBackendMetadata, ForwardInputsResult, InputProcessorOutput, Pipeline},
     sampler::Sampler,
     sequence::{MultimodalData, SeqStepType, Sequence, SequenceGroup, SequenceRecognizer},
 };
@@ -48,7 +48,9 @@ pub(crate) fn prepare<P: Pipeline + ?Sized>(
     pipeline: &mut P,
     sequences: &mut [&mut Sequence],
     is_prompt: bool,
+    backend: &CacheBackendMetadata,
 ) -> Prepared {
+    pages::begin_step(backend);
     // A step that failed between its side passes and its forward left what they shared.
     encodings::end();
     if !is_prompt {
@@ -88,28 +90,30 @@ pub(super) fn pass<P: Pipeline + ?Sized>(
     sequence: &mut Sequence,
     tap: Arc<dyn LayerTap>,
 ) -> Result<Option<Tensor>> {
-    pass_from(pipeline, io, sequence, tap, None, |_| ())
+    pass_from(pipeline, io, sequence, tap, None, |_, _| ())
         .map(|(logits, ())| logits)
 }
 
-/// The same, from where it begins; `after` sees the pipeline before the pass is undone.
+/// The same, from where it begins; `after` sees the pipeline before the pass is undone, and what layers computed that keep keys and
+/// values in pages.
 fn pass_from<P: Pipeline + ?Sized, T>(
     pipeline: &mut P,
     io: &Io,
     sequence: &mut Sequence,
     tap: Arc<dyn LayerTap>,
     beginning: Option<&Beginning>,
-    after: impl FnOnce(&P) -> T,
+    after: impl FnOnce(&P, Vec<LayerKeysValues>) -> T,
 ) -> Result<(Option<Tensor>, T)> {
     let parked = park(sequence, &pipeline.device())?;
     let inputs = inputs(pipeline, io, sequence);
     unpark(sequence, parked);
     let InputProcessorOutput { inputs, .. } = inputs?;
     let undo = isolate(pipeline);
-    let done = catch_unwind(AssertUnwindSafe(|| {
-        side_pass(tap, || prefix::begin(pipeline, beginning, |pipeline| pipeline.forward_inputs(inputs, false)))
-    }));
-    let seen = after(pipeline);
+    let run = |pipeline: &mut P| prefix::begin(pipeline, beginning, |pipeline| pipeline.forward_inputs(inputs, false));
+    let (done, in_pages) = pages::record(pipeline, |pipeline| {
+        catch_unwind(AssertUnwindSafe(|| side_pass(tap, || run(pipeline))))
+    });
+    let seen = after(pipeline, in_pages);
     undo();
     let done = done.unwrap_or_else(|_| Err(Error::Msg("the model panicked in a side pass".into())))?;
     let logits = match done {
@@ -182,7 +186,7 @@ pub fn probe_later(
     let common = earlier.get_toks().iter().zip(sequence.get_toks()).take_while(|(a, b)| a == b).count();
     let mut after = |known: Arc<KeysValues>, skipped: usize| {
         let beginning = Beginning { known: vec![known], skipped: skipped.clamp(1, positions.max(3) - 2), positions };
-        let (logits, ()) = pass_from(pipeline, &io, &mut sequence, Arc::new(Unseen), Some(&beginning), |_| ())?;
+        let (logits, ()) = pass_from(pipeline, &io, &mut sequence, Arc::new(Unseen), Some(&beginning), |_, _| ())?;
         logits.ok_or_else(|| Error::Msg("a pass gave no logits".into()))
     };
     let after_its_own = vec![after(own.clone(), 1)?, after(own, positions)?];
@@ -195,7 +199,12 @@ fn whole(
     io: &Io,
     sequence: &mut Sequence,
 ) -> Result<(Tensor, Option<Arc<KeysValues>>)> {
-    let (logits, known) = pass_from(pipeline, io, sequence, Arc::new(Unseen), None, |pipeline| KeysValues::of_cache(pipeline.cache()))?;
+    let (logits, known) = pass_from(pipeline, io, sequence, Arc::new(Unseen), None, |pipeline, in_pages| {
+        match pages::usable(pipeline) {
+            true => KeysValues::copied(in_pages),
+            false => KeysValues::of_cache(pipeline.cache()),
+        }
+    })?;
     let logits = logits.ok_or_else(|| Error::Msg("a pass gave no logits".into()))?;
     Ok((logits, known?.map(Arc::new)))
 }

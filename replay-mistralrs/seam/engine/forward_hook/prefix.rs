@@ -12,17 +12,20 @@ use std::{
 
 use candle_core::{DType, Error, Result, Tensor};
 
-use super::{attach::hook_of, prompt::Request};
+use super::{attach::hook_of, pages, prompt::Request};
 use crate::{
     kv_cache::{EitherCache, KvCache},
     pipeline::Pipeline,
     sequence::Sequence,
 };
 
+/// Keys and values of one layer, `None` if it keeps none of its own.
+pub(super) type LayerKeysValues = Option<(Tensor, Tensor)>;
+
 /// Keys and values of the first positions of one sequence: `[1, heads, positions, head_dim]` of every layer that keeps its own.
 #[derive(Debug)]
 pub struct KeysValues {
-    layers: Vec<Option<(Tensor, Tensor)>>,
+    layers: Vec<LayerKeysValues>,
     positions: usize,
 }
 
@@ -74,7 +77,7 @@ impl KeysValues {
         Self::copied(held)
     }
 
-    fn copied(layers: Vec<Option<(Tensor, Tensor)>>) -> Result<Option<Self>> {
+    pub(super) fn copied(layers: Vec<LayerKeysValues>) -> Result<Option<Self>> {
         let mut lengths = layers.iter().flatten().map(|(k, _)| k.dim(2)).collect::<Result<Vec<_>>>()?;
         lengths.dedup();
         let &[positions] = lengths.as_slice() else { return Ok(None) };
@@ -86,6 +89,7 @@ impl KeysValues {
 
 /// A sequence that has its whole answer.
 pub struct Answered<'a> {
+    pipeline: &'a dyn Pipeline,
     sequence: &'a mut Sequence,
 }
 
@@ -101,14 +105,17 @@ impl Answered<'_> {
 
     /// What is known of its positions, as a copy; `None` if not all of it is.
     pub fn keys_values(&mut self) -> Result<Option<KeysValues>> {
-        KeysValues::of_sequence(self.sequence)
+        match pages::usable(self.pipeline) {
+            true => pages::of_sequence(self.pipeline, self.sequence),
+            false => KeysValues::of_sequence(self.sequence),
+        }
     }
 }
 
 /// Tells the hook of this pipeline, if there is one, that a sequence has its answer.
 pub(crate) fn answered(pipeline: &dyn Pipeline, sequence: &mut Sequence) {
     let Some(hook) = hook_of(&pipeline.get_metadata()) else { return };
-    let told = catch_unwind(AssertUnwindSafe(|| hook.after_answer(&mut Answered { sequence })));
+    let told = catch_unwind(AssertUnwindSafe(|| hook.after_answer(&mut Answered { pipeline, sequence })));
     if told.is_err() {
         tracing::warn!("forward hook panicked after an answer");
     }
@@ -131,7 +138,7 @@ pub(super) fn possible<P: Pipeline + ?Sized>(pipeline: &P, sequences: &[&mut Seq
     !pipeline.cache().is_hybrid()
         && !metadata.no_kv_cache
         && !metadata.is_xlora
-        && metadata.cache_engine.is_none()
+        && (metadata.cache_engine.is_none() || pages::usable(pipeline))
         && !(crate::using_flash_attn() && pipeline.device().is_cuda())
         && sequences.iter().all(|s| {
             !s.return_raw_logits && !s.has_audios() && s.get_toks().len() == sequences[0].get_toks().len()
@@ -160,10 +167,18 @@ pub(super) fn begin<P: Pipeline + ?Sized, T>(
     impl Drop for Reset {
         fn drop(&mut self) {
             ACTIVE.set(None);
+            pages::forget();
         }
     }
     let Some(beginning) = beginning else { return forward(pipeline) };
-    if let Err(e) = fill(pipeline.cache(), beginning) {
+    let filled = prefix_of(beginning).and_then(|layers| match pages::usable(pipeline) {
+        true => {
+            pages::know(layers);
+            Ok(())
+        }
+        false => fill(pipeline.cache(), layers),
+    });
+    if let Err(e) = filled {
         clear(pipeline.cache());
         tracing::warn!("known keys and values could not be used, the whole prompt runs: {e}");
         return forward(pipeline);
@@ -177,16 +192,24 @@ pub(super) fn begin<P: Pipeline + ?Sized, T>(
     }
 }
 
-/// The model's cache, empty before a prompt, as if the prefix had just run.
-fn fill(cache: &EitherCache, beginning: &Beginning) -> Result<()> {
+/// Keys and values of the prefix, of the whole batch, layer by layer.
+fn prefix_of(beginning: &Beginning) -> Result<Vec<LayerKeysValues>> {
     let layers = beginning.known.first().map_or(0, |known| known.layers.len());
-    for index in 0..layers {
+    let layer = |index: usize| {
         let rows = beginning.known.iter().map(|known| known.layers.get(index)?.as_ref());
-        let Some(rows) = rows.collect::<Option<Vec<_>>>() else { continue };
+        let Some(rows) = rows.collect::<Option<Vec<_>>>() else { return Ok(None) };
         let first = |t: &Tensor| t.narrow(2, 0, beginning.skipped);
         let k = rows.iter().map(|(k, _)| first(k)).collect::<Result<Vec<_>>>()?;
         let v = rows.iter().map(|(_, v)| first(v)).collect::<Result<Vec<_>>>()?;
-        let (k, v) = (Tensor::cat(&k, 0)?.contiguous()?, Tensor::cat(&v, 0)?.contiguous()?);
+        Ok(Some((Tensor::cat(&k, 0)?.contiguous()?, Tensor::cat(&v, 0)?.contiguous()?)))
+    };
+    (0..layers).map(layer).collect()
+}
+
+/// The model's cache, empty before a prompt, as if the prefix had just run.
+fn fill(cache: &EitherCache, layers: Vec<LayerKeysValues>) -> Result<()> {
+    for (index, layer) in layers.into_iter().enumerate() {
+        let Some((k, v)) = layer else { continue };
         let missing = || Error::Msg(format!("the model has no layer {index}"));
         match cache {
             EitherCache::Normal(_) => {
@@ -241,6 +264,11 @@ pub(crate) fn later_positions(ids: &Tensor) -> Result<Tensor> {
 
 fn inside() -> Option<Active> {
     ACTIVE.get().filter(|active| active.inside)
+}
+
+/// Positions of the whole prompt, of which a layer sees so many.
+pub(crate) fn whole_positions(seen: usize) -> usize {
+    inside().map_or(seen, |active| active.positions)
 }
 
 /// The position of each sequence's first row, which the input processors take for 0.

@@ -7,7 +7,7 @@ use std::{
 
 use candle_core::{Error, Result, Tensor};
 
-use super::{encodings, prefix};
+use super::{encodings, pages, prefix};
 
 /// Where a tap fires: the input of decoder layer `layer` (the number of layers: the output of the last one). `call` counts the calls
 /// for this layer in this forward, since one family passes a second tensor through the device mapper (0 is the residual stream).
@@ -53,6 +53,7 @@ pub(crate) fn in_side_pass() -> bool {
 }
 
 pub(crate) fn tap(layer: usize, hidden: Tensor) -> Result<Tensor> {
+    pages::at(layer);
     let hidden = prefix::entering(hidden)?;
     // Taken out while it runs, so that a tap which runs a model does not tap itself.
     let Some(mut active) = ACTIVE.take() else {
