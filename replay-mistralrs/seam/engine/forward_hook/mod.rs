@@ -32,8 +32,11 @@ pub use weights::WeightPool;
 pub(crate) use attach::engine_start;
 pub(crate) use encodings::{share_encoding, shared_encoding};
 pub(crate) use model::edited_config;
-pub(crate) use pages::{donated, whole_keys_values};
+pub(crate) use pages::donated;
 pub(crate) use pass::{forward, prepare};
-pub(crate) use prefix::{answered, before_prompt, entering, later_features, later_logits, later_offsets, later_positions, later_queries, whole_positions};
+pub(crate) use prefix::{answered, before_prompt, entering, later_features, later_logits, later_offsets, later_positions, later_queries};
+// Without PagedAttention nobody calls these.
+#[allow(unused_imports)]
+pub(crate) use {pages::whole_keys_values, prefix::whole_positions};
 pub(crate) use tap::{in_side_pass, tap};
 pub(crate) use weights::pooled;

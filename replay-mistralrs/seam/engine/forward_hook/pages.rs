@@ -105,6 +105,7 @@ pub(crate) fn donated(donor: Option<usize>, keys: Tensor, values: Tensor) -> (Te
 
 /// Keys and values `[batch, heads, positions, head_dim]` of a layer, those of the known prefix in front. A layer that keeps none of its
 /// own reads another's pages.
+#[allow(dead_code)]
 pub(crate) fn whole_keys_values(keys: &Tensor, values: &Tensor, own: bool) -> Result<(Tensor, Tensor)> {
     let layer = LAYER.get();
     let known = KNOWN.with_borrow(|known| known.get(layer).cloned().flatten());

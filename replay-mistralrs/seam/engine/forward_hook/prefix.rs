@@ -267,6 +267,7 @@ fn inside() -> Option<Active> {
 }
 
 /// Positions of the whole prompt, of which a layer sees so many.
+#[allow(dead_code)]
 pub(crate) fn whole_positions(seen: usize) -> usize {
     inside().map_or(seen, |active| active.positions)
 }
