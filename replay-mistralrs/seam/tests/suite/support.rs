@@ -55,6 +55,7 @@ impl Fixture {
         fixture.lock(VERSION, Some(&sha256(&archive)));
         fixture.put_home("edits/fixes.toml", FIXES);
         fixture.put_home("edits/hook.toml", HOOK);
+        fixture.put_home("edits/paged_on_cpu.toml", "");
         fixture.put_home("engine/fixes.rs", "// fixes\n");
         fixture.put_home("engine/hook/mod.rs", "mod inner;\n");
         fixture.put_home("engine/hook/inner/mod.rs", "// inner\n");
