@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use image::DynamicImage;
 use replay_core::Config;
 use replay_mistralrs::families::Family;
 use replay_mistralrs::{Answer, AskError, Directive, Mode, Prompt, Sampling, Session, Turn};
 
 use crate::common::{UNPAGED, distance, runtime, toml_with, values};
 use crate::families::{Spec, names, picture};
+use crate::prefixes::{off, talk};
 
 /// Blocks of eight tokens.
 fn table(memory: &str) -> String {
@@ -40,6 +42,12 @@ fn substitute(family: &Family) -> String {
     )
 }
 
+/// The images of a conversation.
+fn shown(family: &Family) -> Vec<DynamicImage> {
+    let images = vec![picture(60, 50), picture(50, 100)];
+    images.into_iter().take(if family.one_image { 1 } else { 2 }).collect()
+}
+
 /// Without an image, with one, two adjacent ones, and one of an earlier turn.
 fn prompts(family: &Family) -> Vec<Prompt> {
     let text = |text: &str| Prompt { text: text.into(), ..Prompt::default() };
@@ -54,7 +62,7 @@ fn prompts(family: &Family) -> Vec<Prompt> {
     if !family.one_image {
         prompts.push(Prompt { images: vec![picture(60, 50), picture(50, 100)], ..text("And these?") });
     }
-    prompts.extend(talk(family));
+    prompts.extend(talk(shown(family)));
     prompts
 }
 
@@ -79,13 +87,9 @@ fn may_hold_placeholders(answer: &Answer) -> bool {
     answer.texts[0].chars().count() < answer.log_probs[0].len()
 }
 
-fn off(a: &Answer, b: &Answer) -> f32 {
-    if a.texts == b.texts { distance(&a.log_probs[0], &b.log_probs[0]) } else { f32::INFINITY }
-}
-
 /// Where the answers of two sessions differ, and by how much at most where they do not.
 async fn compare(paged: &Session, each: &Session, prompts: &[Prompt]) -> (Vec<String>, f32) {
-    let (mut wrong, mut worst) = (Vec::new(), 0f32);
+    let (mut wrong, mut worst, mut answered) = (Vec::new(), 0f32, 0);
     for (index, prompt) in prompts.iter().enumerate() {
         for mode in [Mode::Off, Mode::On] {
             match (ask(paged, 9 + index, prompt, mode).await, ask(each, 9 + index, prompt, mode).await) {
@@ -96,6 +100,7 @@ async fn compare(paged: &Session, each: &Session, prompts: &[Prompt]) -> (Vec<St
                         wrong.push(format!("{mode:?} {index}: {off:e}, {:?} and {:?}", paged.texts, each.texts));
                     }
                     worst = worst.max(off);
+                    answered += 1;
                 }
                 // A random model that writes the beginning of an image.
                 (Err(_), Err(_)) => {}
@@ -105,6 +110,9 @@ async fn compare(paged: &Session, each: &Session, prompts: &[Prompt]) -> (Vec<St
                 }
             }
         }
+    }
+    if answered < prompts.len() {
+        wrong.push(format!("{answered} answers to {} prompts, asked twice", prompts.len()));
     }
     (wrong, worst)
 }
@@ -211,10 +219,10 @@ fn texts_and_images_together_answer_as_alone_and_are_prefilled_once() {
     let (base, rlvr) = spec.write_pair(folder.path());
     runtime().block_on(async {
         let session = Arc::new(open(&base, &rlvr, &table(ROOMY), &substitute(family)).await);
+        const MOST: usize = 12;
         let prompts = answered(&session, MOST, mixed()).await;
         assert!(prompts.len() >= 6, "{} prompts are answered", prompts.len());
         let before = session.replay().expect("on").prefills();
-        const MOST: usize = 12;
         together("roomy", &session, &prompts, MOST, &spec).await;
         let replay = session.replay().expect("on");
         assert_eq!(replay.prefills() - before, 2 * 3 * prompts.len(), "a sequence was prefilled again");
@@ -300,27 +308,6 @@ fn a_prompt_that_the_cache_has_no_room_for_is_refused_and_harms_nobody() {
     });
 }
 
-/// A conversation in which a second image is shown later on.
-fn talk(family: &Family) -> Vec<Prompt> {
-    let mut prompt = Prompt {
-        system: Some("Look well before you say what it is.".into()),
-        images: vec![picture(60, 50)],
-        text: "What is in the picture?".into(),
-        ..Prompt::default()
-    };
-    let mut talk = Vec::new();
-    for turn in 0..4 {
-        talk.push(prompt.clone());
-        let images = std::mem::take(&mut prompt.images);
-        let text = std::mem::replace(&mut prompt.text, format!("And what about part {turn} of it?"));
-        prompt.earlier.push(Turn { images, text, answer: "A field with a path.".into() });
-        if turn == 1 && !family.one_image {
-            prompt.images = vec![picture(50, 100)];
-        }
-    }
-    talk
-}
-
 /// The same text, and the same image, with another question: the engine's cache of blocks, which is on where replay is not.
 #[test]
 #[cfg_attr(not(feature = "paged-on-cpu"), ignore = "needs the engine's feature paged-on-cpu")]
@@ -330,7 +317,7 @@ fn what_earlier_prompts_have_left_in_blocks_changes_no_answer_without_replay() {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let (base, rlvr) = spec.clone().with_wide_windows().write_pair(folder.path());
         let off_everywhere = format!("enabled = false\n{}", substitute(family));
-        let mut all = talk(family);
+        let mut all = talk(shown(family));
         for pad in 0..4 {
             for text in ["What is it?", "Is it large?"] {
                 let system = Some(format!("Look{}.", " well".repeat(pad)));

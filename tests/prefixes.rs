@@ -26,7 +26,7 @@ async fn known(session: &Session, prompt: &Prompt, mode: Mode) -> (Answer, usize
 }
 
 /// How far one answer's log-probabilities are from the other's.
-fn off(kept: &Answer, whole: &Answer) -> f32 {
+pub(crate) fn off(kept: &Answer, whole: &Answer) -> f32 {
     if kept.texts == whole.texts { distance(&kept.log_probs[0], &whole.log_probs[0]) } else { f32::INFINITY }
 }
 
@@ -36,7 +36,7 @@ fn same(name: &str, kept: &Answer, whole: &Answer) {
 }
 
 /// The prompts of a conversation, in which a second image is shown later on if there may be several.
-fn talk(images: Vec<DynamicImage>) -> Vec<Prompt> {
+pub(crate) fn talk(images: Vec<DynamicImage>) -> Vec<Prompt> {
     let mut images = images.into_iter();
     let mut prompt = Prompt {
         system: Some("Look well before you say what it is.".into()),

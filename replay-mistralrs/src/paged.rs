@@ -76,6 +76,9 @@ impl PagedCache {
         if device.is_cpu() && !cfg!(feature = "paged-on-cpu") {
             return Err("PagedAttention needs a GPU, and the model is on a CPU".into());
         }
+        if device.is_cpu() && self.eight_bits {
+            return Err("PagedAttention keeps no keys and values in eight bits on a CPU".into());
+        }
         let memory = match self.memory {
             Memory::Bytes(bytes) => MemoryGpuConfig::MbAmount((bytes / MIB) as usize),
             Memory::Fraction(fraction) => MemoryGpuConfig::Utilization(fraction as f32),
