@@ -29,7 +29,7 @@ pub(crate) fn load(
     let fail = |why: String| AttachError::Load { role, id: source.id.clone(), why };
     let device = placement.device.open().map_err(|e| fail(format!("its device: {e}")))?;
     let isq = placement.isq(&device).map_err(&fail)?;
-    let dtype = placement.model_dtype(&device);
+    let dtype = placement.model_dtype(&device).map_err(&fail)?;
     let topology = placement.topology().map_err(&fail)?;
     let paged = paged.map(|paged| paged.config(&device)).transpose().map_err(&fail)?;
     let pages = paged.is_some();

@@ -51,7 +51,10 @@ pub struct EngineTable {
 /// Keys of `[mistralrs]`, with what they mean; `[mistralrs.base]` and `[mistralrs.rlvr]` take the first four for one model.
 pub fn table_keys() -> [(&'static str, &'static str); 5] {
     [
-        ("dtype", "\"auto\" (f32 on a CPU, else the engine's choice), \"f32\", \"bf16\" or \"f16\""),
+        (
+            "dtype",
+            "\"auto\" (f32 on a CPU, else the engine's choice), \"f32\", \"f16\", or \"bf16\", which needs a GPU",
+        ),
         ("device", "\"auto\", \"cpu\", \"cuda:N\" or \"metal:N\""),
         ("isq", "quantise while loading, by the engine's names (\"q4k\", \"q8_0\", ...); \"none\" by default"),
         ("topology", "the engine's topology file (YAML; relative to this file): device and quantisation of each layer"),
@@ -162,14 +165,21 @@ impl Placement {
         format!("{dtype:?}{isq}{topology}")
     }
 
-    pub(crate) fn model_dtype(&self, device: &Device) -> ModelDType {
+    /// For the engine's loader.
+    ///
+    /// # Errors
+    /// bf16 on a CPU, where the engine has no product of such matrices but with Accelerate.
+    pub(crate) fn model_dtype(&self, device: &Device) -> Result<ModelDType, String> {
         match self.dtype {
-            Some(DType::F32) => ModelDType::F32,
-            Some(DType::BF16) => ModelDType::BF16,
-            Some(DType::F16) => ModelDType::F16,
-            // The engine would choose bf16, which a CPU emulates: slower, and with two digits less.
-            _ if device.is_cpu() => ModelDType::F32,
-            _ => ModelDType::Auto,
+            Some(DType::F32) => Ok(ModelDType::F32),
+            Some(DType::BF16) if device.is_cpu() && !cfg!(feature = "accelerate") => {
+                Err("the engine computes nothing in bf16 on a CPU: dtype \"f16\" takes no more memory".into())
+            }
+            Some(DType::BF16) => Ok(ModelDType::BF16),
+            Some(DType::F16) => Ok(ModelDType::F16),
+            // The engine would choose half of it, with four digits or two.
+            _ if device.is_cpu() => Ok(ModelDType::F32),
+            _ => Ok(ModelDType::Auto),
         }
     }
 
