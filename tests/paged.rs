@@ -265,7 +265,7 @@ fn sequences_that_made_room_for_others_answer_as_alone() {
             let cache = session.replay().expect("on").keys_values().to_string();
             let blocks: usize = cache.split_whitespace().find_map(|word| word.parse().ok()).expect("a number");
             // Eight, which is as many as run together, nearly fill it, and what they say does not fit.
-            let prompts = answered(&session, MOST, long(6, blocks * 8 / 10, family)).await;
+            let prompts = answered(&session, MOST, long(6, blocks * 9 / 10, family)).await;
             println!("{name}: {cache}, {} prompts", prompts.len());
             assert!(prompts.len() >= 2, "{name}: {} prompts are answered", prompts.len());
             let before = session.replay().expect("on").prefills();
