@@ -192,7 +192,9 @@ pub fn attach(pipeline: &Loaded, config: &Config) -> Result<Option<Attached>, At
     if !config.replay.enabled {
         return Ok(None);
     }
-    attach_loaded(&Base::load(config)?, pipeline).map(Some)
+    let base = Base::load(config)?;
+    base.is_read_right()?;
+    attach_loaded(&base, pipeline).map(Some)
 }
 
 pub(crate) fn attach_loaded(base: &Base, pipeline: &Loaded) -> Result<Attached, AttachError> {
@@ -236,7 +238,7 @@ pub(crate) fn install_telling(
             tracing::warn!("activation replay is installed for {named}; {served} is served without it");
             return Ok(None);
         }
-        let attached = base.bind(pipeline).map_err(|e| e.to_string());
+        let attached = base.is_read_right().and_then(|()| base.bind(pipeline)).map_err(|e| e.to_string());
         tell(&pipeline.name(), attached.clone());
         let attached = attached?;
         let prefixes = if attached.hook.bound.prefixes.is_on() { "replay's own" } else { "off" };

@@ -17,7 +17,7 @@ use crate::error::AttachError;
 use crate::families::Family;
 use crate::fingerprint;
 use crate::lens::EngineLens;
-use crate::load::{Loaded, load};
+use crate::load::{Answering, Loaded, load};
 use crate::paged;
 use crate::pair::{self, ModelFiles};
 use crate::prefix_cache::{Images, PrefixCache};
@@ -73,7 +73,7 @@ impl Base {
         let needed = all(config).map(needed_layers).max().unwrap_or(1);
         let pool = shared::pool(&rlvr, &table);
         let cut = move |text: String| truncate(&text, needed);
-        let loaded = pool.fill(|| load(Role::Base, &source, table.of(Role::Base), None, cut))?;
+        let loaded = pool.fill(|| load(Role::Base, &source, table.of(Role::Base), Answering::default(), cut))?;
         let files = ModelFiles::read(Role::Base, &source)?;
         let family = Family::of(&files.config)?;
         let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
@@ -105,6 +105,16 @@ impl Base {
         let (config, loaded) = (config.clone(), Arc::new(Mutex::new(loaded)));
         let lens = Arc::new(lens);
         Ok(Self { config, source, rlvr, files, family, layers, loaded, pool, computes, lens, decoder, info })
+    }
+
+    /// Of a pipeline that the engine's own loader has loaded: it reads the file as it is.
+    pub(crate) fn is_read_right(&self) -> Result<(), AttachError> {
+        if !ModelFiles::read(Role::Rlvr, &self.rlvr)?.translated {
+            return Ok(());
+        }
+        let why = "its config.json is as transformers 5 writes it, of which the engine's loader misses parts and takes defaults; \
+                   the commands of `replay` read it, or save the model with transformers 4";
+        Err(AttachError::Load { role: Role::Rlvr, id: self.rlvr.id.clone(), why: why.into() })
     }
 
     /// Checks that this pipeline and the base are a pair, and prepares the hook.
@@ -251,6 +261,10 @@ fn suits(config: &Config, family: &Family, model: &Value) -> Result<(), AttachEr
 pub(crate) fn fits(config: &Config, decoder_layers: usize) -> Result<(), AttachError> {
     let named = config.profiles.iter().map(|(name, replay)| (format!("profiles.{name}.layers"), replay));
     for (key, replay) in std::iter::once(("replay.layers".to_owned(), &config.replay)).chain(named) {
+        if replay.layers.policy_layers(decoder_layers).is_err() {
+            let expected = format!("decoder layers below {decoder_layers}, which is how many the model has");
+            return Err(config.refuse(&key, &expected, None).into());
+        }
         if let Err(error) = Replayer::new(replay, decoder_layers) {
             return Err(config.refuse(&key, &error.to_string(), None).into());
         }

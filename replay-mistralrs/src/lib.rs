@@ -19,8 +19,10 @@
 mod attach;
 mod backend;
 mod base;
+mod config_layout;
 mod decisions;
 mod decoder;
+mod device;
 mod directive;
 mod edit;
 mod encoders;
@@ -53,6 +55,7 @@ pub mod tables;
 mod tap;
 
 pub use attach::{Attached, attach, install, uninstall};
+pub use device::DevicePlace;
 pub use directive::{Directive, Mode, Profile, RequestReport};
 pub use engine_file::{EngineFile, Server, is_engine_file, read_config};
 pub use environment::{CONFIG_VARIABLE, install_from_env};
@@ -62,7 +65,7 @@ pub use paged::{PagedCache, paged_keys};
 pub use pair::Mismatch;
 pub use session::{Answer, AskError, Prompt, Sampling, Session, Turn};
 pub use settings::Settings;
-pub use table::{DevicePlace, EngineTable, Placement, table_keys};
+pub use table::{EngineTable, Placement, table_keys};
 
 use replay_core::registry::{Adapter, inventory};
 

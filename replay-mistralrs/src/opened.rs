@@ -6,7 +6,7 @@ use replay_core::config::Config;
 use crate::attach::{Attached, attach_loaded};
 use crate::base::Base;
 use crate::error::AttachError;
-use crate::load::{Loaded, load};
+use crate::load::{Answering, Loaded, load};
 use crate::paged;
 use crate::source::ModelSource;
 use crate::table::EngineTable;
@@ -26,7 +26,8 @@ impl Opened {
             .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;
         // The base first: an engine that sizes its cache by free memory would leave no room for it.
         let base = if config.replay.enabled { Some(Base::load(config)?) } else { None };
-        let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), table.paged.as_ref(), Ok)?;
+        let answering = Answering { paged: table.paged.as_ref(), chat_template: table.chat_template.as_deref() };
+        let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), answering, Ok)?;
         let replay = base.map(|base| attach_loaded(&base, &pipeline)).transpose()?;
         let loaded = pipeline.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
         let scheduler = paged::scheduler(&*loaded, table.max_seqs);

@@ -5,6 +5,7 @@ use std::path::Path;
 use replay_core::Role;
 use serde_json::Value;
 
+use crate::config_layout::translate;
 use crate::error::AttachError;
 use crate::families::{Family, Labels, Placeholders};
 use crate::source::ModelSource;
@@ -29,7 +30,10 @@ impl fmt::Display for Mismatch {
 /// The descriptive files of one model.
 #[derive(Debug)]
 pub(crate) struct ModelFiles {
+    /// As the engine reads it.
     pub(crate) config: Value,
+    /// Whether the file says it otherwise.
+    pub(crate) translated: bool,
     pub(crate) tokenizer: Value,
     pub(crate) preprocessor: Value,
     pub(crate) processor: Value,
@@ -45,8 +49,10 @@ impl ModelFiles {
             let text = std::fs::read_to_string(path).map_err(|e| fail(format!("{}: {e}", path.display())))?;
             serde_json::from_str(&text).map_err(|e| fail(format!("{}: {e}", path.display())))
         };
+        let mut config = json(&folder.join("config.json"))?;
         Ok(Self {
-            config: json(&folder.join("config.json"))?,
+            translated: translate(&mut config),
+            config,
             tokenizer: json(&folder.join("tokenizer.json"))?,
             // Some RLVR checkpoints come without one; then the engine says so when it loads the model that is served.
             preprocessor: json(&folder.join("preprocessor_config.json")).unwrap_or(Value::Null),
@@ -182,6 +188,7 @@ mod tests {
 
     fn files() -> ModelFiles {
         ModelFiles {
+            translated: false,
             config: json!({"architectures": ["Qwen2_5_VLForConditionalGeneration"], "hidden_size": 64, "vocab_size": 10,
                 "image_token_id": 9, "vision_config": {"spatial_merge_size": 2}}),
             tokenizer: json!({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},

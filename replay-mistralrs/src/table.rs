@@ -7,6 +7,7 @@ use replay_core::Role;
 use replay_core::config::reader::TableReader;
 use replay_core::config::{Config, ConfigError};
 
+use crate::device::DevicePlace;
 use crate::paged::PagedCache;
 
 /// Where and how one model is loaded.
@@ -22,19 +23,6 @@ pub struct Placement {
     pub topology: Option<PathBuf>,
 }
 
-/// A device by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DevicePlace {
-    /// The first CUDA or Metal device this program was built for, else the CPU.
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// A CUDA device.
-    Cuda(usize),
-    /// A Metal device.
-    Metal(usize),
-}
-
 /// The adapter's own table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineTable {
@@ -46,10 +34,12 @@ pub struct EngineTable {
     pub max_seqs: usize,
     /// PagedAttention, when this program loads the RLVR model; without it each sequence has a cache of its own.
     pub paged: Option<PagedCache>,
+    /// A chat template in place of the RLVR model's own, when this program loads it.
+    pub chat_template: Option<PathBuf>,
 }
 
 /// Keys of `[mistralrs]`, with what they mean; `[mistralrs.base]` and `[mistralrs.rlvr]` take the first four for one model.
-pub fn table_keys() -> [(&'static str, &'static str); 5] {
+pub fn table_keys() -> [(&'static str, &'static str); 6] {
     [
         (
             "dtype",
@@ -59,6 +49,7 @@ pub fn table_keys() -> [(&'static str, &'static str); 5] {
         ("isq", "quantise while loading, by the engine's names (\"q4k\", \"q8_0\", ...); \"none\" by default"),
         ("topology", "the engine's topology file (YAML; relative to this file): device and quantisation of each layer"),
         ("max_seqs", "sequences that run at once, 1 to 1024; 16 by default"),
+        ("chat_template", "a .jinja file (relative to this file) in place of the RLVR model's own chat template"),
     ]
 }
 
@@ -73,9 +64,9 @@ impl EngineTable {
     pub fn read(config: &Config) -> Result<Self, ConfigError> {
         let mut read = config.read_adapter_table(Self::from_table)?;
         let beside = config.source_path.as_deref().and_then(Path::parent);
-        for placement in [&mut read.base, &mut read.rlvr] {
-            placement.topology =
-                placement.topology.take().map(|file| beside.map_or(file.clone(), |folder| folder.join(&file)));
+        let files = [&mut read.base.topology, &mut read.rlvr.topology, &mut read.chat_template];
+        for file in files.into_iter().flatten() {
+            *file = beside.map_or(file.clone(), |folder| folder.join(&*file));
         }
         Ok(read)
     }
@@ -88,7 +79,11 @@ impl EngineTable {
         let base = table.table_or_empty("base", |table| placement(table, &shared));
         let rlvr = table.table_or_empty("rlvr", |table| placement(table, &shared));
         let paged = table.table("paged_attention", PagedCache::from_table);
-        Self { base, rlvr, max_seqs, paged }
+        let chat_template = table.string("chat_template").optional().map(PathBuf::from);
+        if chat_template.as_deref().is_some_and(|file| file.extension().is_none_or(|kind| kind != "jinja")) {
+            table.report("chat_template", "a file whose name ends in .jinja", None);
+        }
+        Self { base, rlvr, max_seqs, paged, chat_template }
     }
 
     /// The placement of one model.
@@ -119,31 +114,6 @@ fn placement(table: &mut TableReader<'_>, default: &Placement) -> Placement {
     };
     let topology = table.string("topology").optional().map(PathBuf::from).or_else(|| default.topology.clone());
     Placement { dtype, device, isq, topology }
-}
-
-impl DevicePlace {
-    fn parse(name: &str) -> Option<Self> {
-        let (kind, ordinal) = name.split_once(':').unwrap_or((name, "0"));
-        let ordinal = ordinal.parse().ok()?;
-        match kind {
-            "auto" if !name.contains(':') => Some(Self::Auto),
-            "cpu" if !name.contains(':') => Some(Self::Cpu),
-            "cuda" => Some(Self::Cuda(ordinal)),
-            "metal" => Some(Self::Metal(ordinal)),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn open(self) -> candle_core::Result<Device> {
-        match self {
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(ordinal) => Device::new_cuda(ordinal),
-            Self::Metal(ordinal) => Device::new_metal(ordinal),
-            Self::Auto if cfg!(feature = "cuda") => Device::cuda_if_available(0),
-            Self::Auto if cfg!(feature = "metal") => Device::new_metal(0),
-            Self::Auto => Ok(Device::Cpu),
-        }
-    }
 }
 
 impl Placement {

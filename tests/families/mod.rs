@@ -6,6 +6,8 @@ mod discover;
 mod learned;
 mod lens;
 mod matrix;
+mod newer_files;
+mod reference;
 mod rows;
 mod spec;
 mod weights;

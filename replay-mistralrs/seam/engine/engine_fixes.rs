@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use tokenizers::Tokenizer;
 
 use crate::{
@@ -162,6 +162,67 @@ pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
         return a.matmul(b);
     }
     a.to_dtype(DType::F32)?.matmul(&b.to_dtype(DType::F32)?)?.to_dtype(DType::BF16)
+}
+
+/// Multiples of `step`, the reciprocal of a whole number, from `start` to below `end`: each by a multiplication and rounded once, as
+/// PyTorch does it. Sums of steps go astray.
+pub(crate) fn fractions(start: f32, end: f32, step: f32, device: &Device) -> candle_core::Result<Tensor> {
+    let parts = (1.0 / f64::from(step)).round();
+    let first = (f64::from(start) * parts).round() as u32;
+    let fractions = (first..).map(|part| (f64::from(part) / parts) as f32).take_while(|fraction| *fraction < end);
+    Tensor::from_iter(fractions.collect::<Vec<_>>(), device)
+}
+
+/// Images `[images, channels, height, width]` of values from 0 to 255, bilinear, and averaged where they get smaller, as Pillow does it.
+pub(crate) fn resized(images: &Tensor, height: usize, width: usize) -> candle_core::Result<Tensor> {
+    let (count, channels, old_height, old_width) = images.dims4()?;
+    let (dtype, device) = (images.dtype(), images.device());
+    if (height, width) == (old_height, old_width) {
+        return Ok(images.clone());
+    }
+    // The last axis, to whole numbers.
+    let pass = |lines: Tensor, from: usize, to: usize| {
+        let weights = Tensor::from_vec(resizing(from, to), (from, to), device)?;
+        lines.reshape(((), from))?.matmul(&weights)?.round()
+    };
+    let wide = pass(images.to_dtype(DType::F32)?.contiguous()?, old_width, width)?;
+    let upright = wide.reshape((count, channels, old_height, width))?.transpose(2, 3)?.contiguous()?;
+    let resized = pass(upright, old_height, height)?.reshape((count, channels, width, height))?;
+    resized.transpose(2, 3)?.contiguous()?.to_dtype(dtype)
+}
+
+/// `[from, to]`: how much of each pixel of a line goes into each of the resized one.
+fn resizing(from: usize, to: usize) -> Vec<f32> {
+    let scale = from as f64 / to as f64;
+    let reach = scale.max(1.0);
+    let mut weights = vec![0f32; from * to];
+    for new in 0..to {
+        let centre = (new as f64 + 0.5) * scale;
+        let weight = |old: usize| (1.0 - ((old as f64 + 0.5 - centre) / reach).abs()).max(0.0);
+        let sum: f64 = (0..from).map(weight).sum();
+        for old in 0..from {
+            weights[old * to + new] = (weight(old) / sum) as f32;
+        }
+    }
+    weights
+}
+
+/// What experts make of `xs`, `[batch, positions, hidden]`, that the router weights, `weights` being `[rows, chosen]`, before they see them:
+/// what they do is not linear. `experts` takes rows, and the weights of what it gives for them.
+pub(crate) fn weighted_inputs(
+    xs: &Tensor,
+    weights: &Tensor,
+    experts: impl Fn(&Tensor, Tensor) -> candle_core::Result<Tensor>,
+) -> candle_core::Result<Tensor> {
+    let (batch, positions, _) = xs.dims3()?;
+    let chosen = weights.dim(1)?;
+    let one = |index: usize| -> candle_core::Result<Tensor> {
+        let weight = weights.narrow(1, index, 1)?.reshape((batch, positions, 1))?.to_dtype(xs.dtype())?;
+        let alone: Vec<f32> = (0..chosen).map(|other| if other == index { 1.0 } else { 0.0 }).collect();
+        let alone = Tensor::new(alone, xs.device())?.to_dtype(weights.dtype())?;
+        experts(&xs.broadcast_mul(&weight)?, alone.broadcast_as(weights.shape())?.contiguous()?)
+    };
+    (1..chosen).try_fold(one(0)?, |sum, index| sum + one(index)?)
 }
 
 /// What one more position of a sliding-window layer attends to, of keys and values `[batch, heads, positions, head_dim]` that are kept

@@ -2,7 +2,7 @@
 use replay_core::config::Layers;
 
 use super::args::ConfigFile;
-use replay_mistralrs::{Directive, Prompt, Sampling, tables};
+use replay_mistralrs::{AttachError, Directive, Mode, Prompt, Sampling, tables};
 
 use super::open;
 
@@ -51,7 +51,19 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
     let picture = image::DynamicImage::ImageRgb8(image::RgbImage::from_fn(112, 112, gradient));
     let prompt = Prompt { images: vec![picture], text: "What is this?".into(), ..Prompt::default() };
     let sampling = Sampling { max_tokens: 1, ..Sampling::default() };
+    let longer = Prompt { text: "What is this, and what else can be seen beside it?".into(), ..prompt.clone() };
     let answer = session.ask(prompt, sampling, Directive::default()).await?;
+    let other = session.ask(longer, sampling, Directive { mode: Mode::Off, ..Directive::default() }).await?;
+    if answer.usage.prompt_tokens == other.usage.prompt_tokens {
+        return Err(AttachError::Load {
+            role: replay_core::Role::Rlvr,
+            id: config.pair.rlvr.clone(),
+            why: "its chat template leaves out what is said beside an image: the engine gives this family's templates a message's \
+                  content as one string. Name one that takes it so: [mistralrs] chat_template = \"FILE.jinja\""
+                .into(),
+        }
+        .into());
+    }
     if let Some(report) = &answer.replay {
         println!("a test image of 112x112: {}", tables::status(report));
     }

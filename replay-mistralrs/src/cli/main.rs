@@ -18,6 +18,8 @@ mod serve;
 mod trace;
 mod write;
 
+use std::io::IsTerminal;
+
 use clap::Parser;
 
 use args::{Args, Command};
@@ -30,7 +32,8 @@ fn main() -> std::process::ExitCode {
     }
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| "error,replay_mistralrs=warn,replay_core=warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     exit::report(answer(args))
 }
 

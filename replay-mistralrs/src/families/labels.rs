@@ -82,7 +82,7 @@ pub struct Labels {
 impl Labels {
     /// For a model with these files.
     pub(crate) fn new(family: &'static Family, files: &ModelFiles) -> Self {
-        let ModelFiles { config, tokenizer, preprocessor, processor } = files;
+        let ModelFiles { config, tokenizer, preprocessor, processor, .. } = files;
         let added = tokenizer["added_tokens"].as_array().into_iter().flatten();
         let special = added.filter_map(|token| Some((token["content"].as_str()?.into(), token["id"].as_u64()? as u32)));
         let special: HashMap<String, u32> = special.collect();

@@ -125,7 +125,7 @@ fn pass_from<P: Pipeline + ?Sized, T>(
 
 fn inputs<P: Pipeline + ?Sized>(pipeline: &P, io: &Io, sequence: &mut Sequence) -> Result<InputProcessorOutput> {
     let metadata = pipeline.get_metadata();
-    let inputs = catch_unwind(AssertUnwindSafe(|| {
+    let inputs = crate::engine_fixes::guarded(|| {
         io.processor.inputs_processor().process_inputs(
             io.tokenizer.clone(),
             &mut [&mut *sequence],
@@ -140,8 +140,8 @@ fn inputs<P: Pipeline + ?Sized>(pipeline: &P, io: &Io, sequence: &mut Sequence) 
             None,
             pipeline.device_mapper(),
         )
-    }));
-    inputs.map_err(|_| Error::Msg("the inputs processor panicked".into()))?.map_err(Error::msg)
+    });
+    inputs.map_err(Error::msg)
 }
 
 /// A prompt through a model that no engine runs yet: for checks at start-up. `tokens` hold one placeholder for each image; the row

@@ -104,9 +104,14 @@ fn bytes(tensor: &Tensor) -> usize {
     tensor.elem_count() * tensor.dtype().size_in_bytes()
 }
 
+/// Whether what computes on one may take tensors of the other. All handles of a CUDA device share a stream; those of others do not.
+fn within_reach(a: &Device, b: &Device) -> bool {
+    a.same_device(b) || (a.is_cuda() && a.location() == b.location())
+}
+
 /// Not `eq`, for which 0 is -0.
 fn same_bits(a: &Tensor, b: &Tensor) -> Result<bool> {
-    if a.shape() != b.shape() || a.dtype() != b.dtype() || !a.device().same_device(b.device()) {
+    if a.shape() != b.shape() || a.dtype() != b.dtype() || !within_reach(a.device(), b.device()) {
         return Ok(false);
     }
     let (a, b) = (a.to_device(&Device::Cpu)?.contiguous()?, b.to_device(&Device::Cpu)?.contiguous()?);
