@@ -261,6 +261,19 @@ fn a_pipeline_of_any_experts_is_refused() {
 }
 
 #[test]
+fn a_pipeline_of_whose_configuration_the_engine_missed_parts_is_refused() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (base, rlvr) = Spec::read("llava").write_pair(folder.path());
+    change(&rlvr.join("config.json"), |config| {
+        let text = config["text_config"].as_object_mut().expect("a text model");
+        let theta = text.remove("rope_theta").expect("a number");
+        text.insert("rope_parameters".into(), serde_json::json!({"rope_type": "default", "rope_theta": theta}));
+    });
+    let why = refused(&*loader(&rlvr), &base, &rlvr);
+    assert!(why.contains("transformers 5"), "{why}");
+}
+
+#[test]
 fn install_reaches_pipelines_loaded_by_any_route() {
     // In a process of its own: the observer is one per process. (Not through cargo, whose variables in a test's environment would
     // have dependencies compiled again.)

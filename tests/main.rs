@@ -1,6 +1,7 @@
 //! Cross-crate tests in one binary: linking the engine takes longer than running most of them.
 mod attacks;
 mod broken_configurations;
+mod chat_templates;
 mod common;
 mod concurrency;
 mod conformance;

@@ -12,12 +12,16 @@ use super::spec::{Spec, folder, open_spec};
 use crate::common::{distance, runtime, tensors, values};
 
 /// Sizes of pictures in whole tiles, which are not resized. Of Idefics 2 several, of which some are padded.
-const PICTURES: [(&str, &[(u32, u32)]); 5] = [
+const PICTURES: [(&str, &[(u32, u32)]); 9] = [
     ("llava", &[(56, 56)]),
     ("llava_next", &[(56, 28)]),
     ("idefics2", &[(112, 84), (84, 112)]),
+    ("mistral3", &[(56, 84), (112, 56)]),
     ("llama4", &[(112, 56), (56, 56)]),
     ("mllama", &[(56, 28)]),
+    ("gemma3", &[(56, 56)]),
+    ("qwen3_vl_moe", &[(64, 96), (96, 64)]),
+    ("qwen3_5", &[(64, 96), (96, 64)]),
 ];
 const RESIDUALS: usize = 4;
 

@@ -125,10 +125,45 @@ def mllama_inputs(config, tokens, pictures):
     }
 
 
+def mistral3(config, tokens, pictures):
+    parts = [pictures.pixels(image) for image in pictures.images]
+    height, width = (max(part.shape[axis] for part in parts) for axis in (1, 2))
+    values = torch.zeros(len(parts), 3, height, width)
+    for index, part in enumerate(parts):
+        values[index, :, : part.shape[1], : part.shape[2]] = part
+    return {"input_ids": tokens, "pixel_values": values, "image_sizes": torch.tensor([part.shape[1:] for part in parts])}
+
+
+def gemma3(config, tokens, pictures):
+    values = torch.stack([pictures.pixels(image) for image in pictures.images])
+    return {"input_ids": tokens, "pixel_values": values, "token_type_ids": (tokens == config.image_token_index).int()}
+
+
+def qwen3_vl(config, tokens, pictures):
+    """Patches of merged squares, one after the other; an image is its own second frame."""
+    vision = config.vision_config
+    patch, merge, frames = vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size
+    patches, grids = [], []
+    for image in pictures.images:
+        values = pictures.pixels(image)
+        down, across = values.shape[1] // patch, values.shape[2] // patch
+        cut = values.reshape(3, down // merge, merge, patch, across // merge, merge, patch)
+        cut = cut.permute(1, 4, 2, 5, 0, 3, 6).reshape(down * across, 3, 1, patch, patch)
+        patches.append(cut.expand(-1, -1, frames, -1, -1).reshape(down * across, -1))
+        grids.append([1, down, across])
+    return {
+        "input_ids": tokens,
+        "pixel_values": torch.cat(patches),
+        "image_grid_thw": torch.tensor(grids),
+        "mm_token_type_ids": (tokens == config.image_token_id).int(),
+    }
+
+
 def configuration(folder):
     """As this version of transformers wants it: the tiny models' files have what the engine reads, and little else."""
     config = json.loads((folder / "base" / "config.json").read_text())
-    config.setdefault("model_type", "mllama")
+    kinds = {"MllamaForConditionalGeneration": "mllama", "Gemma3ForConditionalGeneration": "gemma3"}
+    config.setdefault("model_type", kinds.get(config["architectures"][0]))
     text = config["text_config"]
     text.setdefault("pad_token_id", 0)
     if "attn_temperature_tuning" in text:
@@ -137,7 +172,17 @@ def configuration(folder):
     return AutoConfig.from_pretrained(folder)
 
 
-INPUTS = {"llava": llava, "llava_next": llava_next, "idefics2": idefics2, "llama4": llama4, "mllama": mllama_inputs}
+INPUTS = {
+    "llava": llava,
+    "llava_next": llava_next,
+    "idefics2": idefics2,
+    "mistral3": mistral3,
+    "llama4": llama4,
+    "mllama": mllama_inputs,
+    "gemma3": gemma3,
+    "qwen3_vl_moe": qwen3_vl,
+    "qwen3_5": qwen3_vl,
+}
 
 
 def decoder(model):
@@ -162,7 +207,9 @@ def entropies(model, inputs, count):
     model(**inputs, attention_mask=torch.ones_like(inputs["input_ids"]), use_cache=False)
     for hook in hooks:
         hook.remove()
-    logs = [head(norm(residual)).double().log_softmax(-1) for residual in seen]
+    cap = getattr(model.config.text_config, "final_logit_softcapping", None)
+    logits = [head(norm(residual)).double() for residual in seen]
+    logs = [(torch.tanh(row / cap) * cap if cap else row).log_softmax(-1) for row in logits]
     return torch.stack([-(log.exp() * log).sum(-1) for log in logs]).float()
 
 

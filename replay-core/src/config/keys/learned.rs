@@ -58,8 +58,8 @@ pub(in crate::config) static SOLVER: Key<Choice<'static, Solver>> = Key {
     name: "solver",
     shape: Choice(Solver::NAMED),
     fallback: Fallback::Value("\"gradient-descent\""),
-    meaning: "How the delta is found: `gradient-descent` is the paper's, `lbfgs` reaches its loss in a fraction of the \
-              passes.",
+    meaning: "How the delta is found: `gradient-descent` takes the paper's steps, `lbfgs` reaches their loss in a fraction of the \
+              passes. When the loss rises, the former ends with the best delta so far; the published code goes on.",
 };
 
 pub(in crate::config) static TOLERANCE: Key<Number> = Key {
