@@ -54,8 +54,8 @@ pub enum Error {
     #[error("{0}")]
     Unavailable(String),
     /// The engine failed.
-    #[error("{0}")]
-    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Engine(Box<dyn std::error::Error + Send + Sync>),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

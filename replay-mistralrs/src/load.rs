@@ -95,8 +95,8 @@ pub(crate) fn load(
 fn newer(source: &ModelSource, why: String) -> String {
     match source.folder().and_then(|folder| written_by_newer(&folder)) {
         Some(version) => format!(
-            "{why}\nIts config.json was written by transformers {version}. Of these the engine knows the configuration, but not \
-             every family's names of weights: saved with transformers 4 they are as it looks for them."
+            "{why}\nIts config.json was written by transformers {version}. Weights are looked for under the names that transformers 4 \
+             gives them, which differ in some families: save the model with that."
         ),
         None => why,
     }

@@ -58,8 +58,8 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
         return Err(AttachError::Load {
             role: replay_core::Role::Rlvr,
             id: config.pair.rlvr.clone(),
-            why: "its chat template leaves out what is said beside an image: the engine gives this family's templates a message's \
-                  content as one string. Name one that takes it so: [mistralrs] chat_template = \"FILE.jinja\""
+            why: "its chat template leaves out what is said beside an image (to the templates of LLaVA and some others the engine \
+                  gives a message's content as one string). Name one that keeps it: [mistralrs] chat_template = \"FILE.jinja\""
                 .into(),
         }
         .into());
