@@ -137,6 +137,33 @@ fn every_paged_family_answers_as_with_a_cache_for_each_sequence() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Gemma 4's last layers have no keys and values of their own. A pass of replay's, which has no pages, gives them those of its own earlier
+/// layers: what it sees of the RLVR model decides here which rows are selected.
+#[test]
+#[cfg_attr(not(feature = "paged-on-cpu"), ignore = "needs the engine's feature paged-on-cpu")]
+fn passes_of_replay_share_keys_as_the_model_does() {
+    let spec = Spec::read("gemma4").with_wide_windows();
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (base, rlvr) = spec.write_pair(folder.path());
+    let layers = spec.config["text_config"]["num_hidden_layers"].as_u64().expect("layers");
+    let replay = format!(
+        "strategy = \"substitute\"\nlayers = {layers}\ncache.max_bytes = 0\n[replay.rank]\nquantile = 0.6\nbase_below_rlvr = true"
+    );
+    runtime().block_on(async {
+        let paged = open(&base, &rlvr, &table(ROOMY), &replay).await;
+        let each = open(&base, &rlvr, "", &replay).await;
+        let prompts: Vec<Prompt> = (0..4)
+            .map(|n| Prompt {
+                images: vec![picture(60 + 8 * n, 50)],
+                text: "What is this?".into(),
+                ..Prompt::default()
+            })
+            .collect();
+        let (wrong, _) = compare(&paged, &each, &prompts).await;
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
+}
+
 #[test]
 #[cfg_attr(not(feature = "paged-on-cpu"), ignore = "needs the engine's feature paged-on-cpu")]
 fn families_that_the_engine_does_not_page_are_refused() {
