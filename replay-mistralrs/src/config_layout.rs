@@ -5,22 +5,23 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 /// Families whose rotary parameters the engine reads where transformers 5 writes them.
-const READ_AS_WRITTEN: [&str; 3] =
-    ["Gemma4ForConditionalGeneration", "Qwen3_5ForConditionalGeneration", "Qwen3_5MoeForConditionalGeneration"];
-/// A family of which the engine reads either way; replay's own decoder has one.
-const READ_BOTH_WAYS: [&str; 1] = ["Mistral3ForConditionalGeneration"];
+const READ_AS_WRITTEN: [&str; 4] = [
+    "Gemma4ForConditionalGeneration",
+    "Mistral3ForConditionalGeneration",
+    "Qwen3_5ForConditionalGeneration",
+    "Qwen3_5MoeForConditionalGeneration",
+];
 /// Families whose text model's keys the engine reads at the top.
 const FLAT: [&str; 2] = ["Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"];
 
 /// Llama 3.2 Vision's heads, unless the engine finds another number.
 const MLLAMA_VISION_HEADS: u64 = 16;
 
-/// Adds what the engine, or replay, looks for elsewhere; what is there already stays. Returns whether the engine would have missed some.
+/// Adds what the engine looks for elsewhere; what is there already stays. Returns whether there was anything to add.
 pub(crate) fn translate(config: &mut Value) -> bool {
     let before = config.clone();
     let is_one_of = |families: &[&str]| families.iter().any(|family| config["architectures"][0] == *family);
     let (read_as_written, flat) = (is_one_of(&READ_AS_WRITTEN), is_one_of(&FLAT));
-    let read_both_ways = is_one_of(&READ_BOTH_WAYS);
     let experts = is_one_of(&["Qwen3VLMoeForConditionalGeneration"]);
     let Some(config) = config.as_object_mut() else { return false };
     if !read_as_written {
@@ -51,7 +52,7 @@ pub(crate) fn translate(config: &mut Value) -> bool {
             config.entry(key).or_insert(value);
         }
     }
-    !read_both_ways && *config != *before.as_object().unwrap_or(&Map::new())
+    *config != *before.as_object().unwrap_or(&Map::new())
 }
 
 /// The same for the text of the file.
@@ -171,18 +172,12 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_reads_either_way_is_added_for_replay_and_missed_by_nobody() {
-        let mut config = json!({"architectures": ["Mistral3ForConditionalGeneration"],
-            "text_config": {"rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}});
-        assert!(!translate(&mut config));
-        assert_eq!(config["text_config"]["rope_theta"], 1e6);
-    }
-
-    #[test]
     fn what_the_engine_reads_is_left_alone() {
         for mut config in [
             json!({"architectures": ["Gemma4ForConditionalGeneration"],
                 "text_config": {"rope_parameters": {"full_attention": {"rope_theta": 1e6}}}}),
+            json!({"architectures": ["Mistral3ForConditionalGeneration"],
+                "text_config": {"rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}}),
             json!({"architectures": ["Qwen2VLForConditionalGeneration"], "hidden_size": 64, "rope_theta": 1e6,
                 "text_config": {"hidden_size": 32}}),
             json!({"architectures": ["LlavaForConditionalGeneration"], "text_config": {"rope_theta": 1e4,

@@ -16,8 +16,8 @@ pub enum DevicePlace {
     Metal(usize),
 }
 
-/// What this process has opened. A tensor goes from one handle of a GPU to another by way of the CPU, and what two models load equally is
-/// shared only within one: both get the same.
+/// What this process has opened. A tensor goes from one handle of a GPU to another by way of the CPU, and on Metal two models share no
+/// tensor across handles: both get the same one.
 static OPENED: Opened = Opened(Mutex::new(Vec::new()));
 
 struct Opened(Mutex<Vec<(DevicePlace, Device)>>);
