@@ -40,10 +40,14 @@ pub const UNPAGED: [&str; 4] = [
     "MllamaForConditionalGeneration",
 ];
 
-/// With the feature, PagedAttention wherever the engine has it: then every test is one of it.
+/// Whether the suite runs with PagedAttention wherever the engine has it: then every test is one of it.
+pub fn all_paged() -> bool {
+    std::env::var_os("REPLAY_TEST_PAGED").is_some()
+}
+
 fn paged(rlvr: &Path) -> &'static str {
     let text = std::fs::read_to_string(rlvr.join("config.json")).unwrap_or_default();
-    match cfg!(feature = "paged-on-cpu") && !UNPAGED.iter().any(|family| text.contains(family)) {
+    match all_paged() && !UNPAGED.iter().any(|family| text.contains(family)) {
         true => "paged_attention = { memory = \"64MiB\", block_size = 8 }\n",
         false => "",
     }

@@ -30,11 +30,9 @@ fn run(name: &str, patch: &str, dependencies: &str, arguments: &[&str]) -> Strin
     let root = repository();
     let folder = root.join("target/deployment").join(name).join("app");
     std::fs::create_dir_all(folder.join("src")).unwrap();
-    let workspace = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
-    let profiles = &workspace[workspace.find("[profile.dev]").unwrap()..workspace.find("[patch.crates-io]").unwrap()];
-    let profiles = profiles.split("[profile.dev.package.replay-core]").next().unwrap();
     let manifest = format!(
-        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n{dependencies}\n{patch}\n{profiles}"
+        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n{dependencies}\n{patch}\n{}",
+        profiles()
     );
     write(&folder.join("Cargo.toml"), &manifest);
     write(&folder.join("src/main.rs"), include_str!("deployment_app.rs"));
@@ -54,6 +52,17 @@ fn run(name: &str, patch: &str, dependencies: &str, arguments: &[&str]) -> Strin
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The workspace's profile, so that its dependencies are used as they are compiled; but the engine, which each variant has of its own, is
+/// compiled in the cheapest way: levels change no bit of an answer.
+fn profiles() -> String {
+    let mut workspace: toml::Table = std::fs::read_to_string(repository().join("Cargo.toml")).unwrap().parse().unwrap();
+    let mut profiles = workspace.remove("profile").unwrap();
+    let packages = profiles["dev"]["package"].as_table_mut().unwrap();
+    packages.remove("replay-core");
+    packages["mistralrs-core"]["opt-level"] = 0.into();
+    toml::to_string(&toml::Table::from_iter([("profile".to_owned(), profiles)])).unwrap()
 }
 
 fn write(path: &Path, text: &str) {

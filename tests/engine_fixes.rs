@@ -349,7 +349,7 @@ fn a_sliding_window_is_as_wide_in_a_prompt_as_in_decoding() {
     runtime().block_on(async {
         // With pages a window is rounded up to a whole one in decoding: Gemma 3n has none.
         let families: &[&str] =
-            if cfg!(feature = "paged-on-cpu") { &["gemma3n"] } else { &["gemma3", "gemma3n", "gemma4"] };
+            if crate::common::all_paged() { &["gemma3n"] } else { &["gemma3", "gemma3n", "gemma4"] };
         for family in families {
             let mut spec = Spec::read(family);
             spec.config["text_config"]["sliding_window"] = 32.into();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// An example, as `cargo test` has built it, or built now (through the seam's tool, which takes away what cargo sets for a test).
 fn example(name: &str) -> Command {
     let built = PathBuf::from(env!("CARGO_BIN_EXE_replay")).with_file_name("examples").join(name);
-    let build = ["build", "--quiet", "--package", "replay-mistralrs", "--example", name];
+    let build = ["build", "--quiet", "--example", name];
     let mut seam = Command::new(env!("CARGO"));
     seam.args(["run", "--quiet", "--manifest-path", "replay-mistralrs/seam/Cargo.toml", "--"]).args(build);
     assert!(seam.current_dir(repository()).status().unwrap().success(), "{name} does not build");

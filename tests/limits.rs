@@ -1,7 +1,7 @@
 //! Limits under load, through HTTP: time budgets, the bound of the cache, and failures of replay that stay with their request.
 use crate::common::{change, config, copied, fixture};
 use crate::server::{Server, dots, request};
-use replay_mistralrs::serve::{ServeOptions, Served, ServedModel, router};
+use replay_cli::serve::{ServeOptions, Served, ServedModel, router};
 use serde_json::{Value, json};
 
 /// A server of one model, and the models behind it.

@@ -118,7 +118,7 @@ async fn compare(paged: &Session, each: &Session, prompts: &[Prompt]) -> (Vec<St
 }
 
 #[test]
-#[cfg_attr(not(feature = "paged-on-cpu"), ignore = "needs the engine's feature paged-on-cpu")]
+#[ignore = "minutes; .ci/run asks for these by name"]
 fn every_paged_family_answers_as_with_a_cache_for_each_sequence() {
     let (mut wrong, mut worst) = (Vec::new(), 0f32);
     for (name, spec, family) in paged_families() {
@@ -140,7 +140,7 @@ fn every_paged_family_answers_as_with_a_cache_for_each_sequence() {
 /// Gemma 4's last layers have no keys and values of their own. A pass of replay's, which has no pages, gives them those of its own earlier
 /// layers: what it sees of the RLVR model decides here which rows are selected.
 #[test]
-#[cfg_attr(not(feature = "paged-on-cpu"), ignore = "needs the engine's feature paged-on-cpu")]
+#[ignore = "minutes; .ci/run asks for these by name"]
 fn passes_of_replay_share_keys_as_the_model_does() {
     let spec = Spec::read("gemma4").with_wide_windows();
     let folder = tempfile::tempdir().expect("a scratch folder");
@@ -165,7 +165,7 @@ fn passes_of_replay_share_keys_as_the_model_does() {
 }
 
 #[test]
-#[cfg_attr(not(feature = "paged-on-cpu"), ignore = "needs the engine's feature paged-on-cpu")]
+#[ignore = "minutes; .ci/run asks for these by name"]
 fn families_that_the_engine_does_not_page_are_refused() {
     let unpaged = names().into_iter().map(|name| (Spec::read(&name), name));
     for (spec, name) in
@@ -238,7 +238,7 @@ fn mixed() -> Vec<Prompt> {
 }
 
 #[test]
-#[cfg_attr(not(feature = "paged-on-cpu"), ignore = "needs the engine's feature paged-on-cpu")]
+#[ignore = "minutes; .ci/run asks for these by name"]
 fn texts_and_images_together_answer_as_alone_and_are_prefilled_once() {
     let spec = Spec::read("qwen3_vl");
     let family = Family::of(&spec.config).expect("a profile");
@@ -278,7 +278,7 @@ fn long(count: usize, characters: usize, family: &Family) -> Vec<Prompt> {
 /// Sequences give up their blocks to others while they decode, and are prefilled again with what they have said: replayed as before, and
 /// with their images.
 #[test]
-#[cfg_attr(not(feature = "paged-on-cpu"), ignore = "needs the engine's feature paged-on-cpu")]
+#[ignore = "minutes; .ci/run asks for these by name"]
 fn sequences_that_made_room_for_others_answer_as_alone() {
     let mut again = Vec::new();
     for (name, spec, family) in paged_families() {
@@ -307,7 +307,7 @@ fn sequences_that_made_room_for_others_answer_as_alone() {
 }
 
 #[test]
-#[cfg_attr(not(feature = "paged-on-cpu"), ignore = "needs the engine's feature paged-on-cpu")]
+#[ignore = "minutes; .ci/run asks for these by name"]
 fn a_prompt_that_the_cache_has_no_room_for_is_refused_and_harms_nobody() {
     let spec = Spec::read("qwen3_vl");
     let family = Family::of(&spec.config).expect("a profile");
@@ -337,7 +337,7 @@ fn a_prompt_that_the_cache_has_no_room_for_is_refused_and_harms_nobody() {
 
 /// The same text, and the same image, with another question: the engine's cache of blocks, which is on where replay is not.
 #[test]
-#[cfg_attr(not(feature = "paged-on-cpu"), ignore = "needs the engine's feature paged-on-cpu")]
+#[ignore = "minutes; .ci/run asks for these by name"]
 fn what_earlier_prompts_have_left_in_blocks_changes_no_answer_without_replay() {
     let mut wrong = Vec::new();
     for (name, spec, family) in paged_families() {
@@ -376,7 +376,7 @@ fn what_earlier_prompts_have_left_in_blocks_changes_no_answer_without_replay() {
 
 /// Decoding is another matter: the engine's blocks begin where they begin, and a window within one is rounded down to it.
 #[test]
-#[cfg_attr(not(feature = "paged-on-cpu"), ignore = "needs the engine's feature paged-on-cpu")]
+#[ignore = "minutes; .ci/run asks for these by name"]
 fn sliding_windows_hold_in_paged_prompts() {
     for (name, spec, family) in paged_families().filter(|(name, ..)| name.starts_with("gemma")) {
         let folder = tempfile::tempdir().expect("a scratch folder");

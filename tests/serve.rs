@@ -6,7 +6,7 @@ use crate::common::{config, fixture, repository};
 use crate::server::{PROFILES, Server, image, request, said};
 use base64::Engine;
 use futures::StreamExt;
-use replay_mistralrs::serve::ServeOptions;
+use replay_cli::serve::ServeOptions;
 use serde_json::{Value, json};
 
 #[test]

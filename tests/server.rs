@@ -1,7 +1,7 @@
 //! A server in this process, with a fixture's pair, and requests for it.
 use crate::common::{config, fixture, repository};
 use base64::Engine;
-use replay_mistralrs::serve::{ServeOptions, Served, ServedModel, router};
+use replay_cli::serve::{ServeOptions, Served, ServedModel, router};
 use serde_json::{Value, json};
 
 pub(crate) const PROFILES: &str = "strategy = \"learned\"\nlayers = 4\n[replay.rank]\nquantile = 0.5\n[replay.learned]\niterations = 4\n\

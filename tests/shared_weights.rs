@@ -3,9 +3,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use replay_cli::serve::{EngineFile, Served};
 use replay_core::config::Config;
-use replay_mistralrs::serve::Served;
-use replay_mistralrs::{Directive, EngineFile, Mode, Sampling, Session};
+use replay_mistralrs::{Directive, Mode, Sampling, Session};
 
 use crate::common::{config, copied, prompt, runtime, tensors, toml, values};
 

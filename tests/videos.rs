@@ -4,7 +4,7 @@ use std::io::Cursor;
 use base64::Engine;
 use image::codecs::gif::GifEncoder;
 use image::{Delay, Frame, Rgba, RgbaImage};
-use replay_mistralrs::serve::{ServeOptions, Served, ServedModel, router};
+use replay_cli::serve::{ServeOptions, Served, ServedModel, router};
 use serde_json::{Value, json};
 
 use crate::common::{config, fixture, runtime};

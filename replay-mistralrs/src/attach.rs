@@ -215,11 +215,15 @@ pub(crate) fn attach_loaded(base: &Base, pipeline: &Loaded) -> Result<Attached, 
 /// # Errors
 /// Those of loading the base. What keeps a pipeline from being replayed is an error of its engine's start.
 pub fn install(config: &Config) -> Result<(), AttachError> {
-    install_telling(config, |_, _| ())
+    install_observed(config, |_, _| ())
 }
 
-/// The same, for someone who wants to hear of each pipeline of the model, by its name, and of what kept it from being replayed.
-pub(crate) fn install_telling(
+/// [`install`], and calls `tell` for every pipeline of the model whose engine starts, with its name, and its replay or what kept it from
+/// being replayed.
+///
+/// # Errors
+/// Those of loading the base.
+pub fn install_observed(
     config: &Config,
     tell: impl Fn(&str, Result<Attached, String>) + Send + Sync + 'static,
 ) -> Result<(), AttachError> {

@@ -3,8 +3,9 @@
 //! * [`attach`]: gives a loaded pipeline replay, with one call;
 //! * [`install`]: the same for every pipeline of the served model that is loaded afterwards, by any route;
 //! * [`install_from_env`]: the same with the file that an environment variable names;
-//! * [`EngineFile`]: the engine's own configuration file with our tables in it;
-//! * [`Session`]: loads a pair and answers prompts; what the `replay` binary and the examples use;
+//! * [`read_config`]: our configuration, from a file of its own or from the engine's with our tables in it;
+//! * [`LoadedPair`]: loads a pair for an engine that the caller starts;
+//! * [`Session`]: loads a pair and answers prompts; what the `replay` program and the examples use;
 //! * [`Directive`]: what one request asks of replay (off, a trace, its report), without any change to the engine's request types.
 //!
 //! ```no_run
@@ -34,18 +35,15 @@ mod fingerprint;
 mod hook;
 mod lens;
 mod load;
+mod loaded_pair;
 mod memory;
-mod metrics;
-mod opened;
-pub mod page;
+pub mod metrics;
 mod paged;
 mod pair;
 mod prefix;
 mod prefix_cache;
-mod sampler;
 mod seeded;
 mod self_test;
-pub mod serve;
 mod session;
 mod settings;
 mod shared;
@@ -54,13 +52,14 @@ mod table;
 pub mod tables;
 mod tap;
 
-pub use attach::{Attached, attach, install, uninstall};
+pub use attach::{Attached, attach, install, install_observed, uninstall};
 pub use device::DevicePlace;
 pub use directive::{Directive, Mode, Profile, RequestReport};
-pub use engine_file::{EngineFile, Server, is_engine_file, read_config};
+pub use engine_file::{is_engine_file, is_rlvr_model, read_config};
 pub use environment::{CONFIG_VARIABLE, install_from_env};
 pub use error::AttachError;
 pub use fingerprint::identity;
+pub use loaded_pair::LoadedPair;
 pub use paged::{PagedCache, paged_keys};
 pub use pair::Mismatch;
 pub use session::{Answer, AskError, Prompt, Sampling, Session, Turn};

@@ -8,7 +8,7 @@ const OUTCOMES: [&str; 5] = ["replayed", "nothing_selected", "unchanged", "passt
 const REASONS: [&str; 7] = ["size", "taps", "cancelled", "unavailable", "engine", "tensor", "edit"];
 
 /// Units and meanings, for a recorder that wants them; and every counter at zero, since a rate needs a first value.
-pub(crate) fn describe() {
+pub fn describe() {
     describe_counter!(
         "replay_requests_total",
         "Prompts by outcome: replayed, nothing_selected, unchanged, passthrough, failed"
@@ -44,7 +44,7 @@ pub(crate) fn describe() {
 }
 
 /// What models hold, as it is now.
-pub(crate) fn memory(cache: u64, prefixes: u64, base: u64) {
+pub fn memory(cache: u64, prefixes: u64, base: u64) {
     gauge!("replay_cache_bytes").set(cache as f64);
     gauge!("replay_prefix_bytes").set(prefixes as f64);
     gauge!("replay_base_bytes").set(base as f64);

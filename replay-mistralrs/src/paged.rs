@@ -1,8 +1,8 @@
 //! `[mistralrs.paged_attention]`: keys and values of all sequences in blocks of one cache, with the engine's other scheduler.
 use candle_core::Device;
 use mistralrs_core::{
-    DefaultSchedulerMethod, MemoryGpuConfig, PagedAttentionConfig, PagedCacheType, Pipeline, SchedulerConfig,
-    paged_attn_supported,
+    DefaultSchedulerMethod, MemoryGpuConfig, PAGED_ON_CPU, PagedAttentionConfig, PagedCacheType, Pipeline,
+    SchedulerConfig, paged_attn_supported,
 };
 use replay_core::config::reader::TableReader;
 
@@ -73,8 +73,12 @@ impl PagedCache {
         if !paged_attn_supported() {
             return Err("PagedAttention needs a program that was built for CUDA or Metal; this one was not".into());
         }
-        if device.is_cpu() && !cfg!(feature = "paged-on-cpu") {
+        if device.is_cpu() && !PAGED_ON_CPU {
             return Err("PagedAttention needs a GPU, and the model is on a CPU".into());
+        }
+        // A fraction of a GPU's memory is there to be filled; of a machine's it is not.
+        if device.is_cpu() && matches!(self.memory, Memory::Fraction(_)) {
+            return Err("PagedAttention on a CPU needs the size of its cache: give `memory` or `context_len`".into());
         }
         if device.is_cpu() && self.eight_bits {
             return Err("PagedAttention keeps no keys and values in eight bits on a CPU".into());
@@ -104,8 +108,14 @@ pub(crate) fn scheduler(pipeline: &dyn Pipeline, most: usize) -> SchedulerConfig
 pub(crate) fn described(pipeline: &dyn Pipeline) -> String {
     match &pipeline.get_metadata().cache_config {
         Some(cache) => format!(
-            "PagedAttention, {} blocks of {} tokens for all sequences together",
-            cache.num_gpu_blocks, cache.block_size
+            "PagedAttention, {} blocks of {} tokens for all sequences together{}",
+            cache.num_gpu_blocks,
+            cache.block_size,
+            if pipeline.device().is_cpu() {
+                " (on a CPU, for trials: slower than a cache for each sequence)"
+            } else {
+                ""
+            }
         ),
         None => "a cache for each sequence".into(),
     }
@@ -134,6 +144,15 @@ mod tests {
         let given = PagedCache { memory: Memory::Bytes(4 << 30), block_size: 16, eight_bits: true };
         let lines = "paged_attention = { memory = \"4GiB\", block_size = 16, cache_type = \"f8e4m3\" }";
         assert_eq!(read(lines), Ok(Some(given)));
+    }
+
+    #[test]
+    fn a_cpu_is_given_the_size_of_the_cache() {
+        let config = |lines: &str| read(lines).unwrap().unwrap().config(&Device::Cpu).map(drop);
+        let why = config("[mistralrs.paged_attention]").unwrap_err();
+        assert!(!PAGED_ON_CPU || why.contains("give `memory` or `context_len`"), "{why}");
+        let sized = config("paged_attention = { memory = \"64MiB\" }");
+        assert_eq!(sized.is_ok(), PAGED_ON_CPU, "{sized:?}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::attach::Attached;
 use crate::directive::Directive;
 use crate::error::AttachError;
-use crate::opened::Opened;
+use crate::loaded_pair::LoadedPair;
 use crate::seeded;
 
 /// A loaded pair behind a running engine.
@@ -127,7 +127,7 @@ impl Session {
     /// # Errors
     /// Everything that keeps the two models from being loaded or replayed.
     pub async fn open(config: &Config) -> Result<Self, AttachError> {
-        let Opened { pipeline, replay, scheduler } = Opened::of(config)?;
+        let LoadedPair { pipeline, replay, scheduler } = LoadedPair::load(config)?;
         let category = pipeline.lock().await.category();
         let engine = MistralRsBuilder::new(pipeline, scheduler, false, None).build().await;
         Ok(Self { engine, category, replay })

@@ -2,8 +2,8 @@
 //! where `[patch.crates-io]` points.
 //!
 //! The repository holds the modules (`engine/`) and the edits (`edits/`), none of the engine's source. Both are read at run time,
-//! so that a change of them takes effect without building this tool again. `fixes.toml` is applied first and is complete in
-//! itself; `hook.toml` is applied on top, and `paged_on_cpu.toml`, which adds a feature that is off.
+//! so that a change of them takes effect without building this tool again. `manifest.toml` and `fixes.toml` are applied first and are
+//! complete in themselves; `hook.toml` is applied on top, and `paged_on_cpu.toml`, which adds a feature that is off.
 
 mod apply;
 pub mod child;
@@ -47,13 +47,14 @@ pub enum Variant {
 impl Variant {
     /// The lists in the order of application: heading in the notes, file under `edits/`.
     fn lists(self) -> &'static [(&'static str, &'static str)] {
-        const ALL: [(&str, &str); 3] = [
+        const ALL: [(&str, &str); 4] = [
+            ("Unused dependencies", "manifest.toml"),
             ("Repairs of the engine", "fixes.toml"),
             ("The seam", "hook.toml"),
             ("PagedAttention on a CPU", "paged_on_cpu.toml"),
         ];
         match self {
-            Self::FixesOnly => &ALL[..1],
+            Self::FixesOnly => &ALL[..2],
             Self::Hooked => &ALL,
         }
     }

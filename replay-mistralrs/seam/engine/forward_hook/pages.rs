@@ -15,9 +15,9 @@ use crate::{
     sequence::Sequence,
 };
 
-#[cfg(feature = "paged-on-cpu")]
+#[cfg(all(feature = "paged-on-cpu", not(any(feature = "cuda", feature = "metal"))))]
 use crate::paged_on_cpu::gather_kv_cache;
-#[cfg(all(any(all(feature = "cuda", target_family = "unix"), feature = "metal"), not(feature = "paged-on-cpu")))]
+#[cfg(any(all(feature = "cuda", target_family = "unix"), feature = "metal"))]
 use mistralrs_paged_attn::gather_kv_cache;
 #[cfg(not(any(all(feature = "cuda", target_family = "unix"), feature = "metal", feature = "paged-on-cpu")))]
 fn gather_kv_cache(

@@ -53,6 +53,7 @@ impl Fixture {
             archive(&format!("{ENGINE}-{VERSION}"), &[("Cargo.toml", "[package]\n"), ("src/lib.rs", "one = 1;\n")]);
         fixture.put(&fixture.archive_path(), &archive);
         fixture.lock(VERSION, Some(&sha256(&archive)));
+        fixture.put_home("edits/manifest.toml", "");
         fixture.put_home("edits/fixes.toml", FIXES);
         fixture.put_home("edits/hook.toml", HOOK);
         fixture.put_home("edits/paged_on_cpu.toml", "");

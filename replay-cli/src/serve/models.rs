@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use mistralrs_core::{AddModelConfig, EngineConfig, MistralRs, MistralRsBuilder};
 use replay_core::config::Config;
+use replay_mistralrs::{AttachError, Attached, LoadedPair};
 
-use crate::attach::Attached;
-use crate::engine_file::{self, EngineFile};
-use crate::error::AttachError;
-use crate::opened::Opened;
+use super::engine_file::{self, EngineFile};
 
 /// One model that is served.
 #[derive(Debug, Clone)]
@@ -54,7 +52,7 @@ impl Served {
             if models[..index].iter().any(|other| other.name == model.name) {
                 return Err(AttachError::Pipeline(format!("two models are called {}", model.name)));
             }
-            let Opened { pipeline, replay, scheduler } = Opened::of(&model.config)?;
+            let LoadedPair { pipeline, replay, scheduler } = LoadedPair::load(&model.config)?;
             match &mut served {
                 None => {
                     let builder = MistralRsBuilder::new(pipeline, scheduler, false, None).with_model_id(&model.name);

@@ -1,6 +1,6 @@
 //! A summary on a terminal, and as a page.
+use replay_cli::page::{self, Chart, CurvesData, Series, TableData};
 use replay_core::evidence::{Estimate, Summary};
-use replay_mistralrs::page::{self, Chart, CurvesData, Series, TableData};
 use replay_mistralrs::tables;
 
 const NOTE: &str = "Means over prompts; in brackets, percentile bootstrap intervals over prompts (95 %). pass@k is the unbiased estimator. \

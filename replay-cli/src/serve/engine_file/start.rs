@@ -7,19 +7,18 @@ use futures::FutureExt;
 use mistralrs_core::{MistralRs, TokenSource};
 use mistralrs_server_core::mistralrs_for_server_builder::MistralRsForServerBuilder;
 use replay_core::config::Config;
+use replay_mistralrs::{AttachError, Attached, install_observed};
 
 use super::{EngineFile, Mode};
-use crate::attach::{Attached, install_telling};
-use crate::error::AttachError;
 
 /// A running engine: itself, its default model, and the replay of each model by the engine's name for it.
-pub(crate) type Started = (Arc<MistralRs>, String, BTreeMap<String, Option<Attached>>);
+pub(in crate::serve) type Started = (Arc<MistralRs>, String, BTreeMap<String, Option<Attached>>);
 
-pub(crate) async fn start(file: &EngineFile, config: &Config) -> Result<Started, AttachError> {
+pub(in crate::serve) async fn start(file: &EngineFile, config: &Config) -> Result<Started, AttachError> {
     let attached: Arc<Mutex<BTreeMap<String, Result<Attached, String>>>> = Arc::default();
     if config.replay.enabled {
         let told = attached.clone();
-        install_telling(config, move |pipeline, outcome| {
+        install_observed(config, move |pipeline, outcome| {
             told.lock().unwrap_or_else(PoisonError::into_inner).insert(pipeline.to_owned(), outcome);
         })?;
     }

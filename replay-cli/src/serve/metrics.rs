@@ -15,7 +15,7 @@ pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
     }
     let steps = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
     let handle = PrometheusBuilder::new().set_buckets(&steps)?.install_recorder()?;
-    crate::metrics::describe();
+    replay_mistralrs::metrics::describe();
     Ok(installed.insert(handle).clone())
 }
 
@@ -24,7 +24,7 @@ pub(super) async fn render(handle: PrometheusHandle, shared: Arc<Shared>, bases:
     let replayed = || shared.served.models().filter_map(|(_, replay)| replay);
     let caches = replayed().map(|replay| replay.cache().bytes());
     let prefixes = replayed().map(|replay| replay.prefix_bytes());
-    crate::metrics::memory(caches.sum(), prefixes.sum(), bases);
+    replay_mistralrs::metrics::memory(caches.sum(), prefixes.sum(), bases);
     handle.run_upkeep();
     handle.render()
 }

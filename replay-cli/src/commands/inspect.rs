@@ -4,8 +4,8 @@ use std::io::Cursor;
 use anyhow::Context;
 use base64::Engine;
 use image::{DynamicImage, ImageFormat};
+use replay_cli::page::{self, AnswerData, ImageData, InspectData, LayerData, PromptData};
 use replay_core::Observation;
-use replay_mistralrs::page::{self, AnswerData, ImageData, InspectData, LayerData, PromptData};
 use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling};
 
 use super::args::InspectArgs;

@@ -1,10 +1,9 @@
 //! `[[models]]`: from an entry of the file to what the engine's loader takes.
 use mistralrs_core::{AutoDeviceMapParams, ModelSelected};
 use mistralrs_server_core::mistralrs_for_server_builder::ModelConfig;
+use replay_mistralrs::AttachError;
 use serde::Deserialize;
 use serde_json::json;
-
-use crate::error::AttachError;
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Entry {

@@ -1,9 +1,9 @@
 //! Settings that are read again while the server runs.
 use std::sync::{Arc, Mutex, PoisonError};
 
+use replay_cli::serve::Served;
 use replay_core::config::{ConfigError, Problem};
 use replay_mistralrs::AttachError;
-use replay_mistralrs::serve::Served;
 
 use super::source::Source;
 

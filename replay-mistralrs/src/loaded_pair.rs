@@ -1,4 +1,4 @@
-//! A configuration's models, loaded and attached, for somebody who starts the engine.
+//! Loads the pair of a configuration, for an engine that the caller starts.
 use mistralrs_core::SchedulerConfig;
 use replay_core::Role;
 use replay_core::config::Config;
@@ -12,15 +12,27 @@ use crate::source::ModelSource;
 use crate::table::EngineTable;
 
 /// What an engine is started with.
-pub(crate) struct Opened {
-    pub(crate) pipeline: Loaded,
+pub struct LoadedPair {
+    /// The RLVR model.
+    pub pipeline: Loaded,
     /// `None` if replay is disabled.
-    pub(crate) replay: Option<Attached>,
-    pub(crate) scheduler: SchedulerConfig,
+    pub replay: Option<Attached>,
+    /// How the engine schedules its sequences: with pages where the table asks for them.
+    pub scheduler: SchedulerConfig,
 }
 
-impl Opened {
-    pub(crate) fn of(config: &Config) -> Result<Self, AttachError> {
+impl std::fmt::Debug for LoadedPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedPair").field("replay", &self.replay).finish_non_exhaustive()
+    }
+}
+
+impl LoadedPair {
+    /// Loads both models and attaches replay; the base alone is left out where replay is disabled.
+    ///
+    /// # Errors
+    /// What keeps the two models from being loaded or replayed.
+    pub fn load(config: &Config) -> Result<Self, AttachError> {
         let table = EngineTable::read(config)?;
         let source = ModelSource::find(&config.pair.rlvr, config.source_path.as_deref())
             .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;

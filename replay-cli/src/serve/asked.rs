@@ -4,12 +4,12 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use mistralrs_core::{Request, Response};
 use mistralrs_server_core::handler_core::{create_response_channel, send_request_with_model};
+use replay_mistralrs::{Attached, Directive, Mode, RequestReport, Settings};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
 
-use super::{ApiError, Shared, sampling, stream};
-use crate::{Attached, Directive, Mode, RequestReport, Settings, sampler};
+use super::{ApiError, Shared, sampler, sampling, stream};
 
 /// The report of a request, when it is there.
 pub(super) type ReportReceiver = Option<oneshot::Receiver<RequestReport>>;

@@ -1,22 +1,16 @@
-//! The engine's own configuration file (what its command line reads with `from-config`), with our tables in the same file: `[pair]`,
-//! `[replay]`, `[profiles.NAME]` and `[mistralrs]`. The engine passes over ours, and ours are read as from a file of their own.
+//! The engine's part of its own configuration file (what its command line reads with `from-config`); our tables may stand in the same file.
 //!
 //! Format: mistralrs-cli 0.8.1, `src/config/mod.rs` and `src/args`.
-mod engine;
 mod models;
+mod start;
 
 use std::path::Path;
 
-use replay_core::config::reader::TableReader;
-use replay_core::config::{Config, ConfigError, Host};
+use replay_core::config::Config;
+use replay_mistralrs::{AttachError, is_rlvr_model, read_config};
 use serde::Deserialize;
 
-use crate::ADAPTER;
-use crate::error::AttachError;
-use crate::source::ModelSource;
-use crate::table::EngineTable;
-
-pub(crate) use engine::start;
+pub(super) use start::start;
 
 /// What the engine reads of its file.
 #[derive(Debug, Clone, Deserialize)]
@@ -108,47 +102,6 @@ enum Mode {
     Off,
 }
 
-const HOST: Host<'static> = Host {
-    adapter: ADAPTER,
-    keys: &[
-        "command",
-        "global",
-        "runtime",
-        "server",
-        "paged_attn",
-        "models",
-        "default_model_id",
-        "thinking",
-        "enable_thinking",
-    ],
-};
-
-/// Whether a file is the engine's own: it has `[[models]]` or a `command`. What cannot be read is left to whoever reads it next.
-pub fn is_engine_file(path: &Path) -> bool {
-    let text = std::fs::read_to_string(path).ok();
-    let file = text.and_then(|text| text.parse::<toml::Table>().ok());
-    file.is_some_and(|file| file.contains_key("models") || file.contains_key("command"))
-}
-
-/// Our configuration in a file: one of its own, or the engine's with our tables in it.
-///
-/// # Errors
-/// Every problem of our part of the file.
-pub fn read_config(path: &Path) -> Result<Config, ConfigError> {
-    let read = |adapter: &str, table: &mut TableReader<'_>| match adapter {
-        ADAPTER => drop(EngineTable::from_table(table)),
-        _ => table.accept_all(),
-    };
-    let (config, ()) = match is_engine_file(path) {
-        true => Config::from_host_file_with(path, &HOST, read)?,
-        false => Config::from_file_with(path, read)?,
-    };
-    if config.adapter != ADAPTER {
-        return Err(config.refuse("adapter", &format!("{ADAPTER:?}"), None));
-    }
-    Ok(config)
-}
-
 impl EngineFile {
     /// Both parts of the file: the engine's, and ours, whose RLVR model has to be one of the engine's.
     ///
@@ -161,10 +114,8 @@ impl EngineFile {
         if let Some(command) = file.command.as_deref().filter(|command| *command != "serve") {
             return Err(AttachError::EngineFile(format!("command = {command:?}, but only \"serve\" can be served")));
         }
-        let rlvr = ModelSource::find(&config.pair.rlvr, Some(path));
         let known: Vec<&str> = file.models.iter().map(|model| model.model_id.as_str()).collect();
-        let named = |source: ModelSource| known.iter().any(|id| *id == config.pair.rlvr || source.is_named(id));
-        if !rlvr.is_ok_and(named) {
+        if !known.iter().any(|id| is_rlvr_model(&config, id)) {
             let expected = format!("the `model_id` of one of the engine's [[models]]: {}", known.join(", "));
             return Err(config.refuse("pair.rlvr", &expected, None).into());
         }

@@ -2,9 +2,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use replay_cli::serve::{EngineFile, Served, ServedModel};
 use replay_core::config::Config;
-use replay_mistralrs::serve::{Served, ServedModel};
-use replay_mistralrs::{AttachError, Attached, EngineFile, is_engine_file};
+use replay_mistralrs::{AttachError, Attached, is_engine_file};
 
 use crate::args::NamedFile;
 use crate::exit::InputError;

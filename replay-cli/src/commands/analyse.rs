@@ -1,8 +1,8 @@
 //! `replay analyse`
 use anyhow::Context;
+use replay_cli::page::{self, Chart, CurvesData, Series, TableData};
 use replay_core::analysis::{Analysis, LayerAnalysis, Questions};
 use replay_core::config::Positions;
-use replay_mistralrs::page::{self, Chart, CurvesData, Series, TableData};
 use replay_mistralrs::{Directive, Mode, Sampling, tables};
 use serde_json::json;
 

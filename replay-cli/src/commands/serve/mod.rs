@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::middleware::from_fn_with_state;
-use replay_mistralrs::serve::{Reload, ServeOptions, router};
+use replay_cli::serve::{Reload, ServeOptions, router};
 
 use self::source::Source;
 use super::args::ServeArgs;

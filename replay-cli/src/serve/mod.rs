@@ -2,6 +2,7 @@
 //!
 //! * [`Served`]: the models behind one engine, some of them replayed;
 //! * [`ServeOptions`]: what a request may reach;
+//! * [`EngineFile`]: the engine's own configuration file with our tables in it;
 //! * [`router`]: everything as one axum router, to be served or nested.
 mod arrival;
 mod asked;
@@ -9,6 +10,7 @@ mod auth;
 mod chat;
 mod completions;
 mod door;
+mod engine_file;
 mod error;
 mod listing;
 mod media;
@@ -17,6 +19,7 @@ mod models;
 mod network;
 mod plain;
 mod reload;
+mod sampler;
 mod sampling;
 mod stream;
 
@@ -29,10 +32,10 @@ use axum::http::{Method, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use mistralrs_server_core::mistralrs_server_router_builder::MistralRsServerRouterBuilder;
+use replay_mistralrs::Attached;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::Attached;
-
+pub use engine_file::{EngineFile, Server};
 pub use error::ApiError;
 pub use models::{Served, ServedModel};
 pub use reload::Reload;
