@@ -75,8 +75,12 @@ impl Place {
 
     /// Writes what differs from `files` and removes what is not among them.
     pub(crate) fn write(&self, files: &Files, key: &str, existing: Existing) -> Result<Placed> {
-        self.check(existing)?;
+        // Where another process is at work, what it has begun has no notes yet: that is looked at again once it is done.
+        if !self.own.is_dir() {
+            self.check(existing)?;
+        }
         let _lock = self.lock()?;
+        self.check(existing)?;
         fs::create_dir_all(&self.engine).map_err(Error::io("create the folder", &self.engine))?;
 
         let mut placed = self.untouched();
