@@ -37,12 +37,10 @@ fn run(name: &str, patch: &str, dependencies: &str, arguments: &[&str]) -> Strin
     write(&folder.join("Cargo.toml"), &manifest);
     write(&folder.join("src/main.rs"), include_str!("deployment_app.rs"));
     // The same versions as the workspace's, so that what is compiled already is used.
-    if !folder.join("Cargo.lock").exists() {
-        std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-    }
+    std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     // Through the seam's tool, which takes away what cargo sets for a test; dependencies would be compiled again for it.
     let output = seam()
-        .args(["run", "--quiet", "--manifest-path"])
+        .args(["run", "--manifest-path"])
         .arg(folder.join("Cargo.toml"))
         .arg("--")
         .args(arguments)
@@ -50,7 +48,12 @@ fn run(name: &str, patch: &str, dependencies: &str, arguments: &[&str]) -> Strin
         .current_dir(&root)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let compiled = said.lines().filter_map(|line| line.trim_start().strip_prefix("Compiling ")?.split(' ').next());
+    let own = [name, "mistralrs-core", "replay-core", "replay-mistralrs"];
+    let again: Vec<&str> = compiled.filter(|package| !own.contains(package)).collect();
+    assert!(again.is_empty(), "compiled again, with other features or flags than the workspace's: {again:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -61,7 +64,7 @@ fn profiles() -> String {
     let mut profiles = workspace.remove("profile").unwrap();
     let packages = profiles["dev"]["package"].as_table_mut().unwrap();
     packages.remove("replay-core");
-    packages["mistralrs-core"]["opt-level"] = 0.into();
+    packages["mistralrs-core"].as_table_mut().unwrap().insert("opt-level".into(), 0.into());
     toml::to_string(&toml::Table::from_iter([("profile".to_owned(), profiles)])).unwrap()
 }
 
@@ -71,21 +74,34 @@ fn write(path: &Path, text: &str) {
     }
 }
 
-const DEPENDENCIES: &str = r#"mistralrs-core = "=0.8.1"
+/// What the crate needs; and, in the last five lines, what has the features of its dependencies be the workspace's, so that nothing but the
+/// engine is compiled again. `replay-core` is among the first since its feature decides how matrix products are computed.
+fn both_need() -> String {
+    format!(
+        r#"mistralrs-core = "=0.8.1"
 candle-core = "0.10.2"
+replay-core = {{ path = {:?}, features = ["avx512"] }}
 anyhow = "1"
 either = "1"
 image = "0.25"
-tokio = { version = "1", features = ["full"] }
-"#;
+tokio = {{ version = "1", features = ["full"] }}
+axum = "0.8"
+tower-http = {{ version = "0.6", features = ["cors"] }}
+utoipa = {{ version = "5", features = ["axum_extras"] }}
+miette = {{ version = "7", features = ["fancy-no-backtrace"] }}
+tempfile = "3"
+"#,
+        repository().join("replay-core").display().to_string()
+    )
+}
 
 #[test]
 fn a_crate_outside_runs_replay_on_the_vendored_engine() {
     let root = repository();
     let (_, patch) = vendored("vendored", &[]);
     let dependencies = format!(
-        "{DEPENDENCIES}replay-core = {{ path = {:?} }}\nreplay-mistralrs = {{ path = {:?} }}\n[features]\ndefault = [\"replay\"]\nreplay = []",
-        root.join("replay-core").display().to_string(),
+        "{}replay-mistralrs = {{ path = {:?} }}\n[features]\ndefault = [\"replay\"]\nreplay = []",
+        both_need(),
         root.join("replay-mistralrs").display().to_string()
     );
     let model = root.join("examples/models/counting/rlvr").display().to_string();
@@ -98,6 +114,6 @@ fn a_crate_outside_runs_replay_on_the_vendored_engine() {
 
     // And without the hook, the same bits as with the hook linked and none set.
     let (_, patch) = vendored("fixes-only", &["--fixes-only"]);
-    let fixes_only = run("fixes-only", &patch, &format!("{DEPENDENCIES}\n[features]\nreplay = []"), &[&model, &image]);
+    let fixes_only = run("fixes-only", &patch, &format!("{}\n[features]\nreplay = []", both_need()), &[&model, &image]);
     assert_eq!(fixes_only, off);
 }
