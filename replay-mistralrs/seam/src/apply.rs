@@ -83,7 +83,7 @@ pub fn apply<'a>(
     if failures.is_empty() { Ok(files) } else { Err(failures) }
 }
 
-fn apply_one(files: &mut Files, edit: &Edit) -> Result<(), Problem> {
+pub(crate) fn apply_one(files: &mut Files, edit: &Edit) -> Result<(), Problem> {
     let content = files.get_mut(&edit.file).ok_or(Problem::NoSuchFile)?;
     let text = std::str::from_utf8(content).map_err(|_| Problem::NotText)?;
     let found = text.matches(&edit.anchor).count();

@@ -100,6 +100,17 @@ pub enum Error {
         found: &'static str,
     },
 
+    /// A folder that should hold another version of the engine's source does not.
+    #[error(
+        "{}: expected the folder of the crate {name}, or of a repository with a folder {name}/ in it; found no src/ there", path.display()
+    )]
+    NoSource {
+        /// The folder that was named.
+        path: PathBuf,
+        /// The engine's crate.
+        name: &'static str,
+    },
+
     /// Cargo could not be started.
     #[error("cannot start {}: {source}", program.display())]
     Start {

@@ -13,6 +13,7 @@ mod error;
 mod modules;
 mod notes;
 mod place;
+mod port;
 mod source;
 mod stamp;
 mod tree;
@@ -29,6 +30,7 @@ pub use crate::{
     modules::ModuleFile,
     notes::NOTES,
     place::{Existing, Placed},
+    port::{Fate, Ported, port, read_source, summary},
     source::{ENGINE, Files, VERSION, cargo_home},
 };
 
@@ -121,6 +123,16 @@ impl Seam {
     /// Anything in [`Error`] but what concerns writing.
     pub fn files(&self, variant: Variant) -> Result<Files> {
         self.build(self.plan(variant)?)
+    }
+
+    /// What of the seam fits another version of the engine's source, edit by edit. Writes nothing.
+    ///
+    /// # Errors
+    /// If the lists are not well formed, or the source cannot be read.
+    pub fn port_to(&self, source: &Path) -> Result<Vec<Ported>> {
+        let plan = self.plan(Variant::Hooked)?;
+        let pinned = source::unpack(&self.archive(&plan.checksum)?)?;
+        Ok(port(&pinned, read_source(source)?, plan.lists.iter().flat_map(|(_, list)| &list.edits)))
     }
 
     fn plan(&self, variant: Variant) -> Result<Plan> {

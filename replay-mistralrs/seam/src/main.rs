@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use replay_seam::{ENGINE, Existing, Placed, Seam, VERSION, Variant, child};
+use replay_seam::{ENGINE, Existing, Placed, Seam, VERSION, Variant, child, summary};
 
 const HELP: &str = "\
 Puts mistralrs-core with our seam in place, then runs cargo.
@@ -17,6 +17,7 @@ Usage:
   cargo seam <cargo arguments>                   put the engine in place if need be, then run cargo with the arguments
   cargo seam prepare                             only put it in place; plain cargo works from then on
   cargo seam vendor --into DIR [--fixes-only]    write it to DIR/mistralrs-core for a project of your own
+  cargo seam port --source DIR                   say which edits fit another version of the engine's source; writes nothing
   cargo seam --help                              this text
 
 `--fixes-only` applies the repairs of the engine and leaves the seam out.
@@ -28,6 +29,7 @@ enum Request {
     Help,
     Prepare,
     Vendor { into: PathBuf, variant: Variant },
+    Port { source: PathBuf },
     Cargo(Vec<OsString>),
 }
 
@@ -49,6 +51,13 @@ fn parse(args: Vec<OsString>) -> Result<Request, String> {
         Some("prepare") if args.len() == 1 => Ok(Request::Prepare),
         Some("prepare") => Err(format!("`cargo seam prepare` takes no arguments, found {:?}", args[1])),
         Some("vendor") => parse_vendor(&args[1..]),
+        Some("port") => match &args[1..] {
+            [key, source] if key == "--source" => Ok(Request::Port { source: PathBuf::from(source) }),
+            _ => {
+                Err("`cargo seam port` needs `--source DIR`, the folder of another version of the engine's source"
+                    .into())
+            }
+        },
         _ => Ok(Request::Cargo(args)),
     }
 }
@@ -79,6 +88,7 @@ fn run(request: Request) -> replay_seam::Result<ExitCode> {
             report(&placed);
             print!("{}", patch_lines(&placed.folder));
         }
+        Request::Port { source } => print!("{}", summary(&seam.port_to(&source)?)),
         Request::Cargo(args) => {
             let placed = seam.place(&seam.workspace_target(), Variant::Hooked, Existing::Adopt)?;
             if !placed.written.is_empty() || !placed.removed.is_empty() {

@@ -3,6 +3,7 @@
 mod child;
 mod edits;
 mod place;
+mod port;
 mod source;
 mod support;
 mod this_repository;
