@@ -88,6 +88,23 @@ fn once() -> NonZeroUsize {
     NonZeroUsize::MIN
 }
 
+/// The lists at `path`: itself, or, of a folder, its `.toml` files by name.
+///
+/// # Errors
+/// [`Error::Io`] if the folder cannot be read.
+pub(crate) fn list_files(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(Error::io("list the folder", path))? {
+        files.push(entry.map_err(Error::io("list the folder", path))?.path());
+    }
+    files.retain(|file| file.extension().is_some_and(|kind| kind == "toml"));
+    files.sort();
+    Ok(files)
+}
+
 impl EditList {
     /// Reads a list.
     ///

@@ -2,8 +2,8 @@
 //! where `[patch.crates-io]` points.
 //!
 //! The repository holds the modules (`engine/`) and the edits (`edits/`), none of the engine's source. Both are read at run time,
-//! so that a change of them takes effect without building this tool again. `manifest.toml` and `fixes.toml` are applied first and are
-//! complete in themselves; `hook.toml` is applied on top, and `paged_on_cpu.toml`, which adds a feature that is off.
+//! so that a change of them takes effect without building this tool again. `manifest.toml` and `fixes/` are applied first and are complete
+//! in themselves; on top come `hook/`, `paged_on_cpu.toml`, which adds a feature that is off, and `test_sizes.toml`.
 
 mod apply;
 pub mod child;
@@ -47,13 +47,15 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// The lists in the order of application: heading in the notes, file under `edits/`.
+    /// The lists in the order of application: heading in the notes, and a file under `edits/`, or a folder of files in the order of their
+    /// names.
     fn lists(self) -> &'static [(&'static str, &'static str)] {
-        const ALL: [(&str, &str); 4] = [
+        const ALL: [(&str, &str); 5] = [
             ("Unused dependencies", "manifest.toml"),
-            ("Repairs of the engine", "fixes.toml"),
-            ("The seam", "hook.toml"),
+            ("Repairs of the engine", "fixes"),
+            ("The seam", "hook"),
             ("PagedAttention on a CPU", "paged_on_cpu.toml"),
+            ("Small sizes for tests", "test_sizes.toml"),
         ];
         match self {
             Self::FixesOnly => &ALL[..2],
@@ -143,15 +145,16 @@ impl Seam {
         key.add(format!("{variant:?}"));
 
         let (mut lists, mut modules) = (Vec::new(), Vec::new());
-        for &(heading, file) in variant.lists() {
-            let path = self.home.join("edits").join(file);
-            let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-            key.add(&text);
-            let list = EditList::parse(&path, &text)?;
-            for module in &list.modules {
-                modules.extend(modules::read(&self.home.join("engine"), module)?);
+        for &(heading, inside) in variant.lists() {
+            for path in edits::list_files(&self.home.join("edits").join(inside))? {
+                let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+                key.add(&text);
+                let list = EditList::parse(&path, &text)?;
+                for module in &list.modules {
+                    modules.extend(modules::read(&self.home.join("engine"), module)?);
+                }
+                lists.push((heading, list));
             }
-            lists.push((heading, list));
         }
         for module in &modules {
             key.add(&module.to);

@@ -23,7 +23,7 @@ fn fixes_come_first_and_the_seam_on_top() {
 #[test]
 fn fixes_alone_do_not_need_the_seam() {
     let f = Fixture::new();
-    f.put_home("edits/hook.toml", "broken");
+    f.put_home("edits/hook/tap.toml", "broken");
     let files = f.seam.files(Variant::FixesOnly).expect("fits");
     assert_eq!(files["src/lib.rs"], b"one = 2;\n");
     assert!(!files.keys().any(|file| file.starts_with("src/hook")));
@@ -63,19 +63,19 @@ file = "src/gone.rs"
 anchor = "e"
 with = ""
 "#;
-    f.put_home("edits/hook.toml", &format!("{HOOK}{more}"));
-    f.put_home("edits/fixes.toml", &FIXES.replace("anchor = \"1\"", "anchor = \"n\"\ncount = 2"));
+    f.put_home("edits/hook/tap.toml", &format!("{HOOK}{more}"));
+    f.put_home("edits/fixes/one.toml", &FIXES.replace("anchor = \"1\"", "anchor = \"n\"\ncount = 2"));
     let Err(Error::Fit { failures }) = f.place() else { panic!("an error about the fit") };
     assert_eq!(failures.len(), 6);
     assert_eq!(
         f.error(),
         "6 of the seam's entries do not fit mistralrs-core 0.8.1; nothing was written:
-  Cargo.toml: `Cargo.toml` (hook.toml:14): expected a free place for the module, found a file
-  src/lib.rs: `fix` (fixes.toml:7): expected the anchor 2 time(s), found it 1 time(s); it begins `n`
-  src/lib.rs: `hook` (hook.toml:7): expected the anchor 1 time(s), found it 0 time(s); it begins `2`
-  src/lib.rs: `absent` (hook.toml:18): expected the anchor 1 time(s), found it 0 time(s); it begins `not there`
-  src/lib.rs: `too-often` (hook.toml:28): expected the anchor 3 time(s), found it 1 time(s); it begins `e`
-  src/gone.rs: `no-file` (hook.toml:36): expected this file in the engine, found none
+  Cargo.toml: `Cargo.toml` (tap.toml:14): expected a free place for the module, found a file
+  src/lib.rs: `fix` (one.toml:7): expected the anchor 2 time(s), found it 1 time(s); it begins `n`
+  src/lib.rs: `hook` (tap.toml:7): expected the anchor 1 time(s), found it 0 time(s); it begins `2`
+  src/lib.rs: `absent` (tap.toml:18): expected the anchor 1 time(s), found it 0 time(s); it begins `not there`
+  src/lib.rs: `too-often` (tap.toml:28): expected the anchor 3 time(s), found it 1 time(s); it begins `e`
+  src/gone.rs: `no-file` (tap.toml:36): expected this file in the engine, found none
 anchors are counted after the edits above them were applied; correct the entries named here"
     );
     assert!(!f.out().exists());
@@ -87,7 +87,7 @@ fn overlapping_edits_are_noticed() {
     let twice = HOOK
         .replace("name = \"hook\"", "name = \"again\"")
         .replace("[[module]]\nfrom = \"hook\"\nto = \"src/hook\"", "");
-    f.put_home("edits/hook.toml", &format!("{HOOK}{}", twice.replace("anchor = \"2\"", "anchor = \"= 2\"")));
+    f.put_home("edits/hook/tap.toml", &format!("{HOOK}{}", twice.replace("anchor = \"2\"", "anchor = \"= 2\"")));
     assert!(f.error().contains("`again`"), "{}", f.error());
 }
 
@@ -101,9 +101,9 @@ fn malformed_lists_name_file_and_line() {
         ("edits = 1\n", 1, "unknown field `edits`"),
     ];
     for (text, line, part) in cases {
-        f.put_home("edits/hook.toml", text);
+        f.put_home("edits/hook/tap.toml", text);
         let found = f.error();
-        assert!(found.starts_with(&format!("home/edits/hook.toml:{line}: ")) && found.contains(part), "{found}");
+        assert!(found.starts_with(&format!("home/edits/hook/tap.toml:{line}: ")) && found.contains(part), "{found}");
     }
 }
 
@@ -122,14 +122,14 @@ fn senseless_values_name_file_and_line() {
     for (key, new, part) in cases {
         let line = line_of(key);
         let text: Vec<_> = HOOK.lines().map(|old| if old.starts_with(key) { new } else { old }).collect();
-        f.put_home("edits/hook.toml", &text.join("\n"));
+        f.put_home("edits/hook/tap.toml", &text.join("\n"));
         let found = f.error();
-        assert!(found.starts_with(&format!("home/edits/hook.toml:{line}: ")) && found.contains(part), "{found}");
+        assert!(found.starts_with(&format!("home/edits/hook/tap.toml:{line}: ")) && found.contains(part), "{found}");
     }
-    f.put_home("edits/hook.toml", &format!("{HOOK}count = 0\n"));
+    f.put_home("edits/hook/tap.toml", &format!("{HOOK}count = 0\n"));
     assert!(f.error().contains("nonzero"), "{}", f.error());
     let (_, edit) = HOOK.split_once("[[edit]]").expect("an edit");
-    f.put_home("edits/hook.toml", &format!("{HOOK}[[edit]]{edit}"));
+    f.put_home("edits/hook/tap.toml", &format!("{HOOK}[[edit]]{edit}"));
     assert!(f.error().contains("a second edit is named `hook`"), "{}", f.error());
 }
 
@@ -138,11 +138,11 @@ fn an_edit_may_be_made_in_several_files_and_must_name_one() {
     let f = Fixture::new();
     let several = HOOK.replace("file = \"src/lib.rs\"", "files = [\"src/lib.rs\", \"src/gone.rs\"]");
     assert_ne!(several, HOOK);
-    f.put_home("edits/hook.toml", &several);
+    f.put_home("edits/hook/tap.toml", &several);
     // Found in the first, and looked for in the second.
     assert!(f.error().contains("src/gone.rs: `hook`") && !f.error().contains("src/lib.rs: `hook`"), "{}", f.error());
     for wrong in ["", "file = \"src/lib.rs\"\nfiles = [\"src/lib.rs\"]"] {
-        f.put_home("edits/hook.toml", &HOOK.replace("file = \"src/lib.rs\"", wrong));
+        f.put_home("edits/hook/tap.toml", &HOOK.replace("file = \"src/lib.rs\"", wrong));
         assert!(f.error().contains("either `file` or a list `files`"), "{}", f.error());
     }
 }

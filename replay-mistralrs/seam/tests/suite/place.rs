@@ -39,7 +39,7 @@ fn a_changed_module_rewrites_that_file_alone() {
 fn what_no_longer_belongs_is_removed() {
     let f = Fixture::new();
     f.place().expect("placed");
-    f.put_home("edits/hook.toml", &HOOK.replace("to = \"src/hook\"", "to = \"src/tap\""));
+    f.put_home("edits/hook/tap.toml", &HOOK.replace("to = \"src/hook\"", "to = \"src/tap\""));
     let placed = f.place().expect("placed");
     assert_eq!(placed.removed, ["src/hook/inner/mod.rs", "src/hook/mod.rs"]);
     assert!(placed.altered.is_empty());

@@ -15,7 +15,7 @@ with = "let a = new();\nlet b = a;"
 /// The fates of `fix`, `hook`, which builds on it, and `third`, on a source of these files.
 fn fates(files: &[(&str, &str)]) -> [Fate; 3] {
     let f = Fixture::new();
-    f.put_home("edits/hook.toml", &format!("{HOOK}{MORE}"));
+    f.put_home("edits/hook/tap.toml", &format!("{HOOK}{MORE}"));
     let folder = f.root.path().join("other");
     for (file, text) in files {
         f.put(&folder.join(file), text.as_bytes());
@@ -68,8 +68,8 @@ fn the_report_counts_all_and_lists_what_does_not_simply_apply() {
     assert_eq!(
         report,
         "2 edits: 1 gone, 1 miscounted\n  \
-         miscounted   `fix` (fixes.toml:7) in src/lib.rs: the anchor occurs 2 time(s), not 1\n  \
-         gone         `hook` (hook.toml:7) in src/lib.rs\n"
+         miscounted   `fix` (one.toml:7) in src/lib.rs: the anchor occurs 2 time(s), not 1\n  \
+         gone         `hook` (tap.toml:7) in src/lib.rs\n"
     );
     assert!(f.seam.place(&f.out(), replay_seam::Variant::FixesOnly, replay_seam::Existing::Refuse).is_ok());
 }
@@ -77,7 +77,7 @@ fn the_report_counts_all_and_lists_what_does_not_simply_apply() {
 #[test]
 fn a_folder_without_the_source_is_named() {
     let f = Fixture::new();
-    f.put_home("edits/fixes.toml", FIXES);
+    f.put_home("edits/fixes/one.toml", FIXES);
     let error = f.seam.port_to(f.root.path()).expect_err("no source");
     assert!(matches!(error, Error::NoSource { .. }), "{error}");
     assert!(error.to_string().contains("expected the folder of the crate mistralrs-core"), "{error}");

@@ -54,9 +54,10 @@ impl Fixture {
         fixture.put(&fixture.archive_path(), &archive);
         fixture.lock(VERSION, Some(&sha256(&archive)));
         fixture.put_home("edits/manifest.toml", "");
-        fixture.put_home("edits/fixes.toml", FIXES);
-        fixture.put_home("edits/hook.toml", HOOK);
+        fixture.put_home("edits/fixes/one.toml", FIXES);
+        fixture.put_home("edits/hook/tap.toml", HOOK);
         fixture.put_home("edits/paged_on_cpu.toml", "");
+        fixture.put_home("edits/test_sizes.toml", "");
         fixture.put_home("engine/fixes.rs", "// fixes\n");
         fixture.put_home("engine/hook/mod.rs", "mod inner;\n");
         fixture.put_home("engine/hook/inner/mod.rs", "// inner\n");
