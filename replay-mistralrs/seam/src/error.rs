@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::apply::Failure;
+use crate::failure::Failure;
 
 /// An error of the seam's tool.
 #[derive(Debug, thiserror::Error)]
@@ -135,8 +135,8 @@ fn fit_report(failures: &[Failure]) -> String {
     let mut text = format!(
         "{} of the seam's entries do not fit {} {}; nothing was written:",
         failures.len(),
-        crate::source::ENGINE,
-        crate::source::VERSION
+        crate::pinned::ENGINE,
+        crate::pinned::VERSION
     );
     for failure in failures {
         text.push_str(&format!("\n  {failure}"));

@@ -10,8 +10,10 @@ pub mod child;
 mod digest;
 mod edits;
 mod error;
+mod failure;
 mod modules;
 mod notes;
+mod pinned;
 mod place;
 mod port;
 mod source;
@@ -24,14 +26,16 @@ use std::{
 };
 
 pub use crate::{
-    apply::{Failure, Problem, apply},
+    apply::apply,
     edits::{Edit, EditList, Module},
     error::{Error, Result},
+    failure::{Failure, Problem},
     modules::ModuleFile,
     notes::NOTES,
+    pinned::{ENGINE, VERSION},
     place::{Existing, Placed},
     port::{Fate, Ported, port, read_source, summary},
-    source::{ENGINE, Files, VERSION, cargo_home},
+    source::{Files, cargo_home},
 };
 
 /// Raised when this tool would make other files from the same inputs.

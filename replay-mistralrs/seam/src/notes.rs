@@ -2,7 +2,7 @@
 
 use crate::{
     edits::EditList,
-    source::{ENGINE, VERSION},
+    pinned::{ENGINE, VERSION},
 };
 
 /// The notes' name in the engine's folder.

@@ -12,7 +12,8 @@ use std::{
 use crate::{
     error::{Error, Result},
     notes::NOTES,
-    source::{ENGINE, Files},
+    pinned::ENGINE,
+    source::Files,
     stamp::Stamp,
     tree::{Marks, Tree},
 };

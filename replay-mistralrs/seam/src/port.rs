@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use crate::{
-    apply::{Problem, apply_one},
+    apply::apply_one,
     edits::Edit,
     error::{Error, Result},
-    source::{ENGINE, Files},
+    failure::Problem,
+    pinned::ENGINE,
+    source::Files,
 };
 
 /// What has become of an edit's place.

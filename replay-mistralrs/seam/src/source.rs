@@ -14,13 +14,8 @@ use serde::Deserialize;
 use crate::{
     digest::sha256,
     error::{Error, Result},
+    pinned::{ENGINE, VERSION},
 };
-
-/// The crate that gets the seam.
-pub const ENGINE: &str = "mistralrs-core";
-
-/// The version that the edits are written for; the manifest pins the same.
-pub const VERSION: &str = "0.8.1";
 
 /// A source tree in memory: path with forward slashes, relative to the crate's folder, and content.
 pub type Files = BTreeMap<String, Vec<u8>>;
