@@ -8,7 +8,7 @@ use crate::config::{Alignment, Below, Replay, Rule, Strategy};
 use crate::learned::strategy::{self, Clock};
 use crate::learned::{Learned, Stop};
 use crate::lens::{StreamedLens, select_rows};
-use crate::rank::{self, Lensed, RankRequest, Selection, edited_residual, ranked_residual};
+use crate::rank::{self, Lensed, RankRequest, Selection, ranked_residual};
 use crate::substitute::Edits;
 use crate::{
     Activations, Error, KlMean, LayerReport, Milliseconds, PairInfo, Precision, ReplayBackend, Report, Result, Role,
@@ -50,7 +50,7 @@ impl Replayer {
                 layers.len()
             )));
         }
-        let compared = layers.first().map_or(0, |&layer| edited_residual(layer, replay.alignment));
+        let compared = layers.first().map_or(0, |&layer| replay.alignment.edited_residual(layer));
         if replay.strategy == Strategy::Learned && replay.learned.inject > compared {
             return Err(Error::Unavailable(format!(
                 "learned.inject = {} is behind residual[{compared}], the first that is compared",
@@ -221,7 +221,7 @@ impl Replayer {
             layers.extend(self.layers.iter().map(|&layer| ranked_residual(layer)));
         }
         if self.replay.measure_kl {
-            layers.extend(self.layers.iter().map(|&layer| edited_residual(layer, self.replay.alignment)));
+            layers.extend(self.layers.iter().map(|&layer| self.replay.alignment.edited_residual(layer)));
         }
         layers.sort_unstable();
         layers.dedup();
@@ -249,7 +249,7 @@ impl Replayer {
     fn layer_reports(&self, selection: &Selection) -> Vec<LayerReport> {
         let report = |layer: &rank::LayerSelection| LayerReport {
             layer: layer.layer,
-            edited_residual: edited_residual(layer.layer, self.replay.alignment),
+            edited_residual: self.replay.alignment.edited_residual(layer.layer),
             ranked: layer.ranked,
             not_finite: layer.not_finite,
             selected: layer.rows.len(),
@@ -277,11 +277,13 @@ impl Replayer {
                 continue;
             };
             let theirs = select_rows(base.residual(residual)?, &edit.rows)?;
-            let mean = |own: &candle_core::Tensor| -> Result<f32> {
+            let mean = |own: &candle_core::Tensor| -> Result<Option<f32>> {
                 let kl = base_lens.divergence(&theirs, &rlvr_lens, &select_rows(own, &edit.rows)?)?;
-                Ok(kl.iter().sum::<f32>() / kl.len() as f32)
+                let known: Vec<f64> = kl.into_iter().filter(|kl| !kl.is_nan()).map(f64::from).collect();
+                Ok((!known.is_empty()).then(|| (known.iter().sum::<f64>() / known.len() as f64) as f32))
             };
-            layer.kl = Some(KlMean { before: mean(rlvr.residual(residual)?)?, after: mean(&edited)? });
+            let (before, after) = (mean(rlvr.residual(residual)?)?, mean(&edited)?);
+            layer.kl = before.zip(after).map(|(before, after)| KlMean { before, after });
         }
         Ok(())
     }

@@ -41,7 +41,8 @@ impl EntropySpread {
     }
 }
 
-/// Mean KL(base || RLVR) over the selected rows of one layer, in nats over the whole vocabulary, each model read with its own lens.
+/// Mean KL(base || RLVR) over the selected rows of one layer, in nats over the whole vocabulary, each model read with its own lens. Rows
+/// that are not finite in one of the models are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct KlMean {
     /// Between clean passes of both models.

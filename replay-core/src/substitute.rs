@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use candle_core::{DType, Tensor};
 
 use crate::config::Alignment;
-use crate::rank::{Selection, edited_residual};
+use crate::rank::Selection;
 use crate::{Activations, Error, Result};
 
 /// What happens to the rows of an edit.
@@ -45,7 +45,7 @@ impl Edits {
     pub fn new(selection: &Selection, base: &Activations, alignment: Alignment, blend: f64) -> Result<Self> {
         let mut layers = BTreeMap::new();
         for layer in selection.layers.iter().filter(|layer| !layer.rows.is_empty()) {
-            let residual = edited_residual(layer.layer, alignment);
+            let residual = alignment.edited_residual(layer.layer);
             // A copy, never a view: a view would keep the whole residual for as long as the edit lives.
             let rows: Vec<u32> = layer.rows.iter().map(|&row| row as u32).collect();
             let base = base.residual(residual)?;

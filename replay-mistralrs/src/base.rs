@@ -5,21 +5,23 @@ use std::sync::{Arc, Mutex, RwLock};
 use candle_core::{DType, DeviceLocation};
 use mistralrs_core::Pipeline;
 use mistralrs_core::forward_hook::{self, WeightPool};
-use replay_core::config::{Config, MAX_LAYERS, Positions, Replay, Strategy};
-use replay_core::{ModelInfo, PairInfo, ReplayCache, Replayer, Role};
+use replay_core::config::{Config, MAX_LAYERS, Replay, Strategy};
+use replay_core::{ModelInfo, PairInfo, ReplayCache, Role};
 use serde_json::Value;
 
-use crate::attach::Attached;
+use crate::attached::Attached;
 use crate::backend::{Bound, Decoders, TestedDecoder};
 use crate::decoder::{EngineDecoder, differentiable};
 use crate::encoders;
 use crate::error::AttachError;
-use crate::families::Family;
+use crate::families::{Family, Labels};
 use crate::fingerprint;
 use crate::lens::EngineLens;
 use crate::load::{Answering, Loaded, load};
+use crate::model_files::ModelFiles;
 use crate::paged;
-use crate::pair::{self, ModelFiles};
+use crate::pair;
+use crate::policies::{all, fits, needed_layers, suits};
 use crate::prefix_cache::{Images, PrefixCache};
 use crate::self_test::{self_test, test_picture, test_prefix, test_prefix_cache};
 use crate::settings::Settings;
@@ -129,7 +131,7 @@ impl Base {
         let computes = Computes::of(pipeline);
         let dtype = table.rlvr.precision(dtype, computes.quantised());
         self_test(pipeline, &lens, decoder_layers, hidden, Role::Rlvr)?;
-        let labels = files.labels(family);
+        let labels = Labels::new(family, &files);
         test_picture(pipeline, family, &labels, &lens, decoder_layers, Role::Rlvr)?;
         let rlvr = ModelInfo {
             id: self.config.pair.rlvr.clone(),
@@ -224,54 +226,6 @@ impl Base {
     }
 }
 
-/// The settings of `[replay]` and of every profile.
-fn all(config: &Config) -> impl Iterator<Item = &Replay> {
-    std::iter::once(&config.replay).chain(config.profiles.values())
-}
-
-/// Decoder layers that a policy reaches.
-fn needed_layers(replay: &Replay) -> usize {
-    replay.layers.highest().map_or(1, |highest| highest + 1)
-}
-
-/// What a family cannot do, said with the line of the file, and what would change nothing, as a warning.
-fn suits(config: &Config, family: &Family, model: &Value) -> Result<(), AttachError> {
-    let named = config.profiles.iter().map(|(name, replay)| (format!("profiles.{name}"), replay));
-    let reading =
-        family.size(model, "num_hidden_layers").map_or(usize::MAX, |layers| (family.reading_layers)(model, layers));
-    for (table, replay) in std::iter::once(("replay".to_owned(), &config.replay)).chain(named) {
-        if replay.positions == Positions::Visual && !family.has_visual_rows {
-            let why = format!(
-                "\"all\", since images have no rows of their own in {}, which attends to them from the side",
-                family.architecture
-            );
-            return Err(config.refuse(&format!("{table}.positions"), &why, None).into());
-        }
-        if replay.positions == Positions::Visual && needed_layers(replay) > reading {
-            tracing::warn!(
-                "[{table}] reaches layers from {reading} on, which share keys and values of earlier ones: replaying visual rows there \
-                 changes nothing"
-            );
-        }
-    }
-    Ok(())
-}
-
-/// The policy must fit the models; said with the line of the file.
-pub(crate) fn fits(config: &Config, decoder_layers: usize) -> Result<(), AttachError> {
-    let named = config.profiles.iter().map(|(name, replay)| (format!("profiles.{name}.layers"), replay));
-    for (key, replay) in std::iter::once(("replay.layers".to_owned(), &config.replay)).chain(named) {
-        if replay.layers.policy_layers(decoder_layers).is_err() {
-            let expected = format!("decoder layers below {decoder_layers}, which is how many the model has");
-            return Err(config.refuse(&key, &expected, None).into());
-        }
-        if let Err(error) = Replayer::new(replay, decoder_layers) {
-            return Err(config.refuse(&key, &error.to_string(), None).into());
-        }
-    }
-    Ok(())
-}
-
 fn loaded_layers(family: &Family, config: &Value, decoder_layers: usize, needed: usize) -> usize {
     needed.max((family.least_layers)(config)).min(decoder_layers)
 }
@@ -303,7 +257,7 @@ fn decoder<'a>(
     let Some(layers) = learned.map(range).reduce(widest) else { return Ok(None) };
     let Some(weights) = pipeline.model_weights() else { return Ok(None) };
     let decoder = Arc::new(EngineDecoder::new(family, &files.config, &weights, role)?);
-    let distance = test_prefix(pipeline, family, &files.labels(family), &decoder, layers, role)?;
+    let distance = test_prefix(pipeline, family, &Labels::new(family, files), &decoder, layers, role)?;
     Ok(Some(TestedDecoder { decoder, distance }))
 }
 

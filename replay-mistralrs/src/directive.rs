@@ -7,7 +7,7 @@ use replay_core::learned::Progress;
 use replay_core::{Observation, Report, Trace};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::settings::Settings;
+use crate::settings::{Profile, Settings};
 
 /// Whether one request is replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,10 +18,6 @@ pub enum Mode {
     /// Not at all.
     Off,
 }
-
-/// A profile of the settings that it was found in; see [`Settings::profile`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Profile(pub(crate) usize);
 
 /// What one request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

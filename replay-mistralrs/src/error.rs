@@ -1,7 +1,7 @@
 //! Why replay could not be attached.
 use replay_core::config::ConfigError;
 
-use crate::pair::Mismatch;
+use crate::mismatch::Mismatch;
 
 /// Why replay could not be attached to a pipeline.
 #[derive(Debug, thiserror::Error)]

@@ -18,6 +18,7 @@
 //! # Ok(()) }
 //! ```
 mod attach;
+mod attached;
 mod backend;
 mod base;
 mod config_layout;
@@ -38,8 +39,11 @@ mod load;
 mod loaded_pair;
 mod memory;
 pub mod metrics;
+mod mismatch;
+mod model_files;
 mod paged;
 mod pair;
+mod policies;
 mod prefix;
 mod prefix_cache;
 mod seeded;
@@ -52,18 +56,19 @@ mod table;
 pub mod tables;
 mod tap;
 
-pub use attach::{Attached, attach, install, install_observed, uninstall};
+pub use attach::{attach, install, install_observed, uninstall};
+pub use attached::Attached;
 pub use device::DevicePlace;
-pub use directive::{Directive, Mode, Profile, RequestReport};
+pub use directive::{Directive, Mode, RequestReport};
 pub use engine_file::{is_engine_file, is_rlvr_model, read_config};
 pub use environment::{CONFIG_VARIABLE, install_from_env};
 pub use error::AttachError;
 pub use fingerprint::identity;
 pub use loaded_pair::LoadedPair;
+pub use mismatch::Mismatch;
 pub use paged::{PagedCache, paged_keys};
-pub use pair::Mismatch;
 pub use session::{Answer, AskError, Prompt, Sampling, Session, Turn};
-pub use settings::Settings;
+pub use settings::{Profile, Settings};
 pub use table::{EngineTable, Placement, table_keys};
 
 use replay_core::registry::{Adapter, inventory};

@@ -3,7 +3,8 @@ use mistralrs_core::SchedulerConfig;
 use replay_core::Role;
 use replay_core::config::Config;
 
-use crate::attach::{Attached, attach_loaded};
+use crate::attach::attach_loaded;
+use crate::attached::Attached;
 use crate::base::Base;
 use crate::error::AttachError;
 use crate::load::{Answering, Loaded, load};

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use candle_core::Tensor;
 use mistralrs_core::Pipeline;
 
-use crate::attach::Attached;
+use crate::attached::Attached;
 
 impl Attached {
     /// Bytes of the base's decoder weights: those of the layers that were loaded, embeddings and head. Zero while the base is in use.

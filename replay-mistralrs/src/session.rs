@@ -17,7 +17,7 @@ use replay_core::{Observation, Report, Trace};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::attach::Attached;
+use crate::attached::Attached;
 use crate::directive::Directive;
 use crate::error::AttachError;
 use crate::loaded_pair::LoadedPair;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use replay_core::Replayer;
 use replay_core::config::Config;
 
-use crate::directive::Profile;
+/// A profile of the settings that it was found in; see [`Settings::profile`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Profile(usize);
 
 /// The settings at one moment. Whoever holds them keeps them, whatever is loaded afterwards.
 #[derive(Debug, Clone)]

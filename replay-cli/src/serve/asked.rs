@@ -4,15 +4,12 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use mistralrs_core::{Request, Response};
 use mistralrs_server_core::handler_core::{create_response_channel, send_request_with_model};
-use replay_mistralrs::{Attached, Directive, Mode, RequestReport, Settings};
+use replay_mistralrs::{Attached, Directive, Mode, Settings};
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::Sender;
 
+use super::call::Call;
 use super::{ApiError, Shared, sampler, sampling, stream};
-
-/// The report of a request, when it is there.
-pub(super) type ReportReceiver = Option<oneshot::Receiver<RequestReport>>;
 
 /// A body whose values make sense, without our own field.
 pub(super) struct Asked<'a> {
@@ -35,7 +32,7 @@ impl<'a> Asked<'a> {
         let replay = fields.remove("replay");
         let name = name(fields)?;
         sampling::check(&body)?;
-        let (name, attached) = found(shared, name.as_deref())?;
+        let (name, attached) = model(shared, name.as_deref())?;
         let attached = attached.map(|attached| (attached, attached.settings()));
         let directive = directive(replay.as_ref(), attached.as_ref().map(|(_, settings)| settings))?;
         let streamed = body["stream"] == json!(true);
@@ -77,10 +74,10 @@ impl<'a> Asked<'a> {
     ) -> Result<axum::response::Response, ApiError> {
         self.send(shared, requests).await?;
         if streamed {
-            return Ok(stream::events(calls, self).into_response());
+            return Ok(stream::events(calls, self.name, self.bound).into_response());
         }
         let call = calls.pop().ok_or_else(|| ApiError::engine(&"no request was made"))?;
-        Ok(Json(call.whole(self).await?).into_response())
+        Ok(Json(call.whole(self.name, self.bound).await?).into_response())
     }
 
     async fn send(&self, shared: &Shared, requests: Vec<Request>) -> Result<(), ApiError> {
@@ -95,32 +92,8 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// A request on its way.
-pub(super) struct Call {
-    pub(super) responses: Receiver<Response>,
-    pub(super) report: ReportReceiver,
-}
-
-impl Call {
-    /// The one answer, as the engine says it; with the report, and the model's name here in place of the engine's, which is a directory.
-    async fn whole(mut self, asked: &Asked<'_>) -> Result<Value, ApiError> {
-        let response = self.responses.recv().await.ok_or_else(|| ApiError::engine(&"no answer came"))?;
-        let object = match response {
-            Response::Done(done) => serde_json::to_value(done),
-            Response::CompletionDone(done) => serde_json::to_value(done),
-            other => return Err(failure(other, asked.bound)),
-        };
-        let mut object = object.map_err(|e| ApiError::engine(&e))?;
-        object["model"] = json!(asked.name);
-        if let Some(report) = self.report.and_then(|mut report| report.try_recv().ok()) {
-            object["replay"] = said(&report);
-        }
-        Ok(object)
-    }
-}
-
 /// The model of that name; of the default without one.
-pub(super) fn found<'a>(shared: &'a Shared, name: Option<&str>) -> Result<(&'a str, Option<&'a Attached>), ApiError> {
+pub(super) fn model<'a>(shared: &'a Shared, name: Option<&str>) -> Result<(&'a str, Option<&'a Attached>), ApiError> {
     shared.served.model(name.filter(|name| *name != "default")).ok_or_else(|| {
         let known = shared.served.names().join(", ");
         ApiError::invalid("model_not_found", format!("there is no such model here; there are: {known}"))
@@ -134,39 +107,6 @@ fn name(fields: &mut Map<String, Value>) -> Result<Option<String>, ApiError> {
         Value::String(name) => Ok(Some(name.clone())),
         _ => Err(invalid("`model` is a text").about("model")),
     }
-}
-
-/// What a response is that is no answer. Under a grammar or a schema the engine also fails on those: on what no token can go on with.
-pub(super) fn failure(response: Response, bound: bool) -> ApiError {
-    let (why, validation) = match response {
-        Response::ValidationError(e) => (e.to_string(), true),
-        Response::InternalError(e) => (e.to_string(), false),
-        Response::ModelError(why, _) | Response::CompletionModelError(why, _) => (why, false),
-        _ => ("an answer of another kind".to_owned(), false),
-    };
-    let of_grammar = ["grammar", "llguidance", "parser", "lexer", "regex", "schema"];
-    let lower = why.to_lowercase();
-    if bound && of_grammar.iter().any(|word| lower.contains(word)) {
-        tracing::debug!("a grammar was refused by the engine: {why}");
-        let message = "the engine cannot use this grammar or schema, or no token fits it";
-        return ApiError::invalid("invalid_grammar", message);
-    }
-    if validation {
-        tracing::debug!("a request was refused by the engine: {why}");
-        if let Some((_, rest)) = why.split_once("Prompt sequence length is greater than ") {
-            let most: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            let message = format!("this prompt is longer than the {most} tokens that the model takes");
-            return ApiError::invalid("context_length_exceeded", message).about("messages");
-        }
-        return ApiError::invalid("invalid_prompt", "the engine cannot process this prompt")
-            .with_status(StatusCode::UNPROCESSABLE_ENTITY);
-    }
-    ApiError::engine(&why)
-}
-
-/// What an answer says of replay: the report.
-pub(super) fn said(report: &RequestReport) -> Value {
-    serde_json::to_value(&report.report).unwrap_or(Value::Null)
 }
 
 pub(super) fn invalid(what: impl Into<String>) -> ApiError {

@@ -50,7 +50,7 @@ async fn looked_at(shared: &Shared, request: Request) -> Result<Request, ApiErro
     let mut value: Value = serde_json::from_slice(&bytes)
         .map_err(|e| ApiError::invalid("invalid_json", format!("the body is not JSON: {e}")))?;
     let named = value.get("model").and_then(Value::as_str);
-    let (name, _) = asked::found(shared, named)?;
+    let (name, _) = asked::model(shared, named)?;
     suits(shared, parts.uri.path(), name)?;
     sampling::check(&value)?;
     admit_media(shared, &mut value, 1, false).await?;

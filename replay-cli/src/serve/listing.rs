@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Shared, asked};
 
 pub(super) async fn one(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
-    match asked::found(&shared, Some(&name)) {
+    match asked::model(&shared, Some(&name)) {
         Ok(_) => {
             let created = shared.served.engine().get_creation_time();
             Json(json!({ "id": name, "object": "model", "created": created, "owned_by": "local" })).into_response()

@@ -7,6 +7,7 @@
 mod arrival;
 mod asked;
 mod auth;
+mod call;
 mod chat;
 mod completions;
 mod door;
@@ -128,5 +129,5 @@ pub async fn router(served: Served, options: ServeOptions) -> anyhow::Result<Rou
         .layer(from_fn_with_state(shared.clone(), arrival::whole))
         .layer(from_fn_with_state(shared.clone(), auth::check))
         .layer(DefaultBodyLimit::max(shared.options.max_body))
-        .layer(from_fn(plain::in_form)))
+        .layer(from_fn(plain::normalize_errors)))
 }

@@ -1,5 +1,5 @@
-//! Refusals that are not ours in the form that all others have: the engine's routes and the router itself answer with text, with JSON of
-//! another form, or with what the engine said inside.
+//! Rewrites the errors of the engine's routes and of the router itself into the API's error format: they are text, JSON of another form,
+//! or carry the engine's own words inside.
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
@@ -12,7 +12,7 @@ use super::ApiError;
 /// No error is longer.
 const MAX_ERROR: usize = 64 << 10;
 
-pub(super) async fn in_form(request: Request, next: Next) -> Response {
+pub(super) async fn normalize_errors(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {

@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt};
 use mistralrs_core::Response;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, Call, ReportReceiver, failure, said};
+use super::call::{Call, ReportReceiver, failure, report_json};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -29,7 +29,8 @@ struct Streamed {
 
 pub(super) fn events(
     calls: Vec<Call>,
-    asked: &Asked<'_>,
+    model: &str,
+    bound: bool,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
     let (mut responses, mut reports) = (SelectAll::new(), Vec::new());
     for (index, call) in calls.into_iter().enumerate() {
@@ -44,8 +45,8 @@ pub(super) fn events(
         responses,
         // One of them is told: they were all asked the same.
         reports,
-        model: asked.name.to_owned(),
-        bound: asked.bound,
+        model: model.to_owned(),
+        bound,
         identity: None,
         usage: None,
         over: false,
@@ -92,7 +93,7 @@ impl Streamed {
         self.count(&mut piece);
         let report = self.reports.iter_mut().flatten().find_map(|report| report.try_recv().ok());
         if let Some(report) = report {
-            piece["replay"] = said(&report);
+            piece["replay"] = report_json(&report);
             self.reports.clear();
         }
         piece

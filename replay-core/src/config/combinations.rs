@@ -10,9 +10,10 @@ use super::rank::{Below, Rule};
 use super::read::RawReplay;
 use super::reader::{Given, Session, Slot};
 use super::replay::Replay;
-use super::resolve::GivenRule;
 use super::shape::Mismatch;
-use crate::rank::edited_residual;
+
+/// A rule that the file gives, with its key.
+pub(super) type GivenRule = Given<Rule>;
 
 pub(super) fn check(raw: &RawReplay, rules: &[GivenRule], replay: &Replay, session: &mut Session) {
     one_rule(rules, session);
@@ -130,7 +131,7 @@ fn visual_positions(raw: &RawReplay, replay: &Replay, session: &mut Session) {
 /// A delta changes only what comes after it.
 fn inject_in_front(raw: &RawReplay, replay: &Replay, session: &mut Session) {
     let (Some(inject), Some(lowest)) = (raw.learned.inject.given(), replay.layers.lowest()) else { return };
-    let compared = edited_residual(lowest, replay.alignment);
+    let compared = replay.alignment.edited_residual(lowest);
     if !is_known(&raw.layers, raw) || replay.learned.inject <= compared {
         return;
     }

@@ -80,6 +80,16 @@ named_enum! {
     }
 }
 
+impl Alignment {
+    /// The residual that policy layer `layer` edits: its output, or, as in the released code, its input.
+    pub fn edited_residual(self, layer: usize) -> usize {
+        match self {
+            Self::Aligned => layer + 1,
+            Self::Released => layer,
+        }
+    }
+}
+
 named_enum! {
     /// What happens to a request whose replay fails.
     #[derive(Default)]

@@ -1,16 +1,14 @@
 //! From what stands in the file to the effective settings: preset, overrides, defaults, and what is still missing.
 
+use super::combinations::{self, GivenRule};
+use super::keys;
 use super::layers::Layers;
 use super::names::{Preset, Strategy};
 use super::rank::Rule;
 use super::read::RawReplay;
-use super::reader::{Given, Session, Slot};
+use super::reader::{Session, Slot};
 use super::replay::Replay;
 use super::shape::{Mismatch, alternatives};
-use super::{combinations, keys};
-
-/// A rule that the file gives, with its key.
-pub(super) type GivenRule = Given<Rule>;
 
 /// The effective settings. If anything is wrong it has been reported, and the result is a placeholder.
 pub(super) fn resolve(mut raw: RawReplay, session: &mut Session) -> Replay {

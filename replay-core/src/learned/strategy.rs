@@ -9,7 +9,7 @@ use super::objective::{clean_residuals, last_rows};
 use super::targets::{Anchor, Targets};
 use super::{Differentiable, Objective, Solution, Stop, solve};
 use crate::lens::{StreamedLens, select_rows};
-use crate::rank::{LayerSelection, Selection, edited_residual, ranked_residual};
+use crate::rank::{LayerSelection, Selection, ranked_residual};
 use crate::substitute::Edits;
 use crate::{Activations, Error, KlMean, LearnedReport, Milliseconds, ReplayBackend, Replayer, Result, Role};
 
@@ -52,7 +52,7 @@ pub(crate) async fn learn(
     let replay = replayer.settings();
     let settings = &replay.learned;
     let visual = backend.prompt().visual_rows();
-    let compared = |layer| edited_residual(layer, replay.alignment);
+    let compared = |layer| replay.alignment.edited_residual(layer);
     let last_compared = replayer.policy_layers().last().map_or(0, |&layer| compared(layer));
 
     let mut clock = Clock::start();

@@ -10,19 +10,27 @@ use crate::simd::vectorized;
 /// `H = ln S - (sum e^(x-m) (x-m)) / S` with `m` the largest logit and `S = sum e^(x-m)`: exact for one-hot and uniform rows, and
 /// finite for logits of any size.
 pub(super) fn rows(logits: &Tensor) -> candle_core::Result<Vec<f32>> {
-    if logits.device().is_cpu() {
-        let vocabulary = logits.dim(1)?;
-        let row = |logits: &[f32]| {
-            vectorized(
-                #[inline(always)]
-                || one(logits),
-            )
-        };
-        return with_values(logits, |flat| flat.par_chunks(vocabulary).map(row).collect());
-    }
+    if logits.device().is_cpu() { by_values(logits) } else { by_tensors(logits) }
+}
+
+fn by_values(logits: &Tensor) -> candle_core::Result<Vec<f32>> {
+    let vocabulary = logits.dim(1)?;
+    let row = |logits: &[f32]| {
+        vectorized(
+            #[inline(always)]
+            || one(logits),
+        )
+    };
+    with_values(logits, |flat| flat.par_chunks(vocabulary).map(row).collect())
+}
+
+/// For devices other than a CPU; the result is all that leaves the device.
+fn by_tensors(logits: &Tensor) -> candle_core::Result<Vec<f32>> {
     let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
     let exp = shifted.exp()?;
     let sum = exp.sum(D::Minus1)?;
+    // 0 * -inf would be NaN: an excluded entry has no probability and no entropy.
+    let shifted = exp.gt(0f32)?.where_cond(&shifted, &shifted.zeros_like()?)?;
     let weighted = (exp * shifted)?.sum(D::Minus1)?;
     (sum.log()? - (weighted / sum)?)?.to_vec1()
 }
@@ -56,4 +64,16 @@ fn one(logits: &[f32]) -> f32 {
     }
     let (sum, weighted): (f32, f32) = (sum.iter().sum(), weighted.iter().sum());
     sum.ln() - weighted / sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{by_tensors, by_values};
+    use crate::lens::tests::{edge_cases, same};
+
+    #[test]
+    fn tensors_and_values_give_the_same_entropies() {
+        let logits = edge_cases();
+        same(&by_tensors(&logits).unwrap(), &by_values(&logits).unwrap());
+    }
 }

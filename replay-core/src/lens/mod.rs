@@ -16,7 +16,7 @@ use candle_core::{DType, Tensor};
 pub use compare::RowComparison;
 pub use soft_cap::soft_cap;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// One model's final norm and head (with whatever scaling or soft cap its architecture puts there), in the engine's own precision.
 pub trait LogitLens: Send + Sync {
@@ -79,9 +79,9 @@ impl<'a> StreamedLens<'a> {
     /// `mine`, `theirs`: `[rows, hidden]`; returns one value for each row.
     ///
     /// # Errors
-    /// Those of the engine's own layers.
+    /// [`Error::Size`] if the residuals have unequal numbers of rows or the lenses unequal vocabularies; those of the engine's own layers.
     pub fn divergence(&self, mine: &Tensor, other: &StreamedLens<'_>, theirs: &Tensor) -> Result<Vec<f32>> {
-        let rows: Vec<usize> = (0..mine.dim(0)?).collect();
+        let rows = self.row_pairs(mine, other, theirs)?;
         let mut out = Vec::with_capacity(rows.len());
         for block in rows.chunks((self.block_rows(mine.device().is_cpu()) / 2).max(1)) {
             out.extend(kl::rows(&self.block(mine, block)?, &other.block(theirs, block)?)?);
@@ -95,9 +95,9 @@ impl<'a> StreamedLens<'a> {
     /// `mine`, `theirs`: `[rows, hidden]`; returns one value for each row.
     ///
     /// # Errors
-    /// Those of the engine's own layers.
+    /// [`Error::Size`] if the residuals have unequal numbers of rows or the lenses unequal vocabularies; those of the engine's own layers.
     pub fn compare(&self, mine: &Tensor, other: &StreamedLens<'_>, theirs: &Tensor) -> Result<Vec<RowComparison>> {
-        let rows: Vec<usize> = (0..mine.dim(0)?).collect();
+        let rows = self.row_pairs(mine, other, theirs)?;
         let mut out = Vec::with_capacity(rows.len());
         for block in rows.chunks((self.block_rows(mine.device().is_cpu()) / 2).max(1)) {
             out.extend(compare::rows(&self.block(mine, block)?, &other.block(theirs, block)?)?);
@@ -121,6 +121,19 @@ impl<'a> StreamedLens<'a> {
         Ok(out)
     }
 
+    /// The rows of two residuals, which are compared one by one, entry of the vocabulary by entry.
+    fn row_pairs(&self, mine: &Tensor, other: &StreamedLens<'_>, theirs: &Tensor) -> Result<Vec<usize>> {
+        let (rows, others) = (mine.dim(0)?, theirs.dim(0)?);
+        if rows != others {
+            return Err(Error::size("rows of the second residual", rows, others));
+        }
+        let (vocabulary, others) = (self.lens.vocabulary(), other.lens.vocabulary());
+        if vocabulary != others {
+            return Err(Error::size("vocabulary of the second lens", vocabulary, others));
+        }
+        Ok((0..rows).collect())
+    }
+
     /// `[block, vocabulary]`, f32.
     fn block(&self, residual: &Tensor, rows: &[usize]) -> Result<Tensor> {
         Ok(self.lens.logits(&select_rows(residual, rows)?)?.to_dtype(DType::F32)?)
@@ -129,8 +142,12 @@ impl<'a> StreamedLens<'a> {
 
 /// Rows of a `[rows, hidden]` tensor, in the order given; a run of neighbours is a view, not a copy.
 pub(crate) fn select_rows(tensor: &Tensor, rows: &[usize]) -> candle_core::Result<Tensor> {
+    let count = tensor.dim(0)?;
+    if let Some(row) = rows.iter().find(|row| **row >= count) {
+        candle_core::bail!("expected rows below {count}, got {row}");
+    }
     match rows {
-        [first, .., last] if rows.is_sorted() && last - first + 1 == rows.len() => tensor.narrow(0, *first, rows.len()),
+        [first, _, ..] if rows.windows(2).all(|pair| pair[0] + 1 == pair[1]) => tensor.narrow(0, *first, rows.len()),
         _ => {
             let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
             tensor.index_select(&Tensor::new(rows, tensor.device())?, 0)

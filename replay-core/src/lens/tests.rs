@@ -88,3 +88,54 @@ fn divergence_is_zero_for_equal_rows_and_known_for_two_coins() {
     let expected = 0.25 * (0.25f32 / 0.5).ln() + 0.75 * (0.75f32 / 0.5).ln();
     assert!((got[0] - expected).abs() < 1e-6 && got[1].abs() < 1e-6, "{got:?}");
 }
+
+#[test]
+fn rows_and_vocabularies_that_do_not_pair_are_refused() {
+    let (two, three) = (Identity::new(2), Identity::new(3));
+    let (two, three) = (StreamedLens::new(&two, 1 << 20), StreamedLens::new(&three, 1 << 20));
+    let residual = Tensor::zeros((4, 2), DType::F32, &Device::Cpu).unwrap();
+    let fewer = residual.narrow(0, 0, 3).unwrap();
+    let wide = Tensor::zeros((4, 3), DType::F32, &Device::Cpu).unwrap();
+    for (other, theirs, says) in [
+        (&two, &fewer, "rows of the second residual: expected 4, got 3"),
+        (&three, &wide, "vocabulary of the second lens: expected 2, got 3"),
+    ] {
+        assert_eq!(two.divergence(&residual, other, theirs).unwrap_err().to_string(), says);
+        assert_eq!(two.compare(&residual, other, theirs).unwrap_err().to_string(), says);
+    }
+}
+
+#[test]
+fn rows_are_taken_in_the_order_given_repeated_ones_too() {
+    let tensor = Tensor::new(&[[0f32], [1.0], [2.0], [3.0]], &Device::Cpu).unwrap();
+    for rows in [vec![1, 2, 3], vec![0, 0, 2], vec![3, 1], vec![2], vec![], vec![1, 1]] {
+        let taken = select_rows(&tensor, &rows).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(taken, rows.iter().map(|&row| row as f32).collect::<Vec<_>>());
+    }
+    assert!(select_rows(&tensor, &[0, 4]).unwrap_err().to_string().contains("expected rows below 4, got 4"));
+}
+
+/// Logits that reductions go wrong on: excluded entries, one certain, very large, and rows that are not finite.
+pub(super) fn edge_cases() -> Tensor {
+    let (out, nan) = (f32::NEG_INFINITY, f32::NAN);
+    let rows = [
+        [0.1f32, -0.7, 2.0, 0.4, 1.5],
+        [out, out, 0.0, out, out],
+        [1e4, out, 0.0, -1e4, 1e4],
+        [2.5, 2.5, 2.5, 2.5, 2.5],
+        [out, 1.0, 2.0, 3.0, out],
+        [nan, 0.0, 0.0, 0.0, 0.0],
+        [out, out, out, out, out],
+        [f32::INFINITY, 0.0, 0.0, 0.0, 0.0],
+    ];
+    Tensor::new(&rows, &Device::Cpu).unwrap()
+}
+
+/// Equal within rounding; what is infinite or not a number is so in both.
+pub(super) fn same(one: &[f32], other: &[f32]) {
+    assert_eq!(one.len(), other.len());
+    for (index, (a, b)) in one.iter().zip(other).enumerate() {
+        let equal = a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= 1e-5 * a.abs().max(1.0);
+        assert!(equal, "{index}: {a} and {b} in {one:?} and {other:?}");
+    }
+}

@@ -7,7 +7,7 @@ pub(super) fn with_values<R>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> R) ->
     let (storage, layout) = tensor.storage_and_layout();
     match (&*storage, layout.contiguous_offsets()) {
         (Storage::Cpu(values), Some((start, end))) => Ok(read(&values.as_slice::<f32>()?[start..end])),
-        _ => candle_core::bail!("a contiguous tensor on a CPU is none"),
+        _ => candle_core::bail!("expected a contiguous CPU tensor, got strides {:?}", layout.stride()),
     }
 }
 

@@ -7,21 +7,13 @@ mod rule;
 use candle_core::Tensor;
 use serde::Serialize;
 
-use crate::config::{Alignment, Keep, Rank};
+use crate::config::{Keep, Rank};
 use crate::lens::StreamedLens;
-use crate::{Activations, EntropySpread, Result};
+use crate::{Activations, EntropySpread, Error, Result};
 
 /// The residual that policy layer `layer` ranks: its output, which enters the next layer.
 pub fn ranked_residual(layer: usize) -> usize {
     layer + 1
-}
-
-/// The residual that policy layer `layer` edits. The released code swaps the layer's input under the mask of its output.
-pub fn edited_residual(layer: usize, alignment: Alignment) -> usize {
-    match alignment {
-        Alignment::Aligned => layer + 1,
-        Alignment::Released => layer,
-    }
 }
 
 /// The rows selected at one policy layer.
@@ -58,11 +50,14 @@ impl Selection {
     /// `[policy layers, rows]`, 1 where selected.
     ///
     /// # Errors
-    /// Those of the tensor library.
+    /// [`Error::Size`] if a selected row is not one of them.
     pub fn mask(&self, rows: usize) -> Result<Tensor> {
         let mut mask = vec![0u8; self.layers.len() * rows];
         for (index, layer) in self.layers.iter().enumerate() {
             for &row in &layer.rows {
+                if row >= rows {
+                    return Err(Error::size("selected row", format!("below {rows}"), row));
+                }
                 mask[index * rows + row] = 1;
             }
         }

@@ -110,4 +110,5 @@ fn the_mask_has_a_row_per_policy_layer() {
     let layer = |layer, rows| LayerSelection { layer, rows, ranked: 3, not_finite: 0, entropy: None };
     let selection = Selection { layers: vec![layer(0, vec![]), layer(5, vec![0, 2])] };
     assert_eq!(selection.mask(3).unwrap().to_vec2::<u8>().unwrap(), [[0, 0, 0], [1, 0, 1]]);
+    assert_eq!(selection.mask(2).unwrap_err().to_string(), "selected row: expected below 2, got 2");
 }
