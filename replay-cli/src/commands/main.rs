@@ -30,8 +30,8 @@ fn main() -> std::process::ExitCode {
         // Into `head` or a pager that is closed: ends without a word, like any other program.
         sigpipe::reset();
     }
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| "error,replay_mistralrs=warn,replay_core=warn".into());
+    // A directive holds for every target that begins so: this program and all our crates.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error,replay=warn".into());
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     exit::report(answer(args))

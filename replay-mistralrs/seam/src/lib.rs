@@ -34,7 +34,7 @@ pub use crate::{
     notes::NOTES,
     pinned::{ENGINE, VERSION},
     place::{Existing, Placed},
-    port::{Fate, Ported, port, read_source, summary},
+    port::{Fate, Ported, summary},
     source::{Files, cargo_home},
 };
 
@@ -138,7 +138,7 @@ impl Seam {
     pub fn port_to(&self, source: &Path) -> Result<Vec<Ported>> {
         let plan = self.plan(Variant::Hooked)?;
         let pinned = source::unpack(&self.archive(&plan.checksum)?)?;
-        Ok(port(&pinned, read_source(source)?, plan.lists.iter().flat_map(|(_, list)| &list.edits)))
+        Ok(port::port(&pinned, port::read_source(source)?, plan.lists.iter().flat_map(|(_, list)| &list.edits)))
     }
 
     fn plan(&self, variant: Variant) -> Result<Plan> {

@@ -85,7 +85,7 @@ impl fmt::Display for Ported {
 ///
 /// # Errors
 /// If there is no such crate, or a file cannot be read.
-pub fn read_source(folder: &Path) -> Result<Files> {
+pub(crate) fn read_source(folder: &Path) -> Result<Files> {
     let inside = folder.join(ENGINE);
     let root = if inside.join("src").is_dir() { inside } else { folder.to_owned() };
     if !root.join("src").is_dir() {
@@ -101,8 +101,7 @@ pub fn read_source(folder: &Path) -> Result<Files> {
 
 /// Goes through the edits in order. One that still has its place is applied, there or where it has moved, since later ones may build on it.
 /// `pinned` is the source that the edits are written for, unchanged: what stood elsewhere already is not what has moved there.
-#[must_use]
-pub fn port<'a>(pinned: &Files, mut files: Files, edits: impl IntoIterator<Item = &'a Edit>) -> Vec<Ported> {
+pub(crate) fn port<'a>(pinned: &Files, mut files: Files, edits: impl IntoIterator<Item = &'a Edit>) -> Vec<Ported> {
     let fate = |edit: &Edit| Ported {
         name: edit.name.clone(),
         at: edit.at.clone(),
