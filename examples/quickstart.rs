@@ -4,14 +4,15 @@
 use std::path::Path;
 
 use anyhow::Context;
-use replay_core::Config;
-use replay_mistralrs::{Directive, Mode, Prompt, Sampling, Session, tables};
+use replay_core::session::{Directive, Mode, Picture, Prompt, Sampling, Session as _};
+use replay_core::{Config, tables};
+use replay_mistralrs::MistralrsSession;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
     let config = Config::from_file(examples.join("configs/quickstart.toml"))?;
-    let session = Session::open(&config).await?;
+    let session = MistralrsSession::open(&config).await?;
     let replay = session.replay().context("replay is disabled in the configuration")?;
     println!("{}", tables::pair(replay.pair()));
 
@@ -24,18 +25,17 @@ async fn main() -> anyhow::Result<()> {
         let (image, text, truth) = (field("image")?, field("prompt")?, field("answer")?);
         println!("\n{image}: {text} The right answer is {truth}.");
         for (on, mode) in [Mode::Off, Mode::On].into_iter().enumerate() {
-            let prompt =
-                Prompt { images: vec![image::open(images.join(image))?], text: text.into(), ..Prompt::default() };
-            let sampling = Sampling { max_tokens: 48, ..Sampling::default() };
-            let answer = session.ask(prompt, sampling, Directive { mode, ..Directive::default() }).await?;
-            let number = boxed(&answer.texts[0]).unwrap_or("(none)");
+            let prompt = Prompt { images: vec![picture(&images.join(image))?], text: text.into(), ..Prompt::default() };
+            let directive = Directive { mode, ..Directive::default() };
+            let answer = session.answer(prompt, Sampling::greedy(48), directive).await?;
+            let number = boxed(answer.text()).unwrap_or("(none)");
             right[on] += usize::from(number == truth);
             let verdict = if number == truth { "right" } else { "wrong" };
             println!(
                 "  replay {:<3} answers {number} ({verdict}), first token after {:.0} ms: {}",
                 if on == 1 { "on" } else { "off" },
                 answer.time_to_first_token_ms,
-                answer.texts[0].replace('\n', " / ")
+                answer.text().replace('\n', " / ")
             );
             if let (1, Some(report)) = (on, &answer.replay) {
                 println!("  {}", tables::status(report));
@@ -49,6 +49,12 @@ async fn main() -> anyhow::Result<()> {
     println!("\nright answers of {asked}: {} with replay off, {} with replay on", right[0], right[1]);
     println!("Six questions prove nothing; examples/models/counting/README.md says what was measured on this pair.");
     Ok(())
+}
+
+/// A session takes pictures as plain pixels.
+fn picture(path: &Path) -> anyhow::Result<Picture> {
+    let image = image::open(path)?.into_rgb8();
+    Ok(Picture::rgb8(image.width(), image.height(), image.into_raw())?)
 }
 
 /// The answer in `\boxed{..}`.

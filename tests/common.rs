@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use image::DynamicImage;
+use image::{DynamicImage, RgbImage};
 use replay_core::Config;
-use replay_mistralrs::{Prompt, Session};
+use replay_core::session::{Picture, Prompt};
+use replay_mistralrs::MistralrsSession;
 use serde_json::Value;
 
 pub const FAMILIES: [&str; 4] = ["qwen2_vl", "qwen2_5_vl", "qwen2_5_vl_wide", "qwen3_vl"];
@@ -28,8 +29,13 @@ pub fn tensors(path: &Path) -> HashMap<String, Tensor> {
     candle_core::safetensors::load(path, &Device::Cpu).expect("safetensors")
 }
 
-pub fn image(path: &Path) -> DynamicImage {
-    image::open(path).expect("an image")
+pub fn image(path: &Path) -> Picture {
+    shown(&image::open(path).expect("an image"))
+}
+
+/// As a session takes it.
+pub fn shown(image: &DynamicImage) -> Picture {
+    Picture::rgb8(image.width(), image.height(), image.to_rgb8().into_raw()).expect("a picture")
 }
 
 /// Families whose models the engine does not page.
@@ -71,9 +77,9 @@ pub fn config(base: &Path, rlvr: &Path, replay: &str) -> Config {
     Config::from_str(&toml(base, rlvr, replay), "test.toml").expect("a valid configuration")
 }
 
-pub async fn session(family: &str, replay: &str) -> Session {
+pub async fn session(family: &str, replay: &str) -> MistralrsSession {
     let pair = fixture(family).join("pair");
-    Session::open(&config(&pair.join("base"), &pair.join("rlvr"), replay)).await.expect("a session")
+    MistralrsSession::open(&config(&pair.join("base"), &pair.join("rlvr"), replay)).await.expect("a session")
 }
 
 /// Substitutes some rows everywhere: the settings most tests use. Without a cache, or only the first prompt would be replayed.
@@ -86,6 +92,11 @@ pub const LEARNED: &str = "strategy = \"learned\"\nlayers = 4\ncache.max_bytes =
 pub fn prompt(family: &str, images: &[&str], text: &str) -> Prompt {
     let images = images.iter().map(|name| image(&fixture(family).join(name))).collect();
     Prompt { images, text: text.into(), ..Prompt::default() }
+}
+
+/// Its pixels, to be altered.
+pub fn pixels(picture: &Picture) -> RgbImage {
+    RgbImage::from_raw(picture.width(), picture.height(), picture.pixels().to_vec()).expect("pixels")
 }
 
 /// Largest absolute difference.

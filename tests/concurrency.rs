@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::common::{LEARNED, SUBSTITUTE, distance, prompt, runtime, session};
 use replay_core::Status;
-use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling, Session};
+use replay_core::session::{Answer, Directive, Mode, Prompt, Sampling, Session as _};
+use replay_mistralrs::MistralrsSession;
 
 /// Matrix kernels sum a batch in another order than one row.
 const TOLERANCE: f32 = 2e-5;
@@ -35,13 +36,13 @@ fn prompts(family: &str) -> Vec<Prompt> {
 }
 
 fn sampling(index: usize) -> Sampling {
-    Sampling { max_tokens: 6 + index % 5, ..Sampling::default() }
+    Sampling { max_tokens: Some(6 + index % 5), ..Sampling::default() }
 }
 
-async fn all_at_once(session: &Arc<Session>, prompts: &[Prompt], directive: Directive) -> Vec<Answer> {
+async fn all_at_once(session: &Arc<MistralrsSession>, prompts: &[Prompt], directive: Directive) -> Vec<Answer> {
     let ask = |(index, prompt): (usize, &Prompt)| {
         let (session, prompt) = (session.clone(), prompt.clone());
-        tokio::spawn(async move { session.ask(prompt, sampling(index), directive).await })
+        tokio::spawn(async move { session.answer(prompt, sampling(index), directive).await })
     };
     let tasks: Vec<_> = prompts.iter().enumerate().map(ask).collect();
     let mut answers = Vec::new();
@@ -60,7 +61,7 @@ fn equals_solo(family: &str, replay: &str, picked: &[usize], rounds: usize) {
             let directive = Directive { mode, ..Directive::default() };
             let mut alone = Vec::new();
             for (index, prompt) in prompts.iter().enumerate() {
-                let answer = session.ask(prompt.clone(), sampling(index), directive).await.unwrap();
+                let answer = session.answer(prompt.clone(), sampling(index), directive).await.unwrap();
                 let replayed = answer.replay.as_ref().unwrap().status == Status::Replayed;
                 assert_eq!(replayed, mode == Mode::On && !prompt.images.is_empty(), "{family} {mode:?} {index}");
                 alone.push(answer);
@@ -69,8 +70,8 @@ fn equals_solo(family: &str, replay: &str, picked: &[usize], rounds: usize) {
                 let together = all_at_once(&session, &prompts, directive).await;
                 for (index, (alone, together)) in alone.iter().zip(&together).enumerate() {
                     let name = format!("{family} {mode:?} round {round} request {index}");
-                    assert_eq!(alone.texts, together.texts, "{name}");
-                    let off = distance(&alone.log_probs[0], &together.log_probs[0]);
+                    assert_eq!(alone.texts(), together.texts(), "{name}");
+                    let off = distance(&alone.log_probs(), &together.log_probs());
                     assert!(off <= TOLERANCE, "{name}: {off:e}");
                 }
             }

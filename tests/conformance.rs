@@ -3,18 +3,19 @@ use crate::common;
 
 use std::path::PathBuf;
 
-use crate::common::{config, fixture, prompt, runtime, values};
+use crate::common::{config, fixture, prompt, runtime};
 use async_trait::async_trait;
 use replay_core::conformance::{self, Maker, Plan, Prefill, Subject};
+use replay_core::session::{Directive, Mode, Prompt, Sampling, Session as _};
 use replay_core::{Error, Result};
+use replay_mistralrs::MistralrsSession;
 use replay_mistralrs::families::Family;
-use replay_mistralrs::{Directive, Mode, Prompt, Sampling, Session};
 
 /// Prompts of equal length and grid, so that they share a batch.
 pub(crate) const TEXTS: [&str; 2] = ["What is in the picture?", "Is it a circle or three"];
 
 struct Engine {
-    session: Session,
+    session: MistralrsSession,
     prompts: [Prompt; 2],
     layers: usize,
     has_visual_rows: bool,
@@ -29,7 +30,7 @@ impl Subject for Engine {
         let answers = match <[_; 2]>::try_from(batch) {
             Ok([first, second]) => {
                 // Whether they share a batch is the engine's choice, and mostly they do; concurrency.rs asserts that batches form.
-                let busy = Sampling { max_tokens: 60, ..Sampling::default() };
+                let busy = Sampling { max_tokens: Some(60), ..Sampling::default() };
                 let off = Directive { mode: Mode::Off, trace: false, ..Directive::default() };
                 let text = Prompt { text: "Name three colours.".into(), ..Prompt::default() };
                 let both = async {
@@ -37,7 +38,7 @@ impl Subject for Engine {
                     tokio::join!(ask(first), ask(second))
                 };
                 // An idle engine would begin with the first before the second is sent.
-                let (_, (first, second)) = tokio::join!(self.session.ask(text, busy, off), both);
+                let (_, (first, second)) = tokio::join!(self.session.answer(text, busy, off), both);
                 vec![first, second]
             }
             Err(mut alone) => vec![ask(alone.remove(0)).await],
@@ -45,8 +46,7 @@ impl Subject for Engine {
         let mut prefills = Vec::new();
         for answer in answers {
             let (answer, observed) = answer.map_err(Error::engine)?;
-            let first = answer.first_token.ok_or_else(|| Error::engine("no logits"))?;
-            prefills.push(Prefill { log_probs: values(&first), observed });
+            prefills.push(Prefill { log_probs: answer.first_token, observed });
         }
         Ok(prefills)
     }
@@ -89,7 +89,7 @@ impl Maker for Pair {
         let replay = format!(
             "strategy = \"{strategy}\"\nlayers = {layers}\npositions = \"{positions}\"\n[replay.rank]\nfraction_of_max = 1.0"
         );
-        let session = Session::open(&config(base, &self.rlvr, &replay)).await.map_err(Error::engine)?;
+        let session = MistralrsSession::open(&config(base, &self.rlvr, &replay)).await.map_err(Error::engine)?;
         let reading_layers = (family.reading_layers)(&config_json, layers);
         let (prompts, has_visual_rows) = (self.prompts.clone(), family.has_visual_rows);
         Ok(Box::new(Engine {

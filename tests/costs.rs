@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use replay_core::Config;
-use replay_mistralrs::{Directive, Mode, Prompt, Sampling, Session, Turn};
+use replay_core::session::{Directive, Mode, Prompt, Sampling, Session as _, Turn};
+use replay_mistralrs::MistralrsSession;
 
 use crate::common::{config, runtime, toml};
 use crate::families::picture;
@@ -17,16 +18,16 @@ fn ten_turns() {
     let replay = std::env::var("BENCH_REPLAY").unwrap_or_else(|_| REPLAY.into());
     runtime().block_on(async {
         let open = async |replay: &str| {
-            Session::open(&config(&pair.join("base"), &pair.join("rlvr"), replay)).await.expect("a session")
+            MistralrsSession::open(&config(&pair.join("base"), &pair.join("rlvr"), replay)).await.expect("a session")
         };
         let session = open(&replay).await;
         // One for each way: the same prompt with replay on leaves what the one with replay off could take.
         let with = format!("cache.prefix_bytes = \"2GiB\"\n{replay}");
         let kept = [open(&with).await, open(&with).await];
-        let first = Sampling { max_tokens: 1, ..Sampling::default() };
-        let ask = async |session: &Session, prompt: &Prompt, mode| {
+        let first = Sampling { max_tokens: Some(1), ..Sampling::default() };
+        let ask = async |session: &MistralrsSession, prompt: &Prompt, mode| {
             let directive = Directive { mode, ..Directive::default() };
-            session.ask(prompt.clone(), first, directive).await.expect("an answer")
+            session.answer(prompt.clone(), first, directive).await.expect("an answer")
         };
         let mut talk =
             Prompt { images: vec![picture(448, 448)], text: "What is in the picture?".into(), ..Prompt::default() };
@@ -37,13 +38,13 @@ fn ten_turns() {
             for (session, mode) in ways {
                 answers.push(ask(session, &talk, mode).await);
             }
-            let off: Vec<f32> = [0, 2].map(|way| (answers[way].log_probs[0][0] - answers[way + 1].log_probs[0][0]).abs()).into();
+            let off: Vec<f32> = [0, 2].map(|way| (answers[way].log_probs()[0] - answers[way + 1].log_probs()[0]).abs()).into();
             let times: Vec<f64> = answers.iter().map(|answer| answer.time_to_first_token_ms).collect();
             totals.iter_mut().zip(&times).for_each(|(total, time)| *total += time);
             println!(
                 "turn {turn}: {} prompt tokens; off {:.0} ms, after its prefix {:.0} ms; on {:.0} ms, after its prefix {:.0} ms; \
                  log-probabilities differ by {:.1e} and {:.1e} of {:.2}; {} rows replayed, {} known",
-                answers[0].usage.prompt_tokens, times[0], times[1], times[2], times[3], off[0], off[1], answers[0].log_probs[0][0],
+                answers[0].usage.prompt_tokens, times[0], times[1], times[2], times[3], off[0], off[1], answers[0].log_probs()[0],
                 answers[3].replay.as_ref().map_or(0, |report| report.selected()),
                 kept[1].replay().expect("on").known_rows()
             );
@@ -80,8 +81,9 @@ fn one_vision_tower() {
     runtime().block_on(async {
         let mut sessions = Vec::new();
         for text in [&text, &own] {
-            sessions
-                .push(Session::open(&Config::from_str(text, "bench.toml").expect("valid")).await.expect("a session"));
+            sessions.push(
+                MistralrsSession::open(&Config::from_str(text, "bench.toml").expect("valid")).await.expect("a session"),
+            );
         }
         assert_eq!(sessions.iter().map(|s| s.replay().expect("on").one_encoder()).collect::<Vec<_>>(), [true, false]);
         let mut times = [Vec::new(), Vec::new()];
@@ -89,8 +91,8 @@ fn one_vision_tower() {
             // A picture that no cache has seen.
             let prompt = Prompt { images: vec![picture(440 + round, 448)], text: "What?".into(), ..Prompt::default() };
             for (session, times) in sessions.iter().zip(&mut times) {
-                let first = Sampling { max_tokens: 1, ..Sampling::default() };
-                let answer = session.ask(prompt.clone(), first, Directive::default()).await.expect("an answer");
+                let first = Sampling { max_tokens: Some(1), ..Sampling::default() };
+                let answer = session.answer(prompt.clone(), first, Directive::default()).await.expect("an answer");
                 times.push(answer.time_to_first_token_ms);
             }
         }

@@ -8,28 +8,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use candle_core::Tensor;
-use image::{DynamicImage, RgbImage};
+use image::RgbImage;
 use mistralrs_core::{CustomLogitsProcessor, NormalRequest, Request, RequestMessage, Response, SamplingParams};
-use replay_mistralrs::{Answer, AskError, Directive, Mode, Prompt, Sampling, Session};
+use replay_core::session::{Answer, Directive, Mode, Picture, Prompt, Sampling, Session as _, SessionError};
+use replay_mistralrs::MistralrsSession;
 use tokio::sync::mpsc;
 
-use crate::common::{FAMILIES, SUBSTITUTE, change, config, copied, distance, fixture, prompt, runtime, session};
+use crate::common::{FAMILIES, SUBSTITUTE, change, config, copied, distance, fixture, prompt, runtime, session, shown};
 use crate::families::{Spec, picture};
 
 const FAMILY: &str = "qwen2_5_vl";
 const OFF: Directive = Directive { mode: Mode::Off, profile: None, trace: false, observe: false, fresh: false };
 
 /// The RLVR model of a fixture with some of its files altered.
-async fn altered(family: &str, alter: impl FnOnce(&Path)) -> (tempfile::TempDir, Session) {
+async fn altered(family: &str, alter: impl FnOnce(&Path)) -> (tempfile::TempDir, MistralrsSession) {
     let (folder, _, model) = copied(family);
     alter(&model);
     let off = format!("enabled = false\n{SUBSTITUTE}");
-    let session = Session::open(&config(&model, &model, &off)).await.unwrap();
+    let session = MistralrsSession::open(&config(&model, &model, &off)).await.unwrap();
     (folder, session)
 }
 
-async fn ask(session: &Session, prompt: Prompt, max_tokens: usize) -> Answer {
-    session.ask(prompt, Sampling { max_tokens, ..Sampling::default() }, OFF).await.unwrap()
+async fn ask(session: &MistralrsSession, prompt: Prompt, max_tokens: usize) -> Answer {
+    session.answer(prompt, Sampling { max_tokens: Some(max_tokens), ..Sampling::default() }, OFF).await.unwrap()
 }
 
 /// Hugging Face's continuation of a prompt with one image.
@@ -40,17 +41,17 @@ fn golden(family: &str) -> (Prompt, String, Vec<f32>) {
     (prompt(family, &["image.png"], case["prompt"].as_str().unwrap()), case["text"].as_str().unwrap().into(), log_probs)
 }
 
-async fn answers_like_hugging_face(family: &str, session: &Session) {
+async fn answers_like_hugging_face(family: &str, session: &MistralrsSession) {
     let (prompt, text, log_probs) = golden(family);
     let answer = ask(session, prompt, log_probs.len()).await;
-    assert_eq!(answer.texts[0], text.trim_start(), "{family}");
-    let off = distance(&answer.log_probs[0], &log_probs);
+    assert_eq!(answer.text(), text.trim_start(), "{family}");
+    let off = distance(&answer.log_probs(), &log_probs);
     assert!(off < 5e-5, "{family}: {off:e}");
 }
 
 /// A text request with a processor of its logits, straight to the engine.
 fn raw(
-    session: &Session,
+    session: &MistralrsSession,
     text: &str,
     chat: bool,
     look: Arc<dyn CustomLogitsProcessor>,
@@ -74,7 +75,7 @@ fn raw(
     (Request::Normal(Box::new(request)), receiver)
 }
 
-async fn send(session: &Session, request: Request) {
+async fn send(session: &MistralrsSession, request: Request) {
     session.engine().get_sender(None).unwrap().send(request).await.unwrap();
 }
 
@@ -135,7 +136,7 @@ fn generated_text_that_does_not_round_trip_is_decoded_all_the_same() {
 fn images_of_the_same_bytes_and_other_dimensions_are_two_images() {
     runtime().block_on(async {
         let bytes: Vec<u8> = (0..84 * 56 * 3).map(|i: usize| (i * 7 % 251) as u8).collect();
-        let image = |width, height| DynamicImage::ImageRgb8(RgbImage::from_raw(width, height, bytes.clone()).unwrap());
+        let image = |width, height| Picture::rgb8(width, height, bytes.clone()).unwrap();
         let prompt =
             |width, height| Prompt { images: vec![image(width, height)], text: "What?".into(), ..Prompt::default() };
         let off = format!("enabled = false\n{SUBSTITUTE}");
@@ -143,8 +144,8 @@ fn images_of_the_same_bytes_and_other_dimensions_are_two_images() {
         let both = session(FAMILY, &off).await;
         let wide = ask(&both, prompt(84, 56), 6).await;
         let tall = ask(&both, prompt(56, 84), 6).await;
-        assert_eq!(tall.log_probs, fresh.log_probs);
-        assert_ne!(tall.log_probs, wide.log_probs);
+        assert_eq!(tall.log_probs(), fresh.log_probs());
+        assert_ne!(tall.log_probs(), wide.log_probs());
     });
 }
 
@@ -171,7 +172,7 @@ fn a_sequence_that_is_done_at_its_first_token_stops_there() {
 
 /// A model whose cache cannot grow past 512 positions, and which fails on every image (its processor counts other visual tokens
 /// than it makes): steps fail at a prompt, or at a later token.
-async fn failing_model() -> (tempfile::TempDir, Arc<Session>) {
+async fn failing_model() -> (tempfile::TempDir, Arc<MistralrsSession>) {
     let (folder, session) = altered(FAMILY, |model| {
         change(&model.join("config.json"), |config| config["max_position_embeddings"] = 600.into());
         change(&model.join("preprocessor_config.json"), |preprocessor| preprocessor["merge_size"] = 1.into());
@@ -194,12 +195,12 @@ fn failing_steps_leave_running_completions_alone() {
         let image = || prompt(FAMILY, &["image_small.png"], "What?");
         for failing in [image(), long(), image(), long()] {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            let sampling = Sampling { max_tokens: 20, ..Sampling::default() };
-            let failed = session.ask(failing, sampling, OFF).await;
-            assert!(matches!(&failed, Err(AskError::Engine(_))), "{failed:?}");
+            let sampling = Sampling { max_tokens: Some(20), ..Sampling::default() };
+            let failed = session.answer(failing, sampling, OFF).await;
+            assert!(matches!(&failed, Err(SessionError::Engine(_))), "{failed:?}");
             assert!(!running.is_finished(), "the completion has to run beside it");
         }
-        let off = distance(&running.await.unwrap().log_probs[0], &alone.log_probs[0]);
+        let off = distance(&running.await.unwrap().log_probs(), &alone.log_probs());
         assert!(off < 2e-5, "{off:e}");
     });
 }
@@ -223,7 +224,7 @@ fn requests_that_fail_or_whose_clients_went_away_harm_nobody() {
                     let (request, answer) = raw(&session, text, chat, failing(fails_at));
                     let answer = stays.then_some(answer);
                     send(&session, request).await;
-                    let off = distance(&beside.await.unwrap().log_probs[0], &alone.log_probs[0]);
+                    let off = distance(&beside.await.unwrap().log_probs(), &alone.log_probs());
                     assert!(off < 2e-5, "chat {chat}, stays {stays}: {off:e}");
                     drop(answer);
                 }
@@ -265,7 +266,7 @@ fn image_sides_half_way_between_two_multiples_are_rounded_to_even() {
         for (family, side) in [("qwen2_vl", 28), ("qwen2_5_vl", 28), ("qwen3_vl", 32)] {
             let session = session(family, &off).await;
             let image = |width: u32, height: u32| Prompt {
-                images: vec![DynamicImage::ImageRgb8(RgbImage::new(width, height))],
+                images: vec![shown(&RgbImage::new(width, height).into())],
                 text: "What?".into(),
                 ..Prompt::default()
             };
@@ -285,7 +286,7 @@ fn an_image_that_was_seen_alone_can_be_seen_beside_a_larger_one() {
         let (_, model) = Spec::read("phi4_mm").write_pair(folder.path());
         let open = async || {
             let off = format!("enabled = false\n{SUBSTITUTE}");
-            Session::open(&config(&model, &model, &off)).await.unwrap()
+            MistralrsSession::open(&config(&model, &model, &off)).await.unwrap()
         };
         let show = |sizes: &[(u32, u32)]| {
             let images = sizes.iter().map(|&(width, height)| picture(width, height)).collect();
@@ -297,7 +298,7 @@ fn an_image_that_was_seen_alone_can_be_seen_beside_a_larger_one() {
         for alone in [small, large] {
             ask(&session, show(&[alone]), 1).await;
         }
-        assert_eq!(ask(&session, show(&[small, large]), 3).await.log_probs, fresh.log_probs);
+        assert_eq!(ask(&session, show(&[small, large]), 3).await.log_probs(), fresh.log_probs());
     });
 }
 
@@ -319,14 +320,14 @@ fn prompts_that_share_a_prefix_answer_as_alone() {
         for (index, prompt) in prompts().into_iter().enumerate() {
             let alone = ask(&session("qwen3_vl", &off).await, prompt.clone(), 8).await;
             let after = ask(&together, prompt, 8).await;
-            let off = distance(&alone.log_probs[0], &after.log_probs[0]);
+            let off = distance(&alone.log_probs(), &after.log_probs());
             assert!(off < 1e-5, "prompt {index}: {off:e}");
         }
     });
 }
 
 /// The likeliest letters after a text, and the logarithms of their probabilities among letters.
-async fn letters(session: &Session, text: &str) -> (String, Vec<f32>) {
+async fn letters(session: &MistralrsSession, text: &str) -> (String, Vec<f32>) {
     // The descriptions' tokenizer numbers printable characters from 0, the space.
     let only = |logits: &Tensor, _: &[u32]| {
         let (first, letters) = (usize::from(b'a' - b' '), 26);
@@ -356,7 +357,7 @@ fn a_sliding_window_is_as_wide_in_a_prompt_as_in_decoding() {
             let folder = tempfile::tempdir().expect("a scratch folder");
             let (_, model) = spec.write_pair(folder.path());
             let off = format!("enabled = false\n{SUBSTITUTE}");
-            let session = Session::open(&config(&model, &model, &off)).await.expect("a session");
+            let session = MistralrsSession::open(&config(&model, &model, &off)).await.expect("a session");
             let text = "The quick brown fox jumps over the lazy dog, and the dog looks on. ".repeat(2);
             let (said, decoded) = letters(&session, &text).await;
             let (again, prefilled) = letters(&session, &format!("{text}{}", &said[..2])).await;

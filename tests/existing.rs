@@ -1,4 +1,4 @@
-//! Existing deployments and another engine, as the examples show them: each is run, with replay off and on by an environment variable.
+//! Existing deployments, as the examples show them: each is run, with replay off and on by an environment variable.
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -8,7 +8,7 @@ use crate::server::picture;
 use serde_json::{Value, json};
 
 /// An example, as `cargo test` has built it, or built now (through the seam's tool, which takes away what cargo sets for a test).
-fn example(name: &str) -> Command {
+pub(crate) fn example(name: &str) -> Command {
     let built = PathBuf::from(env!("CARGO_BIN_EXE_replay")).with_file_name("examples").join(name);
     let build = ["build", "--quiet", "--example", name];
     let mut seam = Command::new(env!("CARGO"));
@@ -19,7 +19,7 @@ fn example(name: &str) -> Command {
     command
 }
 
-fn said(command: &mut Command) -> String {
+pub(crate) fn said(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -73,18 +73,6 @@ fn a_server_of_somebodys_own_turns_replay_on_by_a_variable_also_after_a_model_wa
         on,
         "a reloaded model is replayed again"
     );
-}
-
-#[test]
-fn another_engine_conforms_and_is_selected_by_its_name() {
-    let said = said(&mut example("custom_adapter"));
-    assert!(said.starts_with("adapter toy of toy\n"), "{said}");
-    let lines = said.lines().filter(|line| line.starts_with("passed ")).count();
-    assert_eq!(lines, replay_core::conformance::Check::ALL.len(), "{said}");
-    let answer =
-        |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).and_then(|line| line.split(']').next());
-    let (off, on) = (answer("replay off:"), answer("replay on:"));
-    assert!(off.is_some() && on.is_some() && off != on, "{said}");
 }
 
 /// A server in a process of its own; ended with the test.

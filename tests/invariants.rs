@@ -10,28 +10,29 @@ use mistralrs_core::{
     MultimodalSpecificConfig, SpeculativeConfig, SpeculativeLoader, TokenSource, forward_hook,
 };
 use replay_core::Status;
-use replay_mistralrs::{Answer, AskError, Directive, Mode, Sampling, Session, attach};
+use replay_core::session::{Answer, Directive, Mode, Sampling, Session as _, SessionError};
+use replay_mistralrs::{MistralrsSession, attach};
 
 use crate::common::{SUBSTITUTE, change, config, copied, distance, fixture, prompt, runtime, session};
 use crate::families::Spec;
 
 const FAMILY: &str = "qwen2_5_vl";
 const QUESTION: &str = "What is in the picture?";
-const SAMPLING: Sampling = Sampling { max_tokens: 8, temperature: None, samples: 1, seed: None };
+const SAMPLING: Sampling = Sampling::greedy(8);
 
-async fn ask(session: &Session, mode: Mode) -> Answer {
+async fn ask(session: &MistralrsSession, mode: Mode) -> Answer {
     let directive = Directive { mode, ..Directive::default() };
-    session.ask(prompt(FAMILY, &["image.png"], QUESTION), SAMPLING, directive).await.unwrap()
+    session.answer(prompt(FAMILY, &["image.png"], QUESTION), SAMPLING, directive).await.unwrap()
 }
 
 fn bits(answer: &Answer) -> (Vec<u32>, Vec<u32>) {
     let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect();
-    (bits(&common::values(answer.first_token.as_ref().unwrap())), bits(&answer.log_probs[0]))
+    (bits(&answer.first_token), bits(&answer.log_probs()))
 }
 
-async fn twins(replay: &str) -> Session {
+async fn twins(replay: &str) -> MistralrsSession {
     let model = fixture(FAMILY).join("pair/rlvr");
-    Session::open(&config(&model, &model, replay)).await.unwrap()
+    MistralrsSession::open(&config(&model, &model, replay)).await.unwrap()
 }
 
 #[test]
@@ -79,7 +80,7 @@ fn only_the_layers_needed_are_loaded_and_give_the_same() {
         let replay =
             |layers: &str| format!("strategy = \"substitute\"\nlayers = {layers}\n[replay.rank]\nquantile = 0.5");
         let (short, full) = (session(FAMILY, &replay("2")).await, session(FAMILY, &replay("[0, 1, 5]")).await);
-        let loaded = |session: &Session| session.replay().unwrap().pair().base.loaded_layers;
+        let loaded = |session: &MistralrsSession| session.replay().unwrap().pair().base.loaded_layers;
         assert_eq!((loaded(&short), loaded(&full)), (2, 6));
         let (short, full) = (ask(&short, Mode::On).await, ask(&full, Mode::On).await);
         assert_eq!(short.replay.unwrap().layers[..2], full.replay.unwrap().layers[..2]);
@@ -93,10 +94,11 @@ fn samples_of_one_prompt_are_decided_once() {
         let one = ask(&session, Mode::On).await;
         let sampling = Sampling { samples: 4, ..SAMPLING };
         let prompt = prompt(FAMILY, &["image.png"], QUESTION);
-        let four = session.ask(prompt, sampling, Directive::default()).await.unwrap();
-        assert_eq!(four.texts.len(), 4);
-        for log_probs in &four.log_probs {
-            assert!(distance(log_probs, &one.log_probs[0]) < 2e-5);
+        let four = session.answer(prompt, sampling, Directive::default()).await.unwrap();
+        assert_eq!(four.choices.len(), 4);
+        for choice in &four.choices {
+            let log_probs: Vec<f32> = choice.tokens.iter().map(|token| token.log_prob).collect();
+            assert!(distance(&log_probs, &one.log_probs()) < 2e-5);
         }
         assert!(session.replay().unwrap().held() <= 2);
     });
@@ -114,28 +116,28 @@ fn a_failure_of_replay_fails_that_request_or_passes_it_through_as_configured() {
     runtime().block_on(async {
         for (on_error, fails) in [("fail", true), ("passthrough", false)] {
             let replay = format!("on_error = \"{on_error}\"\n{SUBSTITUTE}");
-            let session = Arc::new(Session::open(&config(&base, &rlvr, &replay)).await.unwrap());
+            let session = Arc::new(MistralrsSession::open(&config(&base, &rlvr, &replay)).await.unwrap());
             let plain = ask(&session, Mode::Off).await;
             let other = {
                 let session = session.clone();
                 tokio::spawn(async move { ask(&session, Mode::Off).await })
             };
             let prompt = prompt(FAMILY, &["image.png"], QUESTION);
-            let broken = session.ask(prompt, SAMPLING, Directive::default()).await;
+            let broken = session.answer(prompt, SAMPLING, Directive::default()).await;
             if fails {
                 let why = match broken {
-                    Err(AskError::Engine(why)) => why,
+                    Err(error @ SessionError::Replay(_)) => error.to_string(),
                     other => panic!("{other:?}"),
                 };
                 assert!(why.contains("activation replay failed") && why.contains("base"), "{why}");
             } else {
                 let answer = broken.unwrap();
-                assert!(distance(&answer.log_probs[0], &plain.log_probs[0]) < 2e-5);
+                assert!(distance(&answer.log_probs(), &plain.log_probs()) < 2e-5);
                 let report = answer.replay.unwrap();
                 assert_eq!(report.status, Status::Passthrough);
                 assert!(report.reason.as_ref().unwrap().contains("base"), "{report:?}");
             }
-            let off = distance(&other.await.unwrap().log_probs[0], &plain.log_probs[0]);
+            let off = distance(&other.await.unwrap().log_probs(), &plain.log_probs());
             assert!(off < 2e-5, "a request beside it: {off:e}");
             assert_eq!(bits(&ask(&session, Mode::Off).await), bits(&plain), "the next request");
         }
@@ -150,14 +152,14 @@ fn clients_that_go_away_take_nothing_with_them() {
         for round in 0..100u64 {
             let gone = {
                 let session = session.clone();
-                let sampling = Sampling { max_tokens: 40, ..SAMPLING };
+                let sampling = Sampling { max_tokens: Some(40), ..SAMPLING };
                 let prompt = prompt(FAMILY, &["image_wide.png"], QUESTION);
-                tokio::spawn(async move { session.ask(prompt, sampling, Directive::default()).await.is_ok() })
+                tokio::spawn(async move { session.answer(prompt, sampling, Directive::default()).await.is_ok() })
             };
             tokio::time::sleep(std::time::Duration::from_micros(round * 300)).await;
             gone.abort();
             if round % 10 == 9 {
-                let off = distance(&ask(&session, Mode::On).await.log_probs[0], &before.log_probs[0]);
+                let off = distance(&ask(&session, Mode::On).await.log_probs(), &before.log_probs());
                 assert!(off < 2e-5, "round {round}: {off:e}");
             }
         }
@@ -171,7 +173,7 @@ fn text_without_images_costs_nothing_and_says_so() {
     runtime().block_on(async {
         let session = session(FAMILY, SUBSTITUTE).await;
         let answer =
-            session.ask(prompt(FAMILY, &[], "Name three colours."), SAMPLING, Directive::default()).await.unwrap();
+            session.answer(prompt(FAMILY, &[], "Name three colours."), SAMPLING, Directive::default()).await.unwrap();
         let report = answer.replay.unwrap();
         assert_eq!((report.status, report.reason.as_deref()), (Status::Passthrough, Some("the prompt has no image")));
         assert_eq!(report.milliseconds.capture_base, 0.0);

@@ -10,6 +10,7 @@ mod decoding;
 mod engine_fixes;
 mod evidence;
 mod existing;
+mod existing_adapter;
 mod families;
 mod invariants;
 mod learned;

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use image::DynamicImage;
 use replay_core::Config;
+use replay_core::session::{Answer, Directive, Mode, Picture, Prompt, Sampling, Session as _, SessionError, Turn};
+use replay_mistralrs::MistralrsSession;
 use replay_mistralrs::families::Family;
-use replay_mistralrs::{Answer, AskError, Directive, Mode, Prompt, Sampling, Session, Turn};
 
-use crate::common::{UNPAGED, distance, runtime, toml_with, values};
+use crate::common::{UNPAGED, distance, runtime, toml_with};
 use crate::families::{Spec, names, picture};
 use crate::prefixes::{off, talk};
 
@@ -19,9 +19,9 @@ fn table(memory: &str) -> String {
 
 const ROOMY: &str = "memory = \"64MiB\"";
 
-async fn open(base: &Path, rlvr: &Path, table: &str, replay: &str) -> Session {
+async fn open(base: &Path, rlvr: &Path, table: &str, replay: &str) -> MistralrsSession {
     let config = Config::from_str(&toml_with(base, rlvr, table, replay), "test.toml").expect("a valid configuration");
-    Session::open(&config).await.unwrap_or_else(|e| panic!("{}: {e:#}", rlvr.display()))
+    MistralrsSession::open(&config).await.unwrap_or_else(|e| panic!("{}: {e:#}", rlvr.display()))
 }
 
 fn paged_families() -> impl Iterator<Item = (String, Spec, &'static Family)> {
@@ -43,7 +43,7 @@ fn substitute(family: &Family) -> String {
 }
 
 /// The images of a conversation.
-fn shown(family: &Family) -> Vec<DynamicImage> {
+fn shown(family: &Family) -> Vec<Picture> {
     let images = vec![picture(60, 50), picture(50, 100)];
     images.into_iter().take(if family.one_image { 1 } else { 2 }).collect()
 }
@@ -66,13 +66,18 @@ fn prompts(family: &Family) -> Vec<Prompt> {
     prompts
 }
 
-async fn ask(session: &Session, max_tokens: usize, prompt: &Prompt, mode: Mode) -> Result<Answer, AskError> {
-    let sampling = Sampling { max_tokens, ..Sampling::default() };
-    session.ask(prompt.clone(), sampling, Directive { mode, ..Directive::default() }).await
+async fn ask(
+    session: &MistralrsSession,
+    max_tokens: usize,
+    prompt: &Prompt,
+    mode: Mode,
+) -> Result<Answer, SessionError> {
+    let sampling = Sampling { max_tokens: Some(max_tokens), ..Sampling::default() };
+    session.answer(prompt.clone(), sampling, Directive { mode, ..Directive::default() }).await
 }
 
 /// Those that are answered, replayed or not: the engine fails a random model that writes the beginning of an image.
-async fn answered(session: &Session, most: usize, prompts: Vec<Prompt>) -> Vec<Prompt> {
+async fn answered(session: &MistralrsSession, most: usize, prompts: Vec<Prompt>) -> Vec<Prompt> {
     let mut kept = Vec::new();
     for prompt in prompts {
         if ask(session, most, &prompt, Mode::Off).await.is_ok() && ask(session, most, &prompt, Mode::On).await.is_ok() {
@@ -84,11 +89,11 @@ async fn answered(session: &Session, most: usize, prompts: Vec<Prompt>) -> Vec<P
 
 /// A random model writes placeholders too, which are taken for some of the prompt's when they are prefilled with it.
 fn may_hold_placeholders(answer: &Answer) -> bool {
-    answer.texts[0].chars().count() < answer.log_probs[0].len()
+    answer.text().chars().count() < answer.log_probs().len()
 }
 
 /// Where the answers of two sessions differ, and by how much at most where they do not.
-async fn compare(paged: &Session, each: &Session, prompts: &[Prompt]) -> (Vec<String>, f32) {
+async fn compare(paged: &MistralrsSession, each: &MistralrsSession, prompts: &[Prompt]) -> (Vec<String>, f32) {
     let (mut wrong, mut worst, mut answered) = (Vec::new(), 0f32, 0);
     for (index, prompt) in prompts.iter().enumerate() {
         for mode in [Mode::Off, Mode::On] {
@@ -97,7 +102,7 @@ async fn compare(paged: &Session, each: &Session, prompts: &[Prompt]) -> (Vec<St
                     let off = off(&paged, &each);
                     let rows = |answer: &Answer| answer.replay.as_ref().map(|report| format!("{:?}", report.layers));
                     if off > 1e-4 || off.is_nan() || rows(&paged) != rows(&each) {
-                        wrong.push(format!("{mode:?} {index}: {off:e}, {:?} and {:?}", paged.texts, each.texts));
+                        wrong.push(format!("{mode:?} {index}: {off:e}, {:?} and {:?}", paged.texts(), each.texts()));
                     }
                     worst = worst.max(off);
                     answered += 1;
@@ -105,8 +110,7 @@ async fn compare(paged: &Session, each: &Session, prompts: &[Prompt]) -> (Vec<St
                 // A random model that writes the beginning of an image.
                 (Err(_), Err(_)) => {}
                 (paged, each) => {
-                    let texts = [paged, each].map(|answer| answer.map(|answer| answer.texts));
-                    wrong.push(format!("{mode:?} {index}: {texts:?}"));
+                    wrong.push(format!("{mode:?} {index}: {paged:?} and {each:?}"));
                 }
             }
         }
@@ -180,13 +184,13 @@ fn families_that_the_engine_does_not_page_are_refused() {
             "strategy = \"substitute\"\nlayers = 1\npositions = \"all\"\nrank.top = 1",
         );
         let config = Config::from_str(&text, "test.toml").expect("a valid configuration");
-        let why = runtime().block_on(Session::open(&config)).expect_err(&name).to_string();
+        let why = runtime().block_on(MistralrsSession::open(&config)).expect_err(&name).to_string();
         assert!(why.contains("[mistralrs.paged_attention]"), "{name}: {why}");
     }
 }
 
 /// All prompts at once, at least twelve times, for up to so many tokens; each answer as alone.
-async fn together(name: &str, session: &Arc<Session>, prompts: &[Prompt], most: usize, spec: &Spec) {
+async fn together(name: &str, session: &Arc<MistralrsSession>, prompts: &[Prompt], most: usize, spec: &Spec) {
     let tokens = move |index: usize| most - index * 3 % 8;
     // A change in the last bits may send a row to another expert.
     let experts = spec.config.to_string().contains("_experts\":");
@@ -211,13 +215,13 @@ async fn together(name: &str, session: &Arc<Session>, prompts: &[Prompt], most: 
                 .await
                 .unwrap_or_else(|_| panic!("{name} {mode:?} {index}: no answer"));
             let answer = match answer.expect("no panic") {
-                Err(AskError::Engine(_)) if may_hold_placeholders(&alone[index]) => continue,
+                Err(SessionError::Engine(_)) if may_hold_placeholders(&alone[index]) => continue,
                 answer => answer.unwrap_or_else(|e| panic!("{name} {mode:?} {index}: {e}")),
             };
             let off = off(&alone[index], &answer);
             if off > spec.batch_tolerance || off.is_nan() {
                 sent_elsewhere += 1;
-                let texts = (&alone[index].texts, &answer.texts);
+                let texts = (&alone[index].texts(), &answer.texts());
                 assert!(experts && sent_elsewhere <= prompts.len(), "{name} {mode:?} {index}: {off:e} {texts:?}");
             }
         }
@@ -327,9 +331,11 @@ fn a_prompt_that_the_cache_has_no_room_for_is_refused_and_harms_nobody() {
         for (index, task) in tasks.into_iter().enumerate() {
             let answer = task.await.expect("no panic").unwrap_or_else(|_| panic!("{index}: no answer"));
             match (index % 2, answer) {
-                (0, Err(AskError::Input(why))) => assert!(why.contains("no room for a prompt of"), "{why}"),
+                (0, Err(SessionError::Input { message: why, .. })) => {
+                    assert!(why.contains("no room for a prompt of"), "{why}")
+                }
                 (1, Ok(answer)) => assert!(off(&alone, &answer) < 1e-4),
-                (_, answer) => panic!("{index}: {:?}", answer.map(|answer| answer.texts)),
+                (_, answer) => panic!("{index}: {:?}", answer.map(|answer| answer.choices)),
             }
         }
     });
@@ -362,11 +368,7 @@ fn what_earlier_prompts_have_left_in_blocks_changes_no_answer_without_replay() {
                     (Ok(paged), Ok(each)) => wrong.push(format!("{name} {index}: {:e}", off(&paged, &each))),
                     // A random model that writes the beginning of an image.
                     (Err(_), Err(_)) => {}
-                    (paged, each) => wrong.push(format!(
-                        "{name} {index}: {:?} and {:?}",
-                        paged.map(|answer| answer.texts),
-                        each.map(|answer| answer.texts)
-                    )),
+                    (paged, each) => wrong.push(format!("{name} {index}: {paged:?} and {each:?}")),
                 }
             }
         });
@@ -386,10 +388,7 @@ fn sliding_windows_hold_in_paged_prompts() {
             let each = open(&base, &rlvr, "", &substitute(family)).await;
             for prompt in prompts(family) {
                 for mode in [Mode::Off, Mode::On] {
-                    let first = async |session| {
-                        let answer: Answer = ask(session, 1, &prompt, mode).await.expect("an answer");
-                        values(&answer.first_token.expect("logits"))
-                    };
+                    let first = async |session| ask(session, 1, &prompt, mode).await.expect("an answer").first_token;
                     let off = distance(&first(&paged).await, &first(&each).await);
                     assert!(off < 1e-4, "{name} {mode:?}: {off:e}");
                 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use candle_core::DType;
 use replay_core::Config;
+use replay_core::session::{Directive, Prompt, Sampling, Session as _};
+use replay_mistralrs::MistralrsSession;
 use replay_mistralrs::families::Family;
-use replay_mistralrs::{Directive, Prompt, Sampling, Session};
 
 use crate::common::{config, copied, distance, fixture, prompt, runtime, tensors, toml, toml_with, values};
 use crate::families::{Spec, names, picture};
@@ -35,10 +36,10 @@ async fn entropies(config: &Config) -> (Vec<Vec<f32>>, replay_core::Report) {
 
 /// Of the residuals up to this layer's of both models, and what the report says.
 async fn entropies_of(config: &Config, prompt: Prompt, layers: usize) -> (Vec<Vec<f32>>, replay_core::Report) {
-    let session = Session::open(config).await.unwrap_or_else(|e| panic!("{e}"));
+    let session = MistralrsSession::open(config).await.unwrap_or_else(|e| panic!("{e}"));
     let directive = Directive { trace: true, ..Directive::default() };
-    let sampling = Sampling { max_tokens: 3, ..Sampling::default() };
-    let answer = session.ask(prompt, sampling, directive).await.expect("an answer");
+    let sampling = Sampling { max_tokens: Some(3), ..Sampling::default() };
+    let answer = session.answer(prompt, sampling, directive).await.expect("an answer");
     let trace = answer.trace.expect("a trace");
     let names =
         ["base", "rlvr"].iter().flat_map(|role| (0..=layers).map(move |layer| format!("entropy.{role}.{layer}")));
@@ -85,7 +86,7 @@ fn layers_mapped_by_a_topology_compute_the_same() {
     });
     // What is no topology is an error of the start, with the file's name.
     std::fs::write(&file, "zero: {device: moon}").unwrap();
-    let error = runtime().block_on(Session::open(&Config::from_file(&path).unwrap())).unwrap_err().to_string();
+    let error = runtime().block_on(MistralrsSession::open(&Config::from_file(&path).unwrap())).unwrap_err().to_string();
     assert!(error.contains("topology.yml"), "{error}");
 }
 
@@ -137,6 +138,6 @@ fn every_family_computes_the_same_in_f16_as_nearly_as_it_can() {
 
 #[test]
 fn bf16_on_a_cpu_is_refused_with_the_reason() {
-    let why = runtime().block_on(Session::open(&with("dtype = \"bf16\""))).expect_err("refused").to_string();
+    let why = runtime().block_on(MistralrsSession::open(&with("dtype = \"bf16\""))).expect_err("refused").to_string();
     assert!(why.contains("the engine computes nothing in bf16 on a CPU"), "{why}");
 }

@@ -2,9 +2,9 @@
 //! that was replayed otherwise.
 use std::sync::Arc;
 
-use image::DynamicImage;
+use replay_core::session::{Answer, Directive, Mode, Picture, Prompt, Sampling, Session as _, Turn};
+use replay_mistralrs::MistralrsSession;
 use replay_mistralrs::families::Family;
-use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling, Session, Turn};
 
 use crate::common::{config, distance, fixture, image, runtime, session};
 use crate::families::{Spec, names, picture, video};
@@ -12,14 +12,14 @@ use crate::families::{Spec, names, picture, video};
 const TOLERANCE: f32 = 2e-5;
 const KEPT: &str = "cache.prefix_bytes = \"64MiB\"\n";
 
-async fn ask(session: &Session, prompt: &Prompt, mode: Mode) -> Answer {
-    let sampling = Sampling { max_tokens: 6, ..Sampling::default() };
+async fn ask(session: &MistralrsSession, prompt: &Prompt, mode: Mode) -> Answer {
+    let sampling = Sampling { max_tokens: Some(6), ..Sampling::default() };
     let directive = Directive { mode, ..Directive::default() };
-    session.ask(prompt.clone(), sampling, directive).await.expect("an answer")
+    session.answer(prompt.clone(), sampling, directive).await.expect("an answer")
 }
 
 /// Rows that did not run while this was asked.
-async fn known(session: &Session, prompt: &Prompt, mode: Mode) -> (Answer, usize) {
+async fn known(session: &MistralrsSession, prompt: &Prompt, mode: Mode) -> (Answer, usize) {
     let before = session.replay().expect("on").known_rows();
     let answer = ask(session, prompt, mode).await;
     (answer, session.replay().expect("on").known_rows() - before)
@@ -27,16 +27,16 @@ async fn known(session: &Session, prompt: &Prompt, mode: Mode) -> (Answer, usize
 
 /// How far one answer's log-probabilities are from the other's.
 pub(crate) fn off(kept: &Answer, whole: &Answer) -> f32 {
-    if kept.texts == whole.texts { distance(&kept.log_probs[0], &whole.log_probs[0]) } else { f32::INFINITY }
+    if kept.texts() == whole.texts() { distance(&kept.log_probs(), &whole.log_probs()) } else { f32::INFINITY }
 }
 
 fn same(name: &str, kept: &Answer, whole: &Answer) {
     let off = off(kept, whole);
-    assert!(off <= TOLERANCE, "{name}: {off:e}, {:?} and {:?}", kept.texts, whole.texts);
+    assert!(off <= TOLERANCE, "{name}: {off:e}, {:?} and {:?}", kept.texts(), whole.texts());
 }
 
 /// The prompts of a conversation, in which a second image is shown later on if there may be several.
-pub(crate) fn talk(images: Vec<DynamicImage>) -> Vec<Prompt> {
+pub(crate) fn talk(images: Vec<Picture>) -> Vec<Prompt> {
     let mut images = images.into_iter();
     let mut prompt = Prompt {
         system: Some("Look well before you say what it is.".into()),
@@ -70,7 +70,7 @@ fn a_prompt_that_begins_after_a_prefix_answers_as_one_that_runs_whole_in_every_f
             let folder = tempfile::tempdir().expect("a scratch folder");
             let (base, rlvr) = spec.write_pair(folder.path());
             let open = async |replay: &str| {
-                Session::open(&config(&base, &rlvr, replay)).await.unwrap_or_else(|e| panic!("{name}: {e:#}"))
+                MistralrsSession::open(&config(&base, &rlvr, replay)).await.unwrap_or_else(|e| panic!("{name}: {e:#}"))
             };
             let kept = open(&replay(KEPT)).await;
             let can = kept.replay().expect("on").no_prefixes();
@@ -124,13 +124,13 @@ fn replayed_keys_and_values_reach_no_request_without_replay_and_the_other_way_ro
         let kept = session("qwen2_5_vl", &settings(FIXED, KEPT)).await;
         let whole = session("qwen2_5_vl", &settings(FIXED, "cache.max_bytes = 0\n")).await;
         let prompt = &fixture_talk()[0];
-        let by = async |session: &Session, mode, profile: Option<&str>| {
+        let by = async |session: &MistralrsSession, mode, profile: Option<&str>| {
             let bound = session.replay().expect("on").settings();
             let profile = profile.map(|name| bound.profile(name).expect("a profile"));
             let before = session.replay().expect("on").known_rows();
             let directive = Directive { mode, profile, ..Directive::default() };
-            let sampling = Sampling { max_tokens: 6, ..Sampling::default() };
-            let answer = session.ask(prompt.clone(), sampling, directive).await.expect("an answer");
+            let sampling = Sampling { max_tokens: Some(6), ..Sampling::default() };
+            let answer = session.answer(prompt.clone(), sampling, directive).await.expect("an answer");
             (answer, session.replay().expect("on").known_rows() - before)
         };
         let ways = [
@@ -157,7 +157,7 @@ fn replayed_keys_and_values_reach_no_request_without_replay_and_the_other_way_ro
             "{rows:?} of {prompt_rows}"
         );
         assert!(
-            distance(&answers[0].log_probs[0][..1], &answers[1].log_probs[0][..1]) > 10.0 * TOLERANCE,
+            distance(&answers[0].log_probs()[..1], &answers[1].log_probs()[..1]) > 10.0 * TOLERANCE,
             "replay does nothing here"
         );
     });
@@ -242,7 +242,7 @@ fn what_is_kept_never_exceeds_its_bytes() {
 fn nothing_is_kept_unless_it_is_asked_for() {
     runtime().block_on(async {
         let pair = fixture("qwen2_5_vl").join("pair");
-        let session = Session::open(&config(&pair.join("base"), &pair.join("rlvr"), &settings(FIXED, "")))
+        let session = MistralrsSession::open(&config(&pair.join("base"), &pair.join("rlvr"), &settings(FIXED, "")))
             .await
             .expect("a session");
         for prompt in &fixture_talk()[..2] {

@@ -95,7 +95,7 @@ fn log_probabilities_and_biases_mean_what_they_say() {
         let answers = |answer: &Value| tokens(answer).iter().map(|t| t["token"].clone()).collect::<Vec<_>>();
         // The number of the token that leads, as the answer tells it.
         let leads = &tokens(&plain)[0]["top_logprobs"][0];
-        let number = leads["token"].as_u64().unwrap_or_else(|| panic!("{leads}"));
+        let number = leads["id"].as_u64().unwrap_or_else(|| panic!("{leads}"));
         let mut biased = more;
         biased["logit_bias"] = json!({ number.to_string(): -100 });
         let (_, without) = server.chat(biased).await;
@@ -329,15 +329,15 @@ fn an_api_key_and_an_image_root_open_what_they_should() {
 fn settings_are_exchanged_whole_or_not_at_all() {
     use crate::common::{prompt, session};
     use replay_core::config::Strategy;
-    use replay_mistralrs::{Directive, Sampling};
+    use replay_core::session::{Directive, Sampling, Session as _};
     crate::common::runtime().block_on(async {
         let session = session("qwen2_5_vl", PROFILES).await;
         let pair = fixture("qwen2_5_vl").join("pair");
         let config = |replay: &str| config(&pair.join("base"), &pair.join("rlvr"), replay);
         let strategy = async || {
-            let sampling = Sampling { max_tokens: 1, ..Sampling::default() };
+            let sampling = Sampling { max_tokens: Some(1), ..Sampling::default() };
             let asked = prompt("qwen2_5_vl", &["image.png"], "What is it?");
-            session.ask(asked, sampling, Directive::default()).await.unwrap().replay.unwrap().strategy
+            session.answer(asked, sampling, Directive::default()).await.unwrap().replay.unwrap().strategy
         };
         let replay = session.replay().unwrap();
         assert_eq!(strategy().await, Strategy::Learned);

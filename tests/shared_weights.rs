@@ -3,9 +3,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use replay_cli::serve::{EngineFile, Served};
 use replay_core::config::Config;
-use replay_mistralrs::{Directive, Mode, Sampling, Session};
+use replay_core::registry;
+use replay_core::session::{Directive, Mode, Sampling, Session as _};
+use replay_mistralrs::MistralrsSession;
 
 use crate::common::{config, copied, prompt, runtime, tensors, toml, values};
 
@@ -40,13 +41,13 @@ fn expected([base, rlvr]: &[HashMap<String, Tensor>; 2], layers: usize) -> (usiz
     (equal.map(|(_, tensor)| bytes(tensor)).sum(), loaded().map(|(_, tensor)| bytes(tensor)).sum())
 }
 
-async fn off(session: &Session) -> Vec<f32> {
-    let ask = session.ask(
+async fn off(session: &MistralrsSession) -> Vec<f32> {
+    let ask = session.answer(
         prompt(FAMILY, &["image.png"], "What is it?"),
-        Sampling { max_tokens: 8, ..Sampling::default() },
+        Sampling { max_tokens: Some(8), ..Sampling::default() },
         Directive { mode: Mode::Off, ..Directive::default() },
     );
-    ask.await.expect("an answer").log_probs.concat()
+    ask.await.expect("an answer").log_probs()
 }
 
 #[test]
@@ -54,15 +55,16 @@ fn equal_tensors_are_held_once_and_change_no_bit() {
     let (_folder, base, rlvr) = copied(FAMILY);
     let both = thaw(&base, &rlvr);
     runtime().block_on(async {
-        let session = Session::open(&config(&base, &rlvr, REPLAY)).await.expect("a session");
+        let session = MistralrsSession::open(&config(&base, &rlvr, REPLAY)).await.expect("a session");
         let replay = session.replay().expect("replay is on");
         let (shared, all) = expected(&both, 2);
         let embedding = both[0]["model.embed_tokens.weight"].elem_count() * 4;
         assert!(shared > embedding && shared < all, "the embedding and the vision tower, and not the norm");
         assert_eq!(replay.shared_bytes(), (shared, all));
         // Alone, the RLVR model has nobody to share with.
-        let alone =
-            Session::open(&config(&base, &rlvr, &format!("enabled = false\n{REPLAY}"))).await.expect("a session");
+        let alone = MistralrsSession::open(&config(&base, &rlvr, &format!("enabled = false\n{REPLAY}")))
+            .await
+            .expect("a session");
         assert_eq!(off(&session).await, off(&alone).await);
     });
 }
@@ -73,7 +75,8 @@ fn a_quantised_pair_shares_its_embeddings() {
     let both = thaw(&base, &rlvr);
     runtime().block_on(async {
         let text = toml(&base, &rlvr, REPLAY).replace("[replay]\n", "isq = \"q8_0\"\n[replay]\n");
-        let session = Session::open(&Config::from_str(&text, "test.toml").expect("valid")).await.expect("a session");
+        let session =
+            MistralrsSession::open(&Config::from_str(&text, "test.toml").expect("valid")).await.expect("a session");
         let embedding = both[0]["model.embed_tokens.weight"].elem_count() * 4;
         assert_eq!(session.replay().expect("replay is on").shared_bytes().0, embedding);
     });
@@ -91,11 +94,14 @@ fn a_model_that_the_engine_loads_by_itself_shares_too() {
     let path = folder.path().join("engine.toml");
     std::fs::write(&path, models + &ours).expect("a writable folder");
     runtime().block_on(async {
-        let (file, config) = EngineFile::read(&path).expect("the engine's and ours");
-        let served = Served::from_engine_file(&file, &config).await.expect("a model");
-        let replays: Vec<_> = served.models().filter_map(|(_, replay)| replay).collect();
-        assert_eq!(replays.len(), 1);
-        assert_eq!(replays[0].shared_bytes(), expected(&both, 2));
+        let adapter = registry::adapter("mistralrs").expect("linked");
+        let hosted = adapter.host_file().expect("the engine has a file").open(&path).await.expect("models");
+        let notes: Vec<_> = hosted.models.iter().flat_map(|(_, session)| session.facts().notes).collect();
+        let weights: Vec<_> = notes.iter().filter(|note| note.about == "base weights").collect();
+        let (shared, all) = expected(&both, 2);
+        let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+        let text = format!("{:.1} MiB, of which {:.1} MiB", mib(all), mib(shared));
+        assert!(weights.len() == 1 && weights[0].text.starts_with(&text), "{weights:?}: {text}");
         replay_mistralrs::uninstall();
     });
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use replay_mistralrs::{Answer, AskError, Attached, Directive, Mode, Prompt, Sampling, Session, Turn};
+use replay_core::session::{Answer, Directive, Mode, Prompt, Sampling, Session as _, SessionError, Turn};
+use replay_mistralrs::{Attached, MistralrsSession};
 use tokio::sync::Semaphore;
 
 use crate::common::{SUBSTITUTE, distance, runtime, session};
@@ -22,7 +23,7 @@ enum Fate {
 
 struct Model {
     name: String,
-    session: Arc<Session>,
+    session: Arc<MistralrsSession>,
     prompts: Vec<Prompt>,
     tolerance: f32,
     /// Solo answers, replay on and off.
@@ -31,7 +32,7 @@ struct Model {
 }
 
 fn sampling(index: usize) -> Sampling {
-    Sampling { max_tokens: 4 + index * 7 % 13, ..Sampling::default() }
+    Sampling { max_tokens: Some(4 + index * 7 % 13), ..Sampling::default() }
 }
 
 fn mode(on: bool) -> Directive {
@@ -75,8 +76,8 @@ impl Model {
         for prompt in prompts(session.replay().is_some_and(Attached::sees_videos)) {
             let sampling = sampling(asked.len());
             let (on, off) = (
-                session.ask(prompt.clone(), sampling, mode(true)).await,
-                session.ask(prompt.clone(), sampling, mode(false)).await,
+                session.answer(prompt.clone(), sampling, mode(true)).await,
+                session.answer(prompt.clone(), sampling, mode(false)).await,
             );
             // The engine fails a random model that writes the beginning of an image.
             if let (Ok(on), Ok(off)) = (on, off) {
@@ -95,7 +96,7 @@ impl Model {
             prompt.images.push(picture(1, 400));
             prompt.text = "<|image_pad|><start_of_image><|patch|> what?".into();
         }
-        let asked = self.session.ask(prompt, sampling(index), mode(on));
+        let asked = self.session.answer(prompt, sampling(index), mode(on));
         let name = format!("{} {index}, replay {on}", self.name);
         match fate {
             Fate::Leaves(after) => {
@@ -103,15 +104,15 @@ impl Model {
             }
             // Whatever it is answered, it is answered.
             Fate::Malformed => {
-                if let Err(AskError::Gone) = within(&name, asked).await {
+                if let Err(SessionError::Stopped) = within(&name, asked).await {
                     panic!("{name}: the engine is gone");
                 }
             }
             Fate::Waits => {
                 let answer = within(&name, asked).await.unwrap_or_else(|e| panic!("{name}: {e}"));
                 let alone = &self.alone[index][usize::from(!on)];
-                let off = distance(&alone.log_probs[0], &answer.log_probs[0]);
-                assert_eq!(alone.texts, answer.texts, "{name}: {off:e}");
+                let off = distance(&alone.log_probs(), &answer.log_probs());
+                assert_eq!(alone.texts(), answer.texts(), "{name}: {off:e}");
                 assert!(off <= self.tolerance, "{name}: {off:e}");
             }
         }

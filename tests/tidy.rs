@@ -100,6 +100,7 @@ fn reference() -> String {
 fn every_code_of_an_error_is_on_its_page() {
     let mut files_ = Vec::new();
     files(&repository().join("replay-cli/src/serve"), "rs", &mut files_);
+    files(&repository().join("replay-mistralrs/src/server"), "rs", &mut files_);
     let source: String = files_.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
     let page = std::fs::read_to_string(repository().join("examples/ERRORS.md")).unwrap();
     let listed: Vec<&str> = page.lines().filter_map(|line| line.split("| `").nth(1)?.split('`').next()).collect();

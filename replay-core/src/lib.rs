@@ -8,22 +8,22 @@
 //! * [`Replayer`]: runs the steps of a configuration over a backend and returns a [`Report`];
 //! * [`rank`], [`lens`], [`substitute`], [`learned`]: the steps themselves, each usable alone;
 //! * [`decoder`]: decoder layers with gradients, for adapters that can hand out weights;
-//! * [`evidence`]: what many answers with and without replay say about it: data sets, verifiers, statistics, records;
+//! * [`session`]: a loaded pair that answers prompts, whatever its engine;
 //! * [`registry`]: adapters by name; [`conformance`]: the checks that every adapter runs.
 //!
 //! Words: `residual[j]` is the residual stream entering decoder layer `j`, of shape `[rows, hidden]`; a row is one prompt position
 //! of one sequence; entropies and log-probabilities are in nats.
 mod activations;
-pub mod analysis;
 mod backend;
 mod cache;
 pub mod config;
 pub mod conformance;
+mod decide;
 pub mod decoder;
 mod error;
-pub mod evidence;
 pub mod learned;
 pub mod lens;
+pub mod metrics;
 mod observe;
 mod pair;
 pub mod rank;
@@ -31,8 +31,11 @@ pub mod registry;
 mod replayer;
 mod report;
 mod rows;
+pub mod session;
 mod simd;
 pub mod substitute;
+#[cfg(feature = "tables")]
+pub mod tables;
 mod trace;
 
 pub use activations::{Activations, Role};
@@ -40,6 +43,7 @@ pub use backend::ReplayBackend;
 pub use cache::ReplayCache;
 pub use candle_core;
 pub use config::Config;
+pub use decide::{Decided, Decision};
 pub use error::{Error, Result};
 pub use observe::{LayerObservation, Observation};
 pub use pair::{ModelInfo, PairInfo};

@@ -30,6 +30,8 @@ pub struct Replayed {
     pub report: Report,
     /// With strategy `learned`, if it came to that.
     pub learned: Option<Arc<Learned>>,
+    /// The edits that were armed.
+    pub edits: Option<Arc<Edits>>,
 }
 
 impl Replayer {
@@ -113,7 +115,7 @@ impl Replayer {
         let candidates = backend.prompt().candidates(self.replay.positions);
         if candidates.is_empty() {
             report.reason = Some("the prompt has no row to rank".into());
-            return Ok(Replayed { report, learned: None });
+            return Ok(Replayed { report, learned: None, edits: None });
         }
         report.reason = None;
 
@@ -124,7 +126,7 @@ impl Replayer {
             if let Some(edits) = &entry.edits {
                 backend.substitute(edits.clone()).await?;
             }
-            return Ok(Replayed { report, learned: entry.learned.clone() });
+            return Ok(Replayed { report, learned: entry.learned.clone(), edits: entry.edits.clone() });
         }
 
         let (edits, learned) = match self.replay.strategy {
@@ -138,10 +140,10 @@ impl Replayer {
             let entry = Entry { report: report.clone(), edits: edits.clone(), learned: learned.clone() };
             cache.insert(key, Arc::new(entry));
         }
-        if let Some(edits) = edits {
-            backend.substitute(edits).await?;
+        if let Some(edits) = &edits {
+            backend.substitute(edits.clone()).await?;
         }
-        Ok(Replayed { report, learned })
+        Ok(Replayed { report, learned, edits })
     }
 
     async fn substitution(

@@ -31,7 +31,8 @@ pub struct EntropySpread {
 }
 
 impl EntropySpread {
-    pub(crate) fn of(values: &[f32]) -> Option<Self> {
+    /// The spread of these entropies; `None` without any.
+    pub fn of(values: &[f32]) -> Option<Self> {
         let sum: f64 = values.iter().copied().map(f64::from).sum();
         (!values.is_empty()).then(|| Self {
             min: values.iter().copied().fold(f32::INFINITY, f32::min),

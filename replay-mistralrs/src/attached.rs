@@ -6,15 +6,15 @@ use mistralrs_core::Response;
 use replay_core::config::{Config, Strategy};
 use replay_core::conformance::{Observed, Plan};
 use replay_core::learned::Progress;
+use replay_core::session::{Directive, RequestReport, Settings};
 use replay_core::{PairInfo, ReplayCache};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::backend::Bound;
-use crate::directive::{Directive, Listeners, Order, RequestReport};
 use crate::error::AttachError;
 use crate::hook::Hook;
+use crate::orders::{Listeners, Order};
 use crate::policies::fits;
-use crate::settings::Settings;
 use crate::table::EngineTable;
 
 /// A replayed pipeline.
@@ -60,7 +60,7 @@ impl Attached {
     /// As there.
     pub fn check_reload(&self, config: &Config) -> Result<Settings, AttachError> {
         let bound = &self.hook.bound;
-        let refused = |why: &str| AttachError::Pipeline(format!("this configuration needs a restart: {why}"));
+        let refused = AttachError::NeedsRestart;
         if !config.replay.enabled {
             return Err(refused("replay.enabled is false; a request can be sent with replay off"));
         }

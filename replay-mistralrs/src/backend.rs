@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use mistralrs_core::forward_hook::{PromptCall, PromptRow};
 use replay_core::learned::{Differentiable, Progress};
 use replay_core::lens::LogitLens;
+use replay_core::session::Settings;
 use replay_core::substitute::Edits;
 use replay_core::{Activations, Error, PairInfo, PromptMap, ReplayBackend, ReplayCache, Result, Role};
 use tokio::sync::mpsc::UnboundedSender;
@@ -16,7 +17,6 @@ use crate::lens::EngineLens;
 use crate::load::Loaded;
 use crate::prefix::{needed, prefix};
 use crate::prefix_cache::PrefixCache;
-use crate::settings::Settings;
 use crate::table::EngineTable;
 use crate::tap::CaptureTap;
 

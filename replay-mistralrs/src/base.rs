@@ -6,6 +6,7 @@ use candle_core::{DType, DeviceLocation};
 use mistralrs_core::Pipeline;
 use mistralrs_core::forward_hook::{self, WeightPool};
 use replay_core::config::{Config, MAX_LAYERS, Replay, Strategy};
+use replay_core::session::Settings;
 use replay_core::{ModelInfo, PairInfo, ReplayCache, Role};
 use serde_json::Value;
 
@@ -24,7 +25,6 @@ use crate::pair;
 use crate::policies::{all, fits, needed_layers, suits};
 use crate::prefix_cache::{Images, PrefixCache};
 use crate::self_test::{self_test, test_picture, test_prefix, test_prefix_cache};
-use crate::settings::Settings;
 use crate::shared;
 use crate::source::ModelSource;
 use crate::table::EngineTable;

@@ -3,19 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mistralrs_core::forward_hook::Request;
-use replay_core::substitute::Edits;
+use replay_core::Decision;
 
 use crate::prefix_cache::Identity;
-
-#[derive(Debug, Clone)]
-pub(crate) enum Decision {
-    /// These rows are replaced.
-    Edit(Arc<Edits>),
-    /// The prefill is the engine's own.
-    Leave,
-    /// The request was failed, with this message.
-    Fail(String),
-}
 
 /// A decision, and what its prompt's keys and values depend on; `None` if they are not to be kept.
 #[derive(Debug, Clone)]

@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use candle_core::{IndexOp, Result, Tensor};
 use mistralrs_core::forward_hook::{Flow, LayerTap, Site};
+use replay_core::metrics;
 use replay_core::substitute::Edits;
 
-use crate::metrics;
 use crate::prefix_cache::PrefixCache;
 
 /// One entry per sequence of the batch, in its order.

@@ -2,8 +2,8 @@
 use std::path::Path;
 
 use crate::attach::install;
-use crate::engine_file::read_config;
 use crate::error::AttachError;
+use crate::host_file::read_config;
 
 /// Names the configuration file: one of its own, or the engine's with our tables in it.
 pub const CONFIG_VARIABLE: &str = "ACTIVATION_REPLAY_CONFIG";

@@ -1,5 +1,6 @@
 //! Why replay could not be attached.
 use replay_core::config::ConfigError;
+use replay_core::session::SessionError;
 
 use crate::mismatch::Mismatch;
 
@@ -52,6 +53,9 @@ pub enum AttachError {
     /// The pipeline is of a kind that cannot be replayed.
     #[error("{0}")]
     Pipeline(String),
+    /// A configuration is about another pair than the loaded one, or needs what was not loaded.
+    #[error("this configuration needs a restart: {0}")]
+    NeedsRestart(&'static str),
     /// The engine's own configuration file cannot be read, or asks for what is not done here.
     #[error("the engine's part of the file: {0}")]
     EngineFile(String),
@@ -65,4 +69,26 @@ pub enum AttachError {
 
 fn list(mismatches: &[Mismatch]) -> String {
     mismatches.iter().map(|mismatch| format!("\n  {mismatch}")).collect()
+}
+
+impl From<AttachError> for SessionError {
+    fn from(error: AttachError) -> Self {
+        match error {
+            AttachError::File(file) => Self::Configuration(file),
+            AttachError::NeedsRestart(why) => Self::NeedsRestart(why.into()),
+            AttachError::EngineFile(_)
+            | AttachError::Replay(replay_core::Error::NoSuchLayer { .. } | replay_core::Error::Unavailable(_)) => {
+                Self::Setup(error.to_string())
+            }
+            AttachError::NotAPair(_)
+            | AttachError::NoProfile { .. }
+            | AttachError::Refused { .. }
+            | AttachError::NotDifferentiable { .. } => Self::Pair(error.to_string()),
+            AttachError::Load { .. }
+            | AttachError::Config(_)
+            | AttachError::Pipeline(_)
+            | AttachError::Weights(_)
+            | AttachError::Replay(_) => Self::Engine(error.to_string()),
+        }
+    }
 }

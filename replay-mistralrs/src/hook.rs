@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mistralrs_core::forward_hook::{Answered, LayerTap, PromptCall, PromptHook, PromptRow};
-use replay_core::config::OnError;
 use replay_core::conformance::{Observed, Plan};
 use replay_core::learned::Progress;
+use replay_core::metrics;
+use replay_core::session::{Directive, Mode};
 use replay_core::substitute::Edits;
-use replay_core::{Error, Replayed, Replayer, Report, Status};
+use replay_core::{Decision, Error, Replayer};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::backend::{Bound, EnginePrompt};
-use crate::decisions::{Decided, Decision, Decisions};
-use crate::directive::{Directive, Listeners, Mode, Order, Orders, RequestReport};
+use crate::decisions::{Decided, Decisions};
 use crate::edit::EditTap;
 use crate::families::Media;
-use crate::metrics;
+use crate::orders::{Listeners, Order, Orders};
 use crate::prefix_cache::{Identity, Known};
 
 /// The hook of one pipeline.
@@ -62,16 +62,15 @@ impl Hook {
                 let outcome =
                     catch_unwind(AssertUnwindSafe(|| self.replay(replayer, call, index, row, directive, progress)))
                         .unwrap_or_else(|_| Err(Error::engine("replay panicked")));
-                let (decision, report) = match outcome {
+                let decided = match outcome {
                     Ok(decided) => decided,
-                    Err(_) if call.cancelled(index) => {
-                        (Decision::Leave, self.passthrough(replayer, "the client went away"))
-                    }
-                    Err(error) => self.refuse(replayer, &error),
+                    Err(_) if call.cancelled(index) => replayer.left("the client went away"),
+                    Err(error) => replayer.failed(&error),
                 };
-                metrics::decided(&report.report, matches!(decision, Decision::Fail(_)), &self.bound.cache);
+                replayer.count(&decided, &self.bound.cache);
+                let replay_core::Decided { decision, told } = decided;
                 if let Some(recipient) = recipient {
-                    let _ = recipient.send(report);
+                    let _ = recipient.send(told);
                 }
                 (decision, (!directive.fresh).then(|| replayer.settings().fingerprint()))
             }
@@ -151,14 +150,13 @@ impl Hook {
         row: &PromptRow,
         directive: Directive,
         progress: Option<UnboundedSender<Progress>>,
-    ) -> replay_core::Result<(Decision, RequestReport)> {
+    ) -> replay_core::Result<replay_core::Decided> {
         if row.images == 0 && row.image_grid_thw.is_none() && call.videos(index).is_empty() {
-            return Ok((Decision::Leave, self.passthrough(replayer, "the prompt has no image")));
+            return Ok(replayer.left("the prompt has no image"));
         }
-        let settings = replayer.settings();
-        let off = directive.mode == Mode::Off || !settings.enabled;
+        let off = directive.mode == Mode::Off || !replayer.settings().enabled;
         if off && !directive.trace && !directive.observe {
-            return Ok((Decision::Leave, self.passthrough(replayer, "off for this request")));
+            return Ok(replayer.left("off for this request"));
         }
         if row.cached > 0 {
             return Err(Error::Unavailable(
@@ -168,30 +166,7 @@ impl Hook {
         }
         let mut prompt = self.prompt(call, index, row, progress)?;
         // No future here ever waits: the engine's thread is ours until the real prefill.
-        let mut trace = match directive.trace {
-            true => Some(pollster::block_on(replayer.trace(&mut prompt))?),
-            false => None,
-        };
-        let cache = (!directive.fresh && settings.cache.max_bytes > 0).then_some(&self.bound.cache);
-        let Replayed { report, learned } = match off {
-            true => Replayed { report: replayer.passthrough("off for this request"), learned: None },
-            false => pollster::block_on(replayer.replay(&mut prompt, cache))?,
-        };
-        if let (Some(trace), Some(learned)) = (&mut trace, &learned) {
-            trace.insert_learned(learned)?;
-        }
-        let observation = match directive.observe {
-            true => {
-                let edits = prompt.edits.clone();
-                Some(pollster::block_on(replayer.observe(&mut prompt, edits, learned.as_deref()))?)
-            }
-            false => None,
-        };
-        let decision = match prompt.edits {
-            Some(edits) if report.status == Status::Replayed => Decision::Edit(edits),
-            _ => Decision::Leave,
-        };
-        Ok((decision, RequestReport { report, trace, observation }))
+        pollster::block_on(replayer.direct(&mut prompt, directive, &self.bound.cache))
     }
 
     fn prompt<'c, 'a, 'batch, 'seq>(
@@ -204,24 +179,6 @@ impl Hook {
         let media = Media { pictures: call.images(index), videos: call.videos(index) };
         let map = self.bound.map(row, media)?;
         Ok(EnginePrompt { bound: &self.bound, call, row: index, map, edits: None, listener })
-    }
-
-    fn refuse(&self, replayer: &Replayer, error: &Error) -> (Decision, RequestReport) {
-        let why = format!("activation replay failed: {error}");
-        match metrics::degraded(error) {
-            true => tracing::warn!("{why} (others for this reason are counted, and logged at level debug)"),
-            false => tracing::debug!("{why}"),
-        }
-        let decision = match replayer.settings().on_error {
-            OnError::Fail => Decision::Fail(why.clone()),
-            OnError::Passthrough => Decision::Leave,
-        };
-        (decision, self.passthrough(replayer, why))
-    }
-
-    fn passthrough(&self, replayer: &Replayer, why: impl Into<String>) -> RequestReport {
-        let report: Report = replayer.passthrough(why);
-        RequestReport { report, trace: None, observation: None }
     }
 }
 

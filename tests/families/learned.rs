@@ -1,8 +1,9 @@
 //! Strategy `learned` in the families that have no goldens: the start compares every residual of the differentiable decoder with the
 //! engine's; here the loss falls, and equal models learn nothing.
 use replay_core::Status;
+use replay_core::session::{Directive, Prompt, Sampling, Session as _};
+use replay_mistralrs::MistralrsSession;
 use replay_mistralrs::families::Family;
-use replay_mistralrs::{Directive, Prompt, Sampling, Session};
 
 use super::matrix::picture;
 use super::spec::{Spec, names};
@@ -18,12 +19,13 @@ fn families_with_a_differentiable_decoder_learn() {
             let folder = tempfile::tempdir().expect("a scratch folder");
             let (base, rlvr) = Spec::read(&name).write_pair(folder.path());
             let learn = async |base: &std::path::Path| {
-                let session =
-                    Session::open(&config(base, &rlvr, LEARNED)).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+                let session = MistralrsSession::open(&config(base, &rlvr, LEARNED))
+                    .await
+                    .unwrap_or_else(|e| panic!("{name}: {e}"));
                 let images = vec![picture(60, 50), picture(112, 60)];
                 let prompt = Prompt { images, text: "What is it?".into(), ..Prompt::default() };
-                let first = Sampling { max_tokens: 1, ..Sampling::default() };
-                let report = session.ask(prompt, first, Directive::default()).await.expect("an answer").replay;
+                let first = Sampling { max_tokens: Some(1), ..Sampling::default() };
+                let report = session.answer(prompt, first, Directive::default()).await.expect("an answer").replay;
                 (session.replay().expect("on").prefix_distances().expect("tested"), report.expect("a report"))
             };
             let ((of_base, of_rlvr), report) = learn(&base).await;

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{D, DType, Tensor};
+use replay_core::session::{Directive, Mode, Prompt, Sampling, Session as _};
 use replay_core::{Role, Trace};
+use replay_mistralrs::MistralrsSession;
 use replay_mistralrs::families::Family;
-use replay_mistralrs::{Directive, Mode, Prompt, Sampling, Session};
 
 use super::matrix::picture;
 use super::spec::{Spec, names};
@@ -14,11 +15,11 @@ use crate::common::{config, distance, runtime, tensors, values};
 
 async fn trace(base: &Path, rlvr: &Path, layers: usize, positions: &str) -> Trace {
     let replay = format!("strategy = \"substitute\"\nlayers = {layers}\npositions = \"{positions}\"\nrank.top = 1");
-    let session = Session::open(&config(base, rlvr, &replay)).await.expect("a session");
+    let session = MistralrsSession::open(&config(base, rlvr, &replay)).await.expect("a session");
     let prompt = Prompt { images: vec![picture(60, 50)], text: "What is it?".into(), ..Prompt::default() };
     let directive = Directive { mode: Mode::Off, trace: true, ..Directive::default() };
-    let sampling = Sampling { max_tokens: 1, ..Sampling::default() };
-    session.ask(prompt, sampling, directive).await.expect("an answer").trace.expect("a trace")
+    let sampling = Sampling { max_tokens: Some(1), ..Sampling::default() };
+    session.answer(prompt, sampling, directive).await.expect("an answer").trace.expect("a trace")
 }
 
 /// `[rows]`, in nats.

@@ -1,20 +1,22 @@
 //! The conformance kit on every family.
 use std::path::Path;
 
-use image::{DynamicImage, Rgb, RgbImage};
+use image::{Rgb, RgbImage};
 use replay_core::conformance::{self, Check, Outcome};
+use replay_core::session::{Picture, Prompt};
+use replay_mistralrs::MistralrsSession;
 use replay_mistralrs::families::{self, Family};
-use replay_mistralrs::{Prompt, Session};
 
 use super::spec::{Spec, names};
-use crate::common::{UNPAGED, config, readme_section, runtime};
+use crate::common::{UNPAGED, config, readme_section, runtime, shown};
 use crate::conformance::{Pair, TEXTS};
 
 /// A picture with something in it.
-pub(crate) fn picture(width: u32, height: u32) -> DynamicImage {
-    DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, |x, y| {
+pub(crate) fn picture(width: u32, height: u32) -> Picture {
+    let image = RgbImage::from_fn(width, height, |x, y| {
         Rgb([(x * 255 / width) as u8, (y * 255 / height) as u8, ((x * y) % 200) as u8])
-    }))
+    });
+    shown(&image.into())
 }
 
 pub(super) fn conformance(family: &str) -> Outcome {
@@ -37,7 +39,7 @@ fn start(spec: &Spec, base: &Path, rlvr: &Path) -> Start {
     let family = Family::of(&spec.config).expect("a family with a profile");
     let positions = if family.has_visual_rows { "visual" } else { "all" };
     let replay = format!("strategy = \"substitute\"\nlayers = 1\npositions = \"{positions}\"\nrank.top = 1");
-    let session = runtime().block_on(Session::open(&config(base, rlvr, &replay))).expect("a session");
+    let session = runtime().block_on(MistralrsSession::open(&config(base, rlvr, &replay))).expect("a session");
     let replay = session.replay().expect("replay is on");
     let base = &replay.pair().base;
     Start { one_encoder: replay.one_encoder(), layers: (base.loaded_layers, base.decoder_layers) }
@@ -48,8 +50,9 @@ fn begins_later(name: &str, spec: &Spec) -> bool {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (base, rlvr) = spec.clone().with_wide_windows().write_pair(folder.path());
     let replay = "strategy = \"substitute\"\nlayers = 1\npositions = \"all\"\nrank.top = 1\ncache.prefix_bytes = 1024";
-    let session =
-        runtime().block_on(Session::open(&config(&base, &rlvr, replay))).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let session = runtime()
+        .block_on(MistralrsSession::open(&config(&base, &rlvr, replay)))
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
     session.replay().expect("replay is on").no_prefixes().is_none()
 }
 

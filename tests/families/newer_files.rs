@@ -3,9 +3,10 @@ use serde_json::{Map, Value, json};
 
 use super::matrix::picture;
 use super::spec::{Spec, names};
-use crate::common::{config, runtime, values};
+use crate::common::{config, runtime};
+use replay_core::session::{Directive, Prompt, Sampling, Session as _};
+use replay_mistralrs::MistralrsSession;
 use replay_mistralrs::families::Family;
-use replay_mistralrs::{Directive, Prompt, Sampling, Session};
 
 /// Keys that Qwen2-VL and Qwen2.5-VL keep at the top.
 const TOP: [&str; 8] = [
@@ -70,12 +71,13 @@ fn configurations_of_transformers_5_compute_the_same() {
         let (base, rlvr) = spec.write_pair(folder.path());
         let first = || {
             let prompt = Prompt { images: vec![picture(60, 50)], text: "What is this?".into(), ..Prompt::default() };
-            let sampling = Sampling { max_tokens: 1, ..Sampling::default() };
+            let sampling = Sampling { max_tokens: Some(1), ..Sampling::default() };
             runtime().block_on(async {
-                let session =
-                    Session::open(&config(&base, &rlvr, &replay)).await.unwrap_or_else(|e| panic!("{name}: {e}"));
-                let answer = session.ask(prompt, sampling, Directive::default()).await.expect("an answer");
-                values(&answer.first_token.expect("logits"))
+                let session = MistralrsSession::open(&config(&base, &rlvr, &replay))
+                    .await
+                    .unwrap_or_else(|e| panic!("{name}: {e}"));
+                let answer = session.answer(prompt, sampling, Directive::default()).await.expect("an answer");
+                answer.first_token
             })
         };
         let published = first();

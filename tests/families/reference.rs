@@ -2,14 +2,13 @@
 //! the same tiny models from the same tokens and pixels.
 use std::path::Path;
 
-use image::DynamicImage;
 use replay_core::Trace;
+use replay_core::session::{Directive, Picture, Prompt, Sampling, Session as _};
 use replay_mistralrs::families::Family;
-use replay_mistralrs::{Directive, Prompt, Sampling};
 
 use super::matrix::picture;
 use super::spec::{Spec, folder, open_spec};
-use crate::common::{distance, runtime, tensors, values};
+use crate::common::{distance, pixels, runtime, tensors, values};
 
 /// Sizes of pictures in whole tiles, which are not resized. Of Idefics 2 several, of which some are padded.
 const PICTURES: [(&str, &[(u32, u32)]); 9] = [
@@ -26,7 +25,7 @@ const PICTURES: [(&str, &[(u32, u32)]); 9] = [
 const RESIDUALS: usize = 4;
 
 /// Makes the pair in this folder and asks about the pictures.
-fn traced(name: &str, pictures: Vec<DynamicImage>, folder: &Path) -> Trace {
+fn traced(name: &str, pictures: Vec<Picture>, folder: &Path) -> Trace {
     let family = Family::of(&Spec::read(name).config).expect("a family with a profile");
     let positions = if family.has_visual_rows { "visual" } else { "all" };
     let replay = format!(
@@ -34,15 +33,15 @@ fn traced(name: &str, pictures: Vec<DynamicImage>, folder: &Path) -> Trace {
         RESIDUALS - 1
     );
     let prompt = Prompt { images: pictures, text: "What does it show?".into(), ..Prompt::default() };
-    let sampling = Sampling { max_tokens: 1, ..Sampling::default() };
+    let sampling = Sampling { max_tokens: Some(1), ..Sampling::default() };
     runtime().block_on(async {
         let session = open_spec(name, folder, &replay).await;
         let directive = Directive { trace: true, ..Directive::default() };
-        session.ask(prompt, sampling, directive).await.expect("an answer").trace.expect("a trace")
+        session.answer(prompt, sampling, directive).await.expect("an answer").trace.expect("a trace")
     })
 }
 
-fn pictures(sizes: &[(u32, u32)]) -> Vec<DynamicImage> {
+fn pictures(sizes: &[(u32, u32)]) -> Vec<Picture> {
     sizes.iter().map(|&(width, height)| picture(width, height)).collect()
 }
 
@@ -73,7 +72,7 @@ fn write_reference_models() {
         let trace = traced(name, pictures(sizes), &folder);
         trace.write(&folder.join("trace.safetensors")).expect("a writable folder");
         for (index, picture) in pictures(sizes).iter().enumerate() {
-            picture.save(folder.join(format!("image-{index}.png"))).expect("a writable folder");
+            pixels(picture).save(folder.join(format!("image-{index}.png"))).expect("a writable folder");
         }
     }
 }

@@ -1,22 +1,22 @@
 //! Are the visual rows the ones that hold visual content, in prompts of every shape, and does each stand for its own place? Checked
 //! against what enters the first layer: a row of text is its token's embedding, and changing a corner of an image changes most the row
 //! of that corner.
+use crate::common::{pixels, shown};
 use std::collections::HashMap;
 
 use candle_core::{DType, Tensor};
-use image::DynamicImage;
-use mistralrs_core::VideoInput;
 use replay_core::conformance::{Plan, Step};
+use replay_core::session::{Clip, Picture, Prompt, Turn};
 use replay_core::{PromptMap, Role};
+use replay_mistralrs::MistralrsSession;
 use replay_mistralrs::families::Family;
-use replay_mistralrs::{Prompt, Session, Turn};
 
 use super::matrix::picture;
 use super::spec::{Spec, names, open_spec};
 use crate::common::{runtime, tensors, values};
 
 struct Model {
-    session: Session,
+    session: MistralrsSession,
     family: &'static Family,
     spec: Spec,
     /// `[vocabulary, hidden]`.
@@ -75,20 +75,20 @@ impl Model {
 }
 
 /// A video of several unlike frames.
-pub(crate) fn video(frames: u32, width: u32, height: u32) -> VideoInput {
+pub(crate) fn video(frames: u32, width: u32, height: u32) -> Clip {
     let frame = |number: u32| {
-        let mut frame = picture(width, height).to_rgb8();
+        let mut frame = pixels(&picture(width, height));
         frame.pixels_mut().for_each(|pixel| pixel[2] = (40 * number) as u8);
-        DynamicImage::ImageRgb8(frame)
+        shown(&frame.into())
     };
-    VideoInput::from_frames((0..frames).map(frame).collect(), 2.0, None)
+    Clip::whole((0..frames).map(frame).collect(), 2.0)
 }
 
 fn is_embedding(name: &str) -> bool {
     ["embed_tokens.weight", "text_model.embed_tokens.weight", "wte.weight"].iter().any(|end| name.ends_with(end))
 }
 
-fn prompt(images: Vec<DynamicImage>, text: &str) -> Prompt {
+fn prompt(images: Vec<Picture>, text: &str) -> Prompt {
     Prompt { images, text: text.into(), ..Prompt::default() }
 }
 
@@ -125,8 +125,7 @@ fn the_frames_of_videos_are_told_apart_and_each_row_stands_for_its_own_place() {
         for name in seeing {
             let folder = tempfile::tempdir().expect("a scratch folder");
             let model = Model::open(&name, folder.path()).await;
-            let watch =
-                |images: Vec<DynamicImage>, videos: Vec<VideoInput>| Prompt { videos, ..prompt(images, "What is it?") };
+            let watch = |images: Vec<Picture>, videos: Vec<Clip>| Prompt { videos, ..prompt(images, "What is it?") };
             let one = watch(vec![], vec![video(3, 112, 60)]);
             model.check(&format!("{name}, a video"), one.clone()).await;
             let two = vec![video(2, 60, 60), video(4, 112, 60)];
@@ -139,13 +138,13 @@ fn the_frames_of_videos_are_told_apart_and_each_row_stands_for_its_own_place() {
             assert_eq!(map.images()[0].grids[0].frames, 3, "{name}");
             let mut changed = one;
             let frame = &mut changed.videos[0].frames[1];
-            let mut pixels = frame.to_rgb8();
+            let mut pixels = pixels(frame);
             for (x, y, pixel) in pixels.enumerate_pixels_mut() {
                 if x >= 67 && y >= 36 {
                     *pixel = image::Rgb([255 - pixel[0], 0, 255 - pixel[2]]);
                 }
             }
-            *frame = DynamicImage::ImageRgb8(pixels);
+            *frame = shown(&pixels.into());
             let (other, after) = model.look(changed).await;
             assert_ne!(map.images()[0].content, other.images()[0].content, "{name}: another video");
             let moved = |row: usize| before[row].iter().zip(&after[row]).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
@@ -159,7 +158,7 @@ fn the_frames_of_videos_are_told_apart_and_each_row_stands_for_its_own_place() {
             let bytes: Vec<u8> = (0..60 * 40 * 3).map(|at| (at % 251) as u8).collect();
             for (width, height) in [(60, 40), (30, 80)] {
                 let frame = image::RgbImage::from_raw(width, height, bytes.clone()).expect("as many bytes");
-                let one = VideoInput::from_frames(vec![DynamicImage::ImageRgb8(frame)], 2.0, None);
+                let one = Clip::whole(vec![shown(&frame.into())], 2.0);
                 model.check(&format!("{name}, a frame of {width}x{height}"), watch(vec![], vec![one])).await;
             }
             let grid = map.images()[0].grids[0];
@@ -183,14 +182,14 @@ fn each_visual_row_stands_for_its_own_place() {
             let sizes = [(112, 112), (112, 64)];
             for (width, height) in sizes.into_iter().filter(|(width, height)| width == height || !model.spec.padded) {
                 let (map, before) = model.look(prompt(vec![picture(width, height)], "What?")).await;
-                let mut changed = picture(width, height).to_rgb8();
+                let mut changed = pixels(&picture(width, height));
                 for (x, y, pixel) in changed.enumerate_pixels_mut() {
                     // A processor may cut off what is less than a token.
                     if x >= width * 3 / 5 && y >= height * 3 / 5 {
                         *pixel = image::Rgb([255 - pixel[0], 0, 255 - pixel[2]]);
                     }
                 }
-                let (_, after) = model.look(prompt(vec![DynamicImage::ImageRgb8(changed)], "What?")).await;
+                let (_, after) = model.look(prompt(vec![shown(&changed.into())], "What?")).await;
                 let moved = |row: usize| before[row].iter().zip(&after[row]).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
                 // The whole image is the first or the last piece, or the only one.
                 let grids = &map.images()[0].grids;

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use replay_mistralrs::Session;
+use replay_mistralrs::MistralrsSession;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -59,9 +59,9 @@ fn yes() -> bool {
 }
 
 /// A session on a pair made in this folder; `replay` are the lines of `[replay]` and the tables after it.
-pub(crate) async fn open_spec(name: &str, folder: &Path, replay: &str) -> Session {
+pub(crate) async fn open_spec(name: &str, folder: &Path, replay: &str) -> MistralrsSession {
     let (base, rlvr) = Spec::read(name).write_pair(folder);
-    Session::open(&config(&base, &rlvr, replay)).await.unwrap_or_else(|e| panic!("{name}: {e:#}"))
+    MistralrsSession::open(&config(&base, &rlvr, replay)).await.unwrap_or_else(|e| panic!("{name}: {e:#}"))
 }
 
 /// All descriptions.

@@ -1,13 +1,13 @@
 //! `replay adapters`
 use replay_core::registry;
 
-use replay_mistralrs::tables;
+use replay_core::tables;
 
 pub(crate) fn adapters() -> anyhow::Result<()> {
     let mut table = tables::table(["adapter", "engine", "architecture", "strategies"]);
     for adapter in registry::adapters()? {
-        for architecture in (adapter.architectures)() {
-            table.add_row([adapter.name, adapter.engine, architecture.name, &architecture.strategies.join(", ")]);
+        for architecture in adapter.architectures() {
+            table.add_row([adapter.name(), adapter.engine(), architecture.name, &architecture.strategies.join(", ")]);
         }
     }
     println!("{table}");

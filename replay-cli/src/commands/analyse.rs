@@ -1,9 +1,10 @@
 //! `replay analyse`
+use crate::analysis::{Analysis, LayerAnalysis, Questions};
+use crate::page::{self, Chart, CurvesData, Series, TableData};
 use anyhow::Context;
-use replay_cli::page::{self, Chart, CurvesData, Series, TableData};
-use replay_core::analysis::{Analysis, LayerAnalysis, Questions};
 use replay_core::config::Positions;
-use replay_mistralrs::{Directive, Mode, Sampling, tables};
+use replay_core::session::{Directive, Mode, Sampling};
+use replay_core::tables;
 use serde_json::json;
 
 use super::args::AnalyseArgs;
@@ -19,17 +20,17 @@ pub(crate) async fn analyse(args: AnalyseArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
     let items = data::read(&args.data)?;
     let session = open::session(&config).await?;
-    if session.replay().is_none() {
+    if session.settings().is_none() {
         return Err(config.refuse("replay.enabled", "true, to analyse a pair", None).into());
     }
     let positions = config.replay.positions;
     let mut analysis = Analysis::new(positions);
     let bar = open::bar(items.len() as u64, "prompts");
-    let first = Sampling { max_tokens: 1, ..Sampling::default() };
+    let first = Sampling { max_tokens: Some(1), ..Sampling::default() };
     let observe = Directive { mode: Mode::Off, observe: true, ..Directive::default() };
     for item in &items {
         let Some(prompt) = data::prompt(item, args.data.keep_going)? else { continue };
-        match session.ask(prompt, first, observe).await {
+        match session.answer(prompt, first, observe).await {
             Ok(answer) => {
                 if let Some(observation) = &answer.observation {
                     analysis.add(observation);

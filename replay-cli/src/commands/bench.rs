@@ -1,8 +1,9 @@
 //! `replay bench`: what replay costs here. Off, on and on-from-the-cache take turns, so that whatever else the machine does hits all three.
 use anyhow::Context;
 use replay_core::config::Strategy;
+use replay_core::session::{Answer, Directive, Mode, Prompt, Sampling, Session};
+use replay_core::tables;
 use replay_core::{Milliseconds, PairInfo, Report};
-use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling, Session, tables};
 use serde::Serialize;
 
 use super::args::BenchArgs;
@@ -63,16 +64,16 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     }
     let prompt = open::prompt(args.prompt).await?;
     let session = open::session(&config).await?;
-    let replay = session.replay().with_context(|| "replay.enabled is false: there is nothing to measure")?;
+    let pair = session.facts().pair.context("replay.enabled is false: there is nothing to measure")?;
     let loaded = memory::resident();
-    let sampling = Sampling { max_tokens: args.max_tokens as usize, ..Sampling::default() };
+    let sampling = Sampling { max_tokens: Some(args.max_tokens as usize), ..Sampling::default() };
     let bar = open::bar(u64::from(args.rounds) + 1, "rounds");
     let mut rounds: Vec<[Answer; 3]> = Vec::new();
     for round in 0..=args.rounds as usize {
         let mut answers = [None, None, None];
         for turn in 0..WAYS.len() {
             let way = (turn + round) % WAYS.len();
-            answers[way] = Some(ask(&session, &prompt, sampling, way).await?);
+            answers[way] = Some(ask(&*session, &prompt, sampling, way).await?);
         }
         bar.inc(1);
         let [Some(off), Some(on), Some(cached)] = answers else { continue };
@@ -87,9 +88,9 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     anyhow::ensure!(report(2).all(|report| report.cache_hits == 1), "the cache did not hold");
     let milliseconds = medians(&report(1).map(|report| report.milliseconds).collect::<Vec<_>>());
     let off = median(rounds.iter().map(|round| round[0].time_to_first_token_ms).collect());
-    let (limit, limit_terms) = limit(replay.pair(), config.replay.strategy, first, &milliseconds, off);
+    let (limit, limit_terms) = limit(&pair, config.replay.strategy, first, &milliseconds, off);
     let figures = Figures {
-        pair: replay.pair(),
+        pair: &pair,
         rounds: args.rounds,
         rows: first.rows,
         visual_rows: first.visual_rows,
@@ -101,7 +102,7 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
         memory_mib: loaded.zip(memory::resident()).map(|(loaded, now)| Memory {
             loaded: loaded.0,
             peak: now.1,
-            cache: replay.cache().bytes() as f64 / f64::from(1 << 20),
+            cache: session.statistics().cache_bytes as f64 / f64::from(1 << 20),
         }),
     };
     match args.json {
@@ -111,10 +112,10 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn ask(session: &Session, prompt: &Prompt, sampling: Sampling, way: usize) -> anyhow::Result<Answer> {
+async fn ask(session: &dyn Session, prompt: &Prompt, sampling: Sampling, way: usize) -> anyhow::Result<Answer> {
     let mode = if way == 0 { Mode::Off } else { Mode::On };
     let directive = Directive { mode, fresh: way == 1, ..Directive::default() };
-    Ok(session.ask(prompt.clone(), sampling, directive).await?)
+    Ok(session.answer(prompt.clone(), sampling, directive).await?)
 }
 
 fn figures_of(way: usize, rounds: &[[Answer; 3]]) -> Way {

@@ -1,10 +1,12 @@
 //! Data sets on the command line.
-use replay_core::evidence::{Item, dataset};
-use replay_mistralrs::Prompt;
+use std::path::Path;
+
+use crate::evaluation::{Item, dataset};
+use replay_core::session::{Picture, Prompt};
 
 use super::args::DataArgs;
 use super::exit::InputError;
-use super::images;
+use crate::media;
 
 /// The prompts of a data set. Every wrong line is named; without `--keep-going` they end the command.
 pub(crate) fn read(args: &DataArgs) -> anyhow::Result<Vec<Item>> {
@@ -23,15 +25,19 @@ pub(crate) fn read(args: &DataArgs) -> anyhow::Result<Vec<Item>> {
 
 /// An item as the session asks it; `None` if its images cannot be read and that is no reason to stop.
 pub(crate) fn prompt(item: &Item, keep_going: bool) -> anyhow::Result<Option<Prompt>> {
-    let images: anyhow::Result<Vec<_>> = item.images.iter().map(|path| images::read(path)).collect();
+    let images: Result<Vec<_>, String> = item.images.iter().map(|path| picture(path)).collect();
     match images {
         Ok(images) => {
             Ok(Some(Prompt { system: item.system.clone(), images, text: item.prompt.clone(), ..Prompt::default() }))
         }
         Err(error) if keep_going => {
-            eprintln!("left out: line {}: {error:#}", item.line);
+            eprintln!("left out: line {}: {error}", item.line);
             Ok(None)
         }
-        Err(error) => Err(InputError(format!("line {}: {error:#}", item.line)).into()),
+        Err(error) => Err(InputError(format!("line {}: {error}", item.line)).into()),
     }
+}
+
+fn picture(path: &Path) -> Result<Picture, String> {
+    media::read(path, media::Limits::default()).map_err(|e| format!("image {}: {e}", path.display()))
 }

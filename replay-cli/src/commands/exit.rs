@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource};
 use replay_core::config::ConfigError;
-use replay_core::registry::RegistryError;
-use replay_mistralrs::{AskError, AttachError};
+use replay_core::registry::{ReadError, RegistryError};
+use replay_core::session::{ErrorKind, SessionError};
 
 const CONFIGURATION: u8 = 2;
 const NOT_A_PAIR: u8 = 3;
@@ -19,42 +19,36 @@ pub(crate) struct InputError(pub(crate) String);
 
 pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    let file = error.downcast_ref::<ConfigError>().or_else(|| match error.downcast_ref() {
-        Some(AttachError::File(file)) => Some(file),
-        _ => None,
-    });
-    match file {
+    match file(&error) {
         Some(file) => show(file),
         None => eprintln!("error: {error:#}"),
     }
     ExitCode::from(code(&error))
 }
 
+/// The problems of a file, if they are what is wrong.
+pub(crate) fn file(error: &anyhow::Error) -> Option<&ConfigError> {
+    if let Some(ReadError::File(file)) = error.downcast_ref() {
+        return Some(file);
+    }
+    match error.downcast_ref() {
+        Some(SessionError::Configuration(file)) => Some(file),
+        _ => error.downcast_ref(),
+    }
+}
+
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigError>() || error.is::<RegistryError>() {
+    if error.is::<ConfigError>() || error.is::<ReadError>() || error.is::<RegistryError>() {
         return CONFIGURATION;
     }
     if error.is::<InputError>() {
         return INPUT;
     }
-    match error.downcast_ref::<AttachError>() {
-        Some(AttachError::File(_) | AttachError::EngineFile(_)) => return CONFIGURATION,
-        Some(AttachError::Replay(replay_core::Error::NoSuchLayer { .. } | replay_core::Error::Unavailable(_))) => {
-            return CONFIGURATION;
-        }
-        Some(
-            AttachError::NotAPair(_)
-            | AttachError::NoProfile { .. }
-            | AttachError::Refused { .. }
-            | AttachError::NotDifferentiable { .. },
-        ) => {
-            return NOT_A_PAIR;
-        }
-        _ => {}
-    }
-    match error.downcast_ref::<AskError>() {
-        Some(AskError::Input(_)) => INPUT,
-        _ => ENGINE,
+    match error.downcast_ref::<SessionError>().map(SessionError::kind) {
+        Some(ErrorKind::Configuration) => CONFIGURATION,
+        Some(ErrorKind::Pair) => NOT_A_PAIR,
+        Some(ErrorKind::Input) => INPUT,
+        Some(ErrorKind::Engine) | None => ENGINE,
     }
 }
 

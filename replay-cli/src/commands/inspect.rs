@@ -1,12 +1,12 @@
 //! `replay inspect`
 use std::io::Cursor;
 
+use crate::page::{self, AnswerData, ImageData, InspectData, LayerData, PromptData};
 use anyhow::Context;
 use base64::Engine;
-use image::{DynamicImage, ImageFormat};
-use replay_cli::page::{self, AnswerData, ImageData, InspectData, LayerData, PromptData};
-use replay_core::Observation;
-use replay_mistralrs::{Answer, Directive, Mode, Prompt, Sampling};
+use image::{DynamicImage, ImageFormat, RgbImage};
+use replay_core::session::{Answer, Directive, Mode, Picture, Prompt, Sampling};
+use replay_core::{Observation, tables};
 
 use super::args::InspectArgs;
 use super::exit::InputError;
@@ -22,20 +22,20 @@ pub(crate) async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
     }
     let prompt = open::prompt(args.prompt).await?;
     let session = open::session(&config).await?;
-    let Some(replay) = session.replay() else {
+    let (Some(pair), Some(settings)) = (session.facts().pair, session.settings()) else {
         return Err(config.refuse("replay.enabled", "true, to inspect a replay", None).into());
     };
-    let sampling = Sampling { max_tokens: args.max_tokens as usize, ..Sampling::default() };
+    let sampling = Sampling { max_tokens: Some(args.max_tokens as usize), ..Sampling::default() };
     let off = Directive { mode: Mode::Off, ..Directive::default() };
-    let off = session.ask(prompt.clone(), sampling, off).await?;
+    let off = session.answer(prompt.clone(), sampling, off).await?;
     let on = Directive { observe: true, ..Directive::default() };
-    let on = progress::ask(&session, prompt.clone(), sampling, on).await?;
+    let on = progress::ask(&*session, prompt.clone(), sampling, on).await?;
     let observation = on.observation.as_ref().context("the engine answered without an observation")?;
     let report = on.replay.as_ref().context("the engine answered without a report")?;
     let data = InspectData {
         title: title(&prompt.text),
-        pair: replay.pair(),
-        settings: replay.settings().replayer().settings().describe(),
+        pair: &pair,
+        settings: settings.replayer().settings().describe(),
         prompt: PromptData { system: prompt.system.as_deref(), text: &prompt.text },
         images: images(&prompt, observation)?,
         layers: layers(observation),
@@ -44,7 +44,7 @@ pub(crate) async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
         report,
     };
     write::text(&args.out, &page::inspect(&data)?)?;
-    println!("{}", replay_mistralrs::tables::status(report));
+    println!("{}", tables::status(report));
     println!("wrote {}", args.out.display());
     Ok(())
 }
@@ -55,8 +55,7 @@ fn title(text: &str) -> String {
 }
 
 fn answer(answer: &Answer) -> AnswerData<'_> {
-    let text = answer.texts.first().map_or("", String::as_str);
-    AnswerData { text, time_to_first_token_ms: answer.time_to_first_token_ms }
+    AnswerData { text: answer.text(), time_to_first_token_ms: answer.time_to_first_token_ms }
 }
 
 fn images(prompt: &Prompt, observation: &Observation) -> anyhow::Result<Vec<ImageData>> {
@@ -92,10 +91,12 @@ fn images(prompt: &Prompt, observation: &Observation) -> anyhow::Result<Vec<Imag
 }
 
 /// A data URL.
-fn source(picture: &DynamicImage) -> anyhow::Result<String> {
+fn source(picture: &Picture) -> anyhow::Result<String> {
+    let image = RgbImage::from_raw(picture.width(), picture.height(), picture.pixels().to_vec());
+    let image = DynamicImage::from(image.context("a picture of another size than it says")?);
     let shown = match picture.width().max(picture.height()) > LARGEST_SIDE {
-        true => picture.thumbnail(LARGEST_SIDE, LARGEST_SIDE),
-        false => picture.clone(),
+        true => image.thumbnail(LARGEST_SIDE, LARGEST_SIDE),
+        false => image,
     };
     let mut png = Cursor::new(Vec::new());
     shown.to_rgb8().write_to(&mut png, ImageFormat::Png)?;

@@ -1,21 +1,26 @@
 //! A prompt's progress on a terminal: learning takes a while.
 use indicatif::{ProgressBar, ProgressStyle};
-use replay_mistralrs::{Answer, AskError, Directive, Prompt, Sampling, Session};
+use replay_core::session::{Answer, Directive, Event, Prompt, Request, Sampling, Session, SessionError};
 use tokio::sync::mpsc;
 
 use super::open;
 
 /// Asks, with a spinner, and with a bar from the first pass of learning to the last.
 pub(crate) async fn ask(
-    session: &Session,
+    session: &dyn Session,
     prompt: Prompt,
     sampling: Sampling,
     directive: Directive,
-) -> Result<Answer, AskError> {
+) -> Result<Answer, SessionError> {
     let (sender, mut passes) = mpsc::unbounded_channel();
     let bar = open::spinner("answering".into());
-    let answer = session.ask_with_progress(prompt, sampling, directive, Some(sender));
-    tokio::pin!(answer);
+    let request = Request { sampling, directive, first_token: true, ..Request::new(prompt) };
+    let mut listen = move |event| {
+        if let Event::Progress(progress) = event {
+            let _ = sender.send(progress);
+        }
+    };
+    let mut answer = session.ask(request, &mut listen);
     let answer = loop {
         tokio::select! {
             answer = &mut answer => break answer,

@@ -1,9 +1,9 @@
 //! `replay run`
-use replay_mistralrs::{Answer, Directive, Mode, Sampling};
+use replay_core::session::{Answer, Choice, Directive, Mode, Sampling};
 use serde_json::json;
 
 use super::args::RunArgs;
-use replay_mistralrs::tables;
+use replay_core::tables;
 
 use super::{open, progress};
 
@@ -12,13 +12,13 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let prompt = open::prompt(args.prompt).await?;
     let session = open::session(&config).await?;
     let sampling = Sampling {
-        max_tokens: args.max_tokens as usize,
+        max_tokens: Some(args.max_tokens as usize),
         temperature: args.temperature,
         samples: args.samples as usize,
-        seed: None,
+        ..Sampling::default()
     };
     let mode = if args.off { Mode::Off } else { Mode::On };
-    let answer = progress::ask(&session, prompt, sampling, Directive { mode, ..Directive::default() }).await;
+    let answer = progress::ask(&*session, prompt, sampling, Directive { mode, ..Directive::default() }).await;
     let answer = answer?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&object(&answer))?);
@@ -30,25 +30,25 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
 
 fn object(answer: &Answer) -> serde_json::Value {
     let mut object = json!({
-        "text": answer.texts.first(),
-        "finish_reason": answer.finish_reasons.first(),
+        "text": answer.choices.first().map(|choice| &choice.text),
+        "finish_reason": answer.choices.first().map(|choice| &choice.finish_reason),
         "usage": answer.usage,
         "time_to_first_token_ms": answer.time_to_first_token_ms,
         "replay": answer.replay,
     });
-    if answer.texts.len() > 1 {
-        let sample = |(text, finish_reason)| json!({ "text": text, "finish_reason": finish_reason });
-        object["samples"] = answer.texts.iter().zip(&answer.finish_reasons).map(sample).collect();
+    if answer.choices.len() > 1 {
+        let sample = |choice: &Choice| json!({ "text": choice.text, "finish_reason": choice.finish_reason });
+        object["samples"] = answer.choices.iter().map(sample).collect();
     }
     object
 }
 
 fn print(answer: &Answer) {
-    for (index, text) in answer.texts.iter().enumerate() {
-        if answer.texts.len() > 1 {
-            println!("--- sample {} of {}", index + 1, answer.texts.len());
+    for (index, choice) in answer.choices.iter().enumerate() {
+        if answer.choices.len() > 1 {
+            println!("--- sample {} of {}", index + 1, answer.choices.len());
         }
-        println!("{text}");
+        println!("{}", choice.text);
     }
     println!();
     match &answer.replay {

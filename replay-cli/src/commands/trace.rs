@@ -1,12 +1,13 @@
 //! `replay trace`
 use anyhow::Context;
 use replay_core::Trace;
+use replay_core::candle_core::{Device, Tensor};
 use replay_core::config::Strategy;
-use replay_mistralrs::{Directive, Mode, Sampling};
+use replay_core::session::{Directive, Mode, Sampling};
 
 use super::args::TraceArgs;
 use super::exit::InputError;
-use replay_mistralrs::tables;
+use replay_core::tables;
 
 use super::{open, progress, write};
 
@@ -17,20 +18,21 @@ pub(crate) async fn trace(args: TraceArgs) -> anyhow::Result<()> {
     }
     let prompt = open::prompt(args.prompt).await?;
     let session = open::session(&config).await?;
-    if session.replay().is_none() {
+    if session.settings().is_none() {
         return Err(config.refuse("replay.enabled", "true, to trace a replay", None).into());
     }
-    let first = Sampling { max_tokens: 1, ..Sampling::default() };
+    let first = Sampling { max_tokens: Some(1), ..Sampling::default() };
     let off = Directive { mode: Mode::Off, trace: config.replay.strategy != Strategy::Learned, ..Directive::default() };
-    let plain = session.ask(prompt.clone(), first, off).await?;
+    let plain = session.answer(prompt.clone(), first, off).await?;
     let learns = config.replay.strategy == Strategy::Learned;
     let on = Directive { trace: learns, ..Directive::default() };
-    let replayed = progress::ask(&session, prompt, first, on).await?;
+    let replayed = progress::ask(&*session, prompt, first, on).await?;
     // With what was learned, if anything was.
     let trace = if learns { replayed.trace } else { plain.trace };
     let mut trace: Trace = trace.context("the engine answered without a trace")?;
     for (name, logits) in [("plain", plain.first_token), ("replayed", replayed.first_token)] {
-        trace.insert(format!("logprobs.{name}"), logits.context("the engine answered without logits")?);
+        anyhow::ensure!(!logits.is_empty(), "the engine answered without logits");
+        trace.insert(format!("logprobs.{name}"), Tensor::new(logits, &Device::Cpu)?);
     }
     write::whole(&args.out, |file| Ok(trace.write(file)?))?;
     if let Some(report) = &replayed.replay {

@@ -1,29 +1,31 @@
-//! Text completions: the engine's, under the names and with the refusals of chat completions. A text has no image, so replay has nothing to
-//! do, and says so.
+//! Text completions. A text has no image, so replay has nothing to do, and says so.
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use mistralrs_server_core::completions::parse_request;
-use mistralrs_server_core::openai::CompletionRequest;
+use replay_core::session::{Input, Request, Text};
 
-use super::asked::{Asked, invalid, unreadable};
+use super::answer::answer;
+use super::body::{Body, invalid};
+use super::openai::{Kind, read_options};
 use super::{ApiError, Shared};
 
 pub(super) async fn completions(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    answer(&shared, &body).await.unwrap_or_else(IntoResponse::into_response)
+    completion(&shared, &body).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn answer(shared: &Shared, body: &[u8]) -> Result<Response, ApiError> {
-    let mut asked = Asked::read(shared, body)?;
-    let request: CompletionRequest = serde_json::from_value(asked.body.take()).map_err(|e| invalid(e.to_string()))?;
-    let streamed = request.stream.unwrap_or(false);
-    let (mut requests, mut calls) = (Vec::new(), Vec::new());
-    for (sender, call) in asked.open() {
-        let parsed = parse_request(request.clone(), shared.served.engine().clone(), sender);
-        requests.push(parsed.map_err(|e| unreadable(&e))?.0);
-        calls.push(call);
-    }
-    asked.answered(shared, requests, calls, streamed).await
+async fn completion(shared: &Shared, body: &[u8]) -> Result<Response, ApiError> {
+    let body = Body::read(shared, body)?;
+    let fields = body.fields();
+    let text = Text {
+        text: fields.text("prompt")?.ok_or_else(|| invalid("`prompt` is missing").about("prompt"))?,
+        suffix: fields.text("suffix")?,
+        echo: fields.boolean("echo")?.unwrap_or(false),
+        best_of: fields.count("best_of")?,
+    };
+    let mut request = Request::new(Input::Text(text));
+    read_options(fields, false, &mut request)?;
+    body.direct(&mut request);
+    answer(body.session, Kind::Text, body.name, request).await
 }

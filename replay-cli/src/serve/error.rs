@@ -2,6 +2,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use replay_core::session::SessionError;
 use serde_json::{Value, json};
 
 /// An answer that is a refusal or a failure, in the form of the OpenAI API.
@@ -34,14 +35,20 @@ impl ApiError {
 
     /// The engine failed; what it said goes to the log.
     pub(crate) fn engine(why: &dyn std::fmt::Display) -> Self {
-        let why = why.to_string();
-        // The engine quotes what it was given, and that can be an image.
-        tracing::error!("a request failed: {}", why.chars().take(LONGEST_LOGGED).collect::<String>());
-        let message = match why {
-            // Ours, and written for the client.
-            why if why.contains("activation replay failed") => why,
-            _ => "the engine failed to answer this request".into(),
-        };
+        Self::failed(why, "the engine failed to answer this request".into())
+    }
+
+    /// A session could not answer. What replay says of it is ours, and written for the client.
+    pub(crate) fn session(error: &SessionError) -> Self {
+        match error {
+            SessionError::Replay(_) => Self::failed(error, error.to_string()),
+            _ => Self::engine(error),
+        }
+    }
+
+    fn failed(why: &dyn std::fmt::Display, message: String) -> Self {
+        // An engine quotes what it was given, and that can be an image.
+        tracing::error!("a request failed: {}", why.to_string().chars().take(LONGEST_LOGGED).collect::<String>());
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "engine_error", param: None, message }
     }
 

@@ -1,19 +1,25 @@
-//! One model by its name, as the engine lists them all.
+//! The models that are served, by their names.
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Shared, asked};
+use super::{Shared, body};
+
+pub(super) async fn all(State(shared): State<Arc<Shared>>) -> Response {
+    let models: Vec<Value> = shared.served.names().into_iter().map(|name| entry(&shared, name)).collect();
+    Json(json!({ "object": "list", "data": models })).into_response()
+}
 
 pub(super) async fn one(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
-    match asked::model(&shared, Some(&name)) {
-        Ok(_) => {
-            let created = shared.served.engine().get_creation_time();
-            Json(json!({ "id": name, "object": "model", "created": created, "owned_by": "local" })).into_response()
-        }
+    match body::model(&shared, Some(&name)) {
+        Ok(_) => Json(entry(&shared, &name)).into_response(),
         Err(refusal) => refusal.into_response(),
     }
+}
+
+fn entry(shared: &Shared, name: &str) -> Value {
+    json!({ "id": name, "object": "model", "created": shared.started, "owned_by": "local" })
 }

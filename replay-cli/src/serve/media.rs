@@ -1,5 +1,5 @@
-//! Images and videos of a request. Each is looked at here before the engine sees it, and handed on as a data URL: the engine itself would
-//! open any path of the server and fetch any body.
+//! Images and videos of a request. Each is looked at here before an engine sees it: as pixels, or, for an engine's own routes, as a data URL,
+//! since the engine itself would open any path of the server and fetch any body.
 use std::io::Cursor;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,20 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use image::codecs::gif::GifDecoder;
-use image::{AnimationDecoder, ImageDecoder, ImageReader, Limits};
+use image::{AnimationDecoder, ImageDecoder, Limits};
+use replay_core::session::{Clip, Picture};
 use url::Url;
 
 use super::network::is_public;
 use super::{ApiError, ServeOptions};
+use crate::media::{self, MediaError};
 
+/// Of all images of one request, once decoded.
+const MAX_DECODED: u64 = 1 << 30;
+/// For all images of one request.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Images of one request that are fetched at a time.
+const AT_A_TIME: usize = 8;
 const TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_REDIRECTS: usize = 3;
 
@@ -26,14 +34,35 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// By the field that names it.
-    pub(super) fn of(field: &str) -> Option<Self> {
+    /// By the type of a part, or the field that names it; with that field.
+    pub(super) fn of(field: &str) -> Option<(&'static str, Self)> {
         match field {
-            "image_url" => Some(Self::Image),
-            "video_url" => Some(Self::Video),
+            "image_url" => Some(("image_url", Self::Image)),
+            "video_url" => Some(("video_url", Self::Video)),
             _ => None,
         }
     }
+}
+
+/// What a request names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) kind: Kind,
+    pub(super) url: String,
+}
+
+/// What was admitted, as pixels.
+#[derive(Debug, Clone)]
+pub(super) enum Medium {
+    Image(Picture),
+    Video(Clip),
+}
+
+/// What was admitted, as it came, and the most bytes that it takes once decoded.
+struct Admitted {
+    kind: Kind,
+    bytes: Vec<u8>,
+    decoded: u64,
 }
 
 /// What images may be.
@@ -44,6 +73,7 @@ pub(super) struct Media {
     private: bool,
     max_bytes: usize,
     max_pixels: u64,
+    max_images: usize,
 }
 
 impl Media {
@@ -58,13 +88,65 @@ impl Media {
             private: options.private_addresses,
             max_bytes: options.max_image_bytes,
             max_pixels: options.max_pixels,
+            max_images: options.max_images,
         })
     }
 
-    /// What a request names, as a data URL, and the most bytes that it takes once decoded.
-    pub(super) async fn admit(&self, kind: Kind, source: &str) -> Result<(String, u64), ApiError> {
-        let bytes = match Url::parse(source) {
-            Ok(url) if url.scheme() == "data" => embedded(source)?,
+    /// The media of one request, decoded, in order. `copies` is how often an engine will hold them; `sees_videos` whether the model does.
+    pub(super) async fn all(
+        &self,
+        sources: &[Source],
+        copies: u64,
+        sees_videos: bool,
+    ) -> Result<Vec<Medium>, ApiError> {
+        let admitted = self.admitted(sources, copies, sees_videos).await?;
+        let decoded = tokio::task::spawn_blocking(move || admitted.into_iter().map(medium).collect());
+        decoded.await.map_err(|e| ApiError::engine(&e))?
+    }
+
+    /// The same as data URLs.
+    pub(super) async fn urls(&self, sources: &[Source]) -> Result<Vec<String>, ApiError> {
+        let url = |admitted: Admitted| {
+            let media_type = if admitted.kind == Kind::Image { "application/octet-stream" } else { "image/gif" };
+            format!("data:{media_type};base64,{}", STANDARD.encode(admitted.bytes))
+        };
+        Ok(self.admitted(sources, 1, false).await?.into_iter().map(url).collect())
+    }
+
+    async fn admitted(&self, sources: &[Source], copies: u64, sees_videos: bool) -> Result<Vec<Admitted>, ApiError> {
+        if sources.len() > self.max_images {
+            let (most, count) = (self.max_images, sources.len());
+            let why = format!("a request may have {most} images and videos, not {count}");
+            return Err(ApiError::invalid("too_many_images", why));
+        }
+        if !sees_videos && sources.iter().any(|source| source.kind == Kind::Video) {
+            let why = "this model sees no videos here: send frames as images";
+            return Err(ApiError::invalid("unsupported_media", why));
+        }
+        let admitted = tokio::time::timeout(DEADLINE, self.some_at_a_time(sources, copies)).await;
+        admitted.map_err(|_| {
+            ApiError::invalid("images_too_slow", format!("the images did not come within {} s", DEADLINE.as_secs()))
+        })?
+    }
+
+    async fn some_at_a_time(&self, sources: &[Source], copies: u64) -> Result<Vec<Admitted>, ApiError> {
+        let one = |source: Source| async move { self.admit(&source).await };
+        let mut coming = futures::stream::iter(sources.to_vec().into_iter().map(one)).buffered(AT_A_TIME);
+        let (mut admitted, mut bytes) = (Vec::new(), 0u64);
+        while let Some(next) = coming.next().await {
+            let next = next?;
+            bytes = bytes.saturating_add(next.decoded.saturating_mul(copies));
+            if bytes > MAX_DECODED {
+                return Err(ApiError::invalid("images_too_large", "the images of one request are too large together"));
+            }
+            admitted.push(next);
+        }
+        Ok(admitted)
+    }
+
+    async fn admit(&self, source: &Source) -> Result<Admitted, ApiError> {
+        let bytes = match Url::parse(&source.url) {
+            Ok(url) if url.scheme() == "data" => embedded(&source.url)?,
             Ok(url) if matches!(url.scheme(), "http" | "https") => self.fetched(url).await?,
             Ok(url) if url.scheme() == "file" => {
                 let path = url.to_file_path().map_err(|()| refused_path())?;
@@ -76,29 +158,25 @@ impl Media {
                     "an image URL is a data:, http: or https: URL",
                 ));
             }
-            Err(_) => self.local(Path::new(source)).await?,
+            Err(_) => self.local(Path::new(&source.url)).await?,
         };
         if bytes.len() > self.max_bytes {
             return Err(too_large(self.max_bytes));
         }
-        let as_url = |media_type: &str, bytes: &[u8]| format!("data:{media_type};base64,{}", STANDARD.encode(bytes));
-        match kind {
-            Kind::Image => Ok((as_url("application/octet-stream", &bytes), self.check(&bytes)?)),
+        match source.kind {
+            Kind::Image => Ok(Admitted { kind: Kind::Image, decoded: self.check(&bytes)?, bytes }),
             Kind::Video => {
                 let max_pixels = self.max_pixels;
                 let looked_at = tokio::task::spawn_blocking(move || Ok((decoded(&bytes, max_pixels)?, bytes))).await;
                 let (decoded, bytes) = looked_at.map_err(|e| ApiError::engine(&e))??;
-                Ok((as_url("image/gif", &bytes), decoded))
+                Ok(Admitted { kind: Kind::Video, bytes, decoded })
             }
         }
     }
 
     /// Format and size by the header alone: decoding allocates what the header asks for.
     fn check(&self, bytes: &[u8]) -> Result<u64, ApiError> {
-        let not_an_image = |_| ApiError::invalid("invalid_image", "this is not an image of a known format");
-        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(not_an_image)?;
-        let size = reader.into_dimensions();
-        let (width, height) = size.map_err(|_| ApiError::invalid("invalid_image", "this image cannot be read"))?;
+        let (width, height) = media::dimensions(bytes).map_err(|e| invalid_image(&e))?;
         let pixels = u64::from(width) * u64::from(height);
         if pixels > self.max_pixels {
             return Err(ApiError::invalid(
@@ -182,6 +260,26 @@ impl Media {
         }
         Ok(bytes)
     }
+}
+
+/// Its size was looked at.
+fn medium(admitted: Admitted) -> Result<Medium, ApiError> {
+    let limits = media::Limits { max_side: u32::MAX, max_bytes: admitted.decoded.max(1 << 20) };
+    match admitted.kind {
+        Kind::Image => media::decode(&admitted.bytes, limits).map(Medium::Image).map_err(|e| invalid_image(&e)),
+        Kind::Video => {
+            let clip = media::decode_gif(&admitted.bytes);
+            clip.map(Medium::Video).map_err(|_| ApiError::invalid("invalid_video", "this video cannot be read"))
+        }
+    }
+}
+
+fn invalid_image(error: &MediaError) -> ApiError {
+    let why = match error {
+        MediaError::UnknownFormat => "this is not an image of a known format",
+        _ => "this image cannot be read",
+    };
+    ApiError::invalid("invalid_image", why)
 }
 
 /// Bytes that a GIF takes once the engine has decoded it, all frames at a time. Its header does not say how many there are. (Other formats

@@ -1,46 +1,45 @@
-//! An OpenAI-compatible server: mistral.rs's own router, with chat completions that know replay, and a door in front of it all.
+//! An OpenAI-compatible server over any [`Session`](replay_core::session::Session): chat and text completions that know replay, a door in
+//! front of everything, and behind it the engines' own routes where their adapters have some.
 //!
-//! * [`Served`]: the models behind one engine, some of them replayed;
+//! * [`Served`]: the models, some of them replayed;
 //! * [`ServeOptions`]: what a request may reach;
-//! * [`EngineFile`]: the engine's own configuration file with our tables in it;
 //! * [`router`]: everything as one axum router, to be served or nested.
+mod answer;
 mod arrival;
-mod asked;
 mod auth;
-mod call;
+mod body;
 mod chat;
 mod completions;
 mod door;
-mod engine_file;
 mod error;
+mod failure;
 mod listing;
 mod media;
 mod metrics;
 mod models;
 mod network;
-mod plain;
+mod normalize;
+mod openai;
 mod reload;
-mod sampler;
-mod sampling;
 mod stream;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use mistralrs_server_core::mistralrs_server_router_builder::MistralRsServerRouterBuilder;
-use replay_mistralrs::Attached;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-pub use engine_file::{EngineFile, Server};
 pub use error::ApiError;
 pub use models::{Served, ServedModel};
 pub use reload::Reload;
 
+use crate::adapters;
 use media::Media;
 
 /// What a request may reach, and how large it may be.
@@ -89,8 +88,12 @@ impl Default for ServeOptions {
 #[derive(Debug)]
 struct Shared {
     served: Served,
+    /// Of the models whose engine has routes of its own, by the models' names.
+    engine_routes: BTreeMap<String, Router>,
     media: Media,
     options: ServeOptions,
+    /// Seconds since 1970.
+    started: u64,
 }
 
 /// The whole server as a router.
@@ -100,15 +103,15 @@ struct Shared {
 pub async fn router(served: Served, options: ServeOptions) -> anyhow::Result<Router> {
     anyhow::ensure!(options.reload.is_none() || options.api_key.is_some(), "the reload route needs an API key");
     let metrics = metrics::install()?;
-    let engine = MistralRsServerRouterBuilder::new()
-        .with_mistralrs(served.engine().clone())
-        .with_max_body_limit(options.max_body)
-        .build()
-        .await?;
-    let bases = served.models().filter_map(|(_, replay)| replay).map(Attached::base_bytes).sum();
-    let shared = Arc::new(Shared { media: Media::new(&options)?, served, options });
-    let behind = engine.layer(from_fn_with_state(shared.clone(), door::inspect));
-    // The engine's router has it on its own routes; a page that may ask for one may ask for all.
+    let mut engine_routes = BTreeMap::new();
+    for (name, session) in served.models() {
+        if let Some(routes) = adapters::engine_routes(&**session, options.max_body).await? {
+            engine_routes.insert(name.to_owned(), routes);
+        }
+    }
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let shared = Arc::new(Shared { media: Media::new(&options)?, served, engine_routes, options, started });
+    // A page that may ask for one route may ask for all.
     let cors = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
@@ -117,17 +120,20 @@ pub async fn router(served: Served, options: ServeOptions) -> anyhow::Result<Rou
         .route("/v1/chat/completions", post(chat::completions))
         .route("/v1/completions", post(completions::completions))
         .layer(cors)
-        .route("/v1/models/{*name}", get(listing::one).fallback_service(behind.clone()))
-        .route("/metrics", get(move |State(shared)| metrics::render(metrics.clone(), shared, bases)));
+        .route("/v1/models", get(listing::all))
+        // The engines have routes below it that change them.
+        .route("/v1/models/{*name}", get(listing::one).fallback(door::engine_route))
+        .route("/health", get(|| async { "OK" }))
+        .route("/metrics", get(move |State(shared)| metrics::render(metrics.clone(), shared)));
     let ours = match shared.options.reload {
         Some(_) => ours.route("/v1/replay/reload", post(reload::again)),
         None => ours,
     };
     Ok(ours
+        .fallback(door::engine_route)
         .with_state(shared.clone())
-        .fallback_service(behind)
         .layer(from_fn_with_state(shared.clone(), arrival::whole))
         .layer(from_fn_with_state(shared.clone(), auth::check))
         .layer(DefaultBodyLimit::max(shared.options.max_body))
-        .layer(from_fn(plain::normalize_errors)))
+        .layer(from_fn(normalize::normalize_errors)))
 }

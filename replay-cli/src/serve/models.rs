@@ -1,13 +1,11 @@
-//! The models behind one engine.
+//! The models that are served.
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use mistralrs_core::{AddModelConfig, EngineConfig, MistralRs, MistralRsBuilder};
 use replay_core::config::Config;
-use replay_mistralrs::{AttachError, Attached, LoadedPair};
-
-use super::engine_file::{self, EngineFile};
+use replay_core::registry::{self, HostedModels};
+use replay_core::session::{Session, SessionError};
 
 /// One model that is served.
 #[derive(Debug, Clone)]
@@ -28,66 +26,41 @@ impl ServedModel {
 }
 
 /// Running models.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Served {
-    engine: Arc<MistralRs>,
     default: String,
-    models: BTreeMap<String, Option<Attached>>,
-}
-
-impl std::fmt::Debug for Served {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Served").field("models", &self.models).finish_non_exhaustive()
-    }
+    models: BTreeMap<String, Arc<dyn Session>>,
 }
 
 impl Served {
-    /// Loads all models and starts their engines. The first is the default.
+    /// Loads all models, each by the adapter that its configuration names. The first is the default.
     ///
     /// # Errors
     /// If there is none, two have the same name, or one cannot be loaded or replayed.
-    pub async fn open(models: &[ServedModel]) -> Result<Self, AttachError> {
-        let mut served: Option<Self> = None;
+    pub async fn open(models: &[ServedModel]) -> Result<Self, SessionError> {
+        let mut sessions = Vec::new();
         for (index, model) in models.iter().enumerate() {
             if models[..index].iter().any(|other| other.name == model.name) {
-                return Err(AttachError::Pipeline(format!("two models are called {}", model.name)));
+                return Err(SessionError::Setup(format!("two models are called {}", model.name)));
             }
-            let LoadedPair { pipeline, replay, scheduler } = LoadedPair::load(&model.config)?;
-            match &mut served {
-                None => {
-                    let builder = MistralRsBuilder::new(pipeline, scheduler, false, None).with_model_id(&model.name);
-                    let models = BTreeMap::from([(model.name.clone(), replay)]);
-                    served = Some(Self { engine: builder.build().await, default: model.name.clone(), models });
-                }
-                Some(served) => {
-                    let engine = EngineConfig { throughput_logging_enabled: false, ..EngineConfig::default() };
-                    let added =
-                        served.engine.add_model(model.name.clone(), pipeline, scheduler, AddModelConfig::new(engine));
-                    added.await.map_err(AttachError::Pipeline)?;
-                    served.models.insert(model.name.clone(), replay);
-                }
-            }
+            let adapter = registry::adapter(&model.config.adapter).map_err(|e| SessionError::Setup(e.to_string()))?;
+            sessions.push((model.name.clone(), adapter.open(&model.config).await?));
         }
-        served.ok_or_else(|| AttachError::Pipeline("no model to serve".into()))
+        let default = models.first().map(|model| model.name.clone());
+        Ok(Self {
+            default: default.ok_or_else(|| SessionError::Setup("no model to serve".into()))?,
+            models: sessions.into_iter().collect(),
+        })
     }
 
-    /// Loads all models of the engine's own file, and replays the one that is the RLVR model of the configuration in it.
-    ///
-    /// # Errors
-    /// What keeps the engine from starting, or the model from being replayed.
-    pub async fn from_engine_file(file: &EngineFile, config: &Config) -> Result<Self, AttachError> {
-        let (engine, default, models) = engine_file::start(file, config).await?;
-        Ok(Self { engine, default, models })
+    /// The models of an engine's own file.
+    pub fn hosted(hosted: HostedModels) -> Self {
+        Self { default: hosted.default, models: hosted.models.into_iter().collect() }
     }
 
-    /// The engine.
-    pub fn engine(&self) -> &Arc<MistralRs> {
-        &self.engine
-    }
-
-    /// All models, with their replay.
-    pub fn models(&self) -> impl Iterator<Item = (&str, Option<&Attached>)> {
-        self.models.iter().map(|(name, replay)| (name.as_str(), replay.as_ref()))
+    /// All models.
+    pub fn models(&self) -> impl Iterator<Item = (&str, &Arc<dyn Session>)> {
+        self.models.iter().map(|(name, session)| (name.as_str(), session))
     }
 
     /// Names of all models.
@@ -95,9 +68,9 @@ impl Served {
         self.models.keys().map(String::as_str).collect()
     }
 
-    /// Name and replay of a model; of the default without a name.
-    pub fn model(&self, name: Option<&str>) -> Option<(&str, Option<&Attached>)> {
-        let (name, replay) = self.models.get_key_value(name.unwrap_or(&self.default))?;
-        Some((name, replay.as_ref()))
+    /// The model of that name; the default without one.
+    pub fn model(&self, name: Option<&str>) -> Option<(&str, &Arc<dyn Session>)> {
+        let (name, session) = self.models.get_key_value(name.unwrap_or(&self.default))?;
+        Some((name, session))
     }
 }

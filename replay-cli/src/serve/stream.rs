@@ -1,117 +1,121 @@
-//! A streamed answer. The report of replay comes with the first piece that is sent after it is known: with the first token. Each choice has a
-//! channel of its own; here they become one stream.
+//! A streamed answer. The report of replay comes with the first piece that is sent after it is known: with the first token. The usage comes
+//! with the last piece.
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Sse;
-use axum::response::sse::{Event, KeepAlive};
-use futures::stream::{BoxStream, SelectAll};
-use futures::{Stream, StreamExt};
-use mistralrs_core::Response;
-use serde_json::{Value, json};
+use axum::response::sse::{Event as ServerEvent, KeepAlive};
+use futures::Stream;
+use replay_core::Report;
+use replay_core::session::{Answer, Event, Piece, Request, Session, SessionError, Usage};
+use serde_json::json;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-use super::call::{Call, ReportReceiver, failure, report_json};
+use super::failure;
+use super::openai::Identity;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+type Asking = Pin<Box<dyn Future<Output = Result<Answer, SessionError>> + Send>>;
+
 struct Streamed {
-    responses: SelectAll<BoxStream<'static, (usize, Response)>>,
-    /// Choices that have not ended.
+    /// `None` when it has ended. It goes on as the client reads.
+    asking: Option<Asking>,
+    events: UnboundedReceiver<Event>,
+    identity: Identity,
+    report: Option<Box<Report>>,
+    /// Samples that have not ended.
     running: usize,
-    reports: Vec<ReportReceiver>,
-    model: String,
-    bound: bool,
-    /// Of the first piece; those of all others, as they make one answer.
-    identity: Option<(Value, Value)>,
-    usage: Option<Value>,
-    over: bool,
+    /// The last piece waits for the usage.
+    last: Option<Piece>,
+    /// What is to be sent next.
+    ready: VecDeque<String>,
 }
 
 pub(super) fn events(
-    calls: Vec<Call>,
-    model: &str,
-    bound: bool,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
-    let (mut responses, mut reports) = (SelectAll::new(), Vec::new());
-    for (index, call) in calls.into_iter().enumerate() {
-        let piece = |mut channel: tokio::sync::mpsc::Receiver<Response>| async move {
-            channel.recv().await.map(|response| (response, channel))
+    session: Arc<dyn Session>,
+    request: Request,
+    identity: Identity,
+) -> Sse<impl Stream<Item = Result<ServerEvent, Infallible>> + use<>> {
+    let (sender, events) = mpsc::unbounded_channel();
+    let running = request.sampling.samples;
+    let asking = async move {
+        let mut listen = |event| {
+            // The client may have gone away.
+            let _ = sender.send(event);
         };
-        responses.push(futures::stream::unfold(call.responses, piece).map(move |response| (index, response)).boxed());
-        reports.push(call.report);
-    }
-    let start = Streamed {
-        running: responses.len(),
-        responses,
-        // One of them is told: they were all asked the same.
-        reports,
-        model: model.to_owned(),
-        bound,
-        identity: None,
-        usage: None,
-        over: false,
+        session.ask(request, &mut listen).await
     };
-    let stream = futures::stream::unfold(start, |mut state| async move {
-        let event = state.next().await?;
-        Some((Ok(event), state))
+    let start = Streamed {
+        asking: Some(Box::pin(asking)),
+        events,
+        identity,
+        report: None,
+        running,
+        last: None,
+        ready: VecDeque::new(),
+    };
+    let stream = futures::stream::unfold(start, |mut streamed| async move {
+        let data = streamed.next().await?;
+        Some((Ok(ServerEvent::default().data(data)), streamed))
     });
     Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
 impl Streamed {
-    async fn next(&mut self) -> Option<Event> {
-        if self.over {
-            return None;
-        }
-        if self.running == 0 {
-            self.over = true;
-            return Some(Event::default().data("[DONE]"));
-        }
-        let (index, response) = self.responses.next().await?;
-        let object = match response {
-            Response::Chunk(chunk) => serde_json::to_value(chunk),
-            Response::CompletionChunk(chunk) => serde_json::to_value(chunk),
-            other => {
-                self.running = 0;
-                return Some(Event::default().data(failure(other, self.bound).body().to_string()));
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some(data) = self.ready.pop_front() {
+                return Some(data);
             }
-        };
-        Some(Event::default().data(self.piece(index, object.unwrap_or(Value::Null)).to_string()))
+            let asking = self.asking.as_mut()?;
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => self.hear(event),
+                ended = asking => self.end(ended),
+            }
+        }
     }
 
-    fn piece(&mut self, index: usize, mut piece: Value) -> Value {
-        let mut ended = true;
-        for choice in piece["choices"].as_array_mut().into_iter().flatten() {
-            choice["index"] = json!(index);
-            ended &= !choice["finish_reason"].is_null();
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Progress(_) => {}
+            Event::Report(report) => self.report = Some(report),
+            Event::Piece(piece) => {
+                self.running -= usize::from(piece.finish_reason.is_some());
+                match self.running {
+                    0 => self.last = Some(piece),
+                    _ => self.send(&piece, None),
+                }
+            }
         }
-        self.running -= usize::from(ended);
-        piece["model"] = json!(self.model);
-        let (id, created) =
-            self.identity.get_or_insert_with(|| (piece["id"].clone(), piece["created"].clone())).clone();
-        (piece["id"], piece["created"]) = (id, created);
-        self.count(&mut piece);
-        let report = self.reports.iter_mut().flatten().find_map(|report| report.try_recv().ok());
-        if let Some(report) = report {
-            piece["replay"] = report_json(&report);
-            self.reports.clear();
-        }
-        piece
     }
 
-    /// The engine counts each choice by itself; the last piece has the sum. The prompt is one.
-    fn count(&mut self, piece: &mut Value) {
-        let Some(usage) = piece.get_mut("usage").filter(|usage| !usage.is_null()).map(Value::take) else { return };
-        let sum = self.usage.take().map_or(usage.clone(), |mut sum| {
-            let tokens = |usage: &Value, key: &str| usage[key].as_u64().unwrap_or(0);
-            sum["completion_tokens"] = json!(tokens(&sum, "completion_tokens") + tokens(&usage, "completion_tokens"));
-            sum["total_tokens"] = json!(tokens(&sum, "prompt_tokens") + tokens(&sum, "completion_tokens"));
-            sum
-        });
-        if self.running == 0 {
-            piece["usage"] = sum;
-        } else {
-            self.usage = Some(sum);
+    fn end(&mut self, ended: Result<Answer, SessionError>) {
+        self.asking = None;
+        while let Ok(event) = self.events.try_recv() {
+            self.hear(event);
         }
+        match ended {
+            Ok(answer) => {
+                if let Some(piece) = self.last.take() {
+                    self.send(&piece, Some(&answer.usage));
+                }
+            }
+            Err(error) => self.ready.push_back(failure::refusal(&error).body().to_string()),
+        }
+        self.ready.push_back("[DONE]".into());
+    }
+
+    fn send(&mut self, piece: &Piece, usage: Option<&Usage>) {
+        let mut object = self.identity.piece(piece, usage);
+        if let Some(report) = self.report.take() {
+            object["replay"] = json!(report);
+        }
+        self.ready.push_back(object.to_string());
     }
 }

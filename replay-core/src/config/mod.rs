@@ -43,7 +43,7 @@ mod keys;
 mod layers;
 mod listing;
 mod names;
-pub(crate) mod nearest;
+pub mod nearest;
 mod position;
 mod preset;
 mod rank;

@@ -7,7 +7,7 @@ const LEAST_SIMILARITY: f64 = 0.8;
 ///
 /// Case and the difference between `-`, `_` and a space are ignored: they are the commonest slips. Of equally near
 /// candidates the first one wins.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = folded(word);
     let mut best = None;
     let mut best_similarity = LEAST_SIMILARITY;

@@ -1,6 +1,6 @@
 //! The arms of an evaluation.
 use replay_core::Config;
-use replay_mistralrs::EngineTable;
+use replay_core::registry;
 
 use super::super::exit::InputError;
 use super::{Configured, stem};
@@ -22,7 +22,7 @@ impl Arm {
     /// If a model's files cannot be read.
     pub(super) fn fingerprint(&self) -> anyhow::Result<String> {
         let replay = if self.config.replay.enabled { self.config.fingerprint() } else { "off".into() };
-        Ok(format!("{} {replay}", replay_mistralrs::identity(&self.config)?))
+        Ok(format!("{} {replay}", registry::adapter(&self.config.adapter)?.identity(&self.config)?))
     }
 }
 
@@ -48,8 +48,8 @@ pub(super) fn arms(configs: &[Configured], with_base: bool) -> Result<Vec<Arm>, 
                 path.display()
             )));
         }
-        let table = |config| EngineTable::read(config).ok();
-        if table(first) != table(config) {
+        let loading = |config: &Config| registry::adapter(&config.adapter).ok()?.loading(config).ok();
+        if first.adapter != config.adapter || loading(first) != loading(config) {
             return Err(InputError(format!(
                 "{} and {} load their models in different ways: what differs would not be replay alone",
                 first_path.display(),

@@ -5,8 +5,8 @@ mod show;
 
 use std::path::PathBuf;
 
+use crate::evaluation::{Item, Journal, Resampling, Verifier, dataset, summarise};
 use anyhow::Context;
-use replay_core::evidence::{Item, Journal, Resampling, Verifier, dataset, summarise};
 use serde_json::json;
 
 use super::args::EvalArgs;

@@ -1,8 +1,8 @@
 //! One arm over the whole data set, several requests at a time, each answer written down as it comes.
 use std::sync::Arc;
 
-use replay_core::evidence::{Item, Journal, Record, Verifier};
-use replay_mistralrs::{Answer, AskError, Directive, Prompt, Sampling};
+use crate::evaluation::{Item, Journal, Record, Verifier};
+use replay_core::session::{Answer, Directive, Prompt, Sampling, SessionError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -24,10 +24,10 @@ pub(super) async fn arm(
     if questions.is_empty() {
         return Ok(());
     }
-    let session = Arc::new(open::session(&arm.config).await?);
+    let session = open::session(&arm.config).await?;
     let bar = open::bar(questions.len() as u64, &arm.name);
     let slots = Arc::new(Semaphore::new(args.concurrency as usize));
-    let mut running: JoinSet<(Question, u64, Result<Answer, AskError>)> = JoinSet::new();
+    let mut running: JoinSet<(Question, u64, Result<Answer, SessionError>)> = JoinSet::new();
     let mut prompt: Option<(usize, Option<Prompt>)> = None;
     let mut failed = None;
     for question in questions {
@@ -45,14 +45,14 @@ pub(super) async fn arm(
         }
         let seed = seed(args.seed, &items[index], sample);
         let sampling = Sampling {
-            max_tokens: args.max_tokens as usize,
+            max_tokens: Some(args.max_tokens as usize),
             temperature: sample.map(|_| args.temperature),
-            samples: 1,
             seed: sample.map(|_| seed),
+            ..Sampling::default()
         };
         let (session, prompt) = (session.clone(), prompt.clone());
         running.spawn(async move {
-            let answer = session.ask(prompt, sampling, Directive::default()).await;
+            let answer = session.answer(prompt, sampling, Directive::default()).await;
             drop(slot);
             (question, seed, answer)
         });
@@ -89,7 +89,7 @@ fn record(
     verifier: &Verifier,
     args: &EvalArgs,
     journal: &mut Journal,
-    (question, seed, answer): (Question, u64, Result<Answer, AskError>),
+    (question, seed, answer): (Question, u64, Result<Answer, SessionError>),
     bar: &indicatif::ProgressBar,
 ) -> anyhow::Result<Option<anyhow::Error>> {
     let (index, sample) = question;
@@ -103,7 +103,8 @@ fn record(
         }
         Err(error) => return Ok(Some(anyhow::Error::from(error).context(format!("{}, line {}", arm.name, item.line)))),
     };
-    let text = answer.texts.into_iter().next().unwrap_or_default();
+    let choice = answer.choices.into_iter().next().unwrap_or_default();
+    let text = choice.text;
     let verdict = verifier.judge(&text, &item.answer);
     journal.append(Record {
         arm: arm.name.clone(),
@@ -112,7 +113,7 @@ fn record(
         sample,
         seed,
         tokens: answer.usage.completion_tokens as u32,
-        finish_reason: answer.finish_reasons.into_iter().next().unwrap_or_default(),
+        finish_reason: choice.finish_reason,
         answer: verdict.answer,
         correct: verdict.correct,
         time_to_first_token_ms: Some(answer.time_to_first_token_ms),

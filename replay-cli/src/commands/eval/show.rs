@@ -1,7 +1,7 @@
 //! A summary on a terminal, and as a page.
-use replay_cli::page::{self, Chart, CurvesData, Series, TableData};
-use replay_core::evidence::{Estimate, Summary};
-use replay_mistralrs::tables;
+use crate::evaluation::{Estimate, Summary};
+use crate::page::{self, Chart, CurvesData, Series, TableData};
+use replay_core::tables;
 
 const NOTE: &str = "Means over prompts; in brackets, percentile bootstrap intervals over prompts (95 %). pass@k is the unbiased estimator. \
      Differences are paired: the same prompts and the same seeds; p is of a sign-flip permutation test over prompts, without a correction \

@@ -6,9 +6,9 @@ mod stop;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::serve::{Reload, ServeOptions, router};
 use anyhow::Context;
 use axum::middleware::from_fn_with_state;
-use replay_cli::serve::{Reload, ServeOptions, router};
 
 use self::source::Source;
 use super::args::ServeArgs;
@@ -25,9 +25,8 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let served = source.open().await;
     progress.finish_and_clear();
     let served = served?;
-    for (name, replay) in served.models() {
-        let how = replay.map_or("without replay".to_owned(), |replay| {
-            let settings = replay.settings();
+    for (name, session) in served.models() {
+        let how = session.settings().map_or("without replay".to_owned(), |settings| {
             let profiles: Vec<&str> = settings.profiles().collect();
             let more = if profiles.is_empty() { String::new() } else { format!("; profiles: {}", profiles.join(", ")) };
             format!("replay on ({}){more}", settings.replayer().settings().strategy)

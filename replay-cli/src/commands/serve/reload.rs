@@ -1,11 +1,12 @@
 //! Settings that are read again while the server runs.
 use std::sync::{Arc, Mutex, PoisonError};
 
-use replay_cli::serve::Served;
-use replay_core::config::{ConfigError, Problem};
-use replay_mistralrs::AttachError;
+use crate::serve::Served;
+use replay_core::config::Problem;
+use replay_core::session::SessionError;
 
 use super::source::Source;
+use crate::commands::exit;
 
 /// A hang-up signal has the files read again: all of them are checked before any takes effect, and a bad one changes nothing.
 pub(super) fn on_hangup(source: Arc<Source>, served: Served) {
@@ -26,16 +27,14 @@ pub(super) fn on_hangup(source: Arc<Source>, served: Served) {
 /// What is wrong with a file, by line and key, without its place on this machine.
 pub(super) fn for_clients(error: &anyhow::Error) -> String {
     eprintln!("the configuration stays as it was: {error:#}");
-    let file = match error.downcast_ref::<AttachError>() {
-        Some(AttachError::File(file)) => Some(file),
-        Some(AttachError::Pipeline(why)) => return why.clone(),
-        _ => error.downcast_ref::<ConfigError>(),
-    };
+    if let Some(error @ SessionError::NeedsRestart(_)) = error.downcast_ref() {
+        return error.to_string();
+    }
     let problem = |problem: &Problem| {
         let Problem { line, column, path, expected, found, .. } = problem;
         format!("line {line}, column {column}: {path}: expected {expected}, found {found}")
     };
-    match file {
+    match exit::file(error) {
         Some(file) if !file.source.is_empty() => file.problems.iter().map(problem).collect::<Vec<_>>().join("; "),
         _ => "the server's log says why".into(),
     }
@@ -47,11 +46,11 @@ pub(super) fn reload(source: &Source, served: &Served) -> anyhow::Result<()> {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let replayed = source.again(served)?;
     // Once to see whether all of them can, and only then for good.
-    for (replay, config) in &replayed {
-        replay.check_reload(config)?;
+    for (session, config) in &replayed {
+        session.check_reload(config)?;
     }
-    for (replay, config) in &replayed {
-        replay.reload(config)?;
+    for (session, config) in &replayed {
+        session.reload(config)?;
     }
     Ok(())
 }

@@ -1,35 +1,38 @@
 //! What `replay serve` serves: a file for each model, or the engine's own file with our tables in it.
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use replay_cli::serve::{EngineFile, Served, ServedModel};
 use replay_core::config::Config;
-use replay_mistralrs::{AttachError, Attached, is_engine_file};
+use replay_core::registry::{self, HostFile, HostServer};
+use replay_core::session::{Session, SessionError};
 
-use crate::args::NamedFile;
-use crate::exit::InputError;
-use crate::open;
+use crate::commands::args::NamedFile;
+use crate::commands::exit::InputError;
+use crate::commands::open;
+use crate::serve::{Served, ServedModel};
 
 /// What the models come from.
 pub(super) enum Source {
     /// A file for each.
     Pairs(Vec<(PathBuf, ServedModel)>),
-    /// The engine's own file, with our tables in it.
-    Engine(PathBuf, Box<(EngineFile, Config)>),
+    /// An engine's own file, with our tables in it.
+    Host { file: PathBuf, host: &'static dyn HostFile, server: HostServer },
 }
 
 impl Source {
     pub(super) fn read(files: &[NamedFile]) -> anyhow::Result<Self> {
-        if let Some(engines) = files.iter().find(|named| is_engine_file(&named.file)) {
-            if files.len() > 1 || engines.name.is_some() {
+        for named in files {
+            let Some(host) = host_of(&named.file)? else { continue };
+            if files.len() > 1 || named.name.is_some() {
                 let why = "the engine's own file names all models that are served: give it alone, and without a name";
                 return Err(InputError(why.into()).into());
             }
-            let read = EngineFile::read(&engines.file)?;
-            for key in read.0.left_out() {
+            let server = host.server(&named.file)?;
+            for key in &server.ignored {
                 eprintln!("{key} is not done by this server and is passed over");
             }
-            return Ok(Self::Engine(engines.file.clone(), Box::new(read)));
+            return Ok(Self::Host { file: named.file.clone(), host, server });
         }
         let mut models: Vec<(PathBuf, ServedModel)> = Vec::new();
         for named in files {
@@ -53,8 +56,7 @@ impl Source {
     pub(super) fn address(&self) -> anyhow::Result<(IpAddr, u16)> {
         match self {
             Self::Pairs(_) => Ok((IpAddr::V4(Ipv4Addr::LOCALHOST), 8000)),
-            Self::Engine(_, read) => {
-                let server = &read.0.server;
+            Self::Host { server, .. } => {
                 let host = if server.host == "localhost" { "127.0.0.1" } else { &server.host };
                 let host = host.parse().map_err(|_| InputError(format!("server.host is no address: {host}")))?;
                 Ok((host, server.port))
@@ -62,28 +64,40 @@ impl Source {
         }
     }
 
-    pub(super) async fn open(&self) -> Result<Served, AttachError> {
+    pub(super) async fn open(&self) -> Result<Served, SessionError> {
         match self {
             Self::Pairs(models) => {
                 Served::open(&models.iter().map(|(_, model)| model.clone()).collect::<Vec<_>>()).await
             }
-            Self::Engine(_, read) => Served::from_engine_file(&read.0, &read.1).await,
+            Self::Host { file, host, .. } => Ok(Served::hosted(host.open(file).await?)),
         }
     }
 
-    /// The files as they are now, each with the replay that it is for.
-    pub(super) fn again<'a>(&self, served: &'a Served) -> anyhow::Result<Vec<(&'a Attached, Config)>> {
+    /// The files as they are now, each with the replayed model that it is for.
+    pub(super) fn again<'a>(&self, served: &'a Served) -> anyhow::Result<Vec<(&'a Arc<dyn Session>, Config)>> {
         let read = match self {
             Self::Pairs(models) => {
                 let read =
                     |(file, model): &(PathBuf, ServedModel)| Ok((served.model(Some(&model.name)), open::config(file)?));
                 models.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?
             }
-            Self::Engine(file, _) => {
-                let (_, config) = EngineFile::read(file)?;
+            Self::Host { file, host, .. } => {
+                // The engine's part has to be what can be served, too.
+                host.server(file)?;
+                let config = host.read(file)?;
                 served.models().map(|model| (Some(model), config.clone())).collect()
             }
         };
-        Ok(read.into_iter().filter_map(|(model, config)| Some((model?.1?, config))).collect())
+        let replayed = |(model, config): (Option<(&str, &'a Arc<dyn Session>)>, Config)| {
+            let (_, session) = model?;
+            session.settings().map(|_| (session, config))
+        };
+        Ok(read.into_iter().filter_map(replayed).collect())
     }
+}
+
+/// What reads the file, if it is an engine's own.
+fn host_of(path: &Path) -> anyhow::Result<Option<&'static dyn HostFile>> {
+    let adapters = registry::adapters()?;
+    Ok(adapters.into_iter().filter_map(|adapter| adapter.host_file()).find(|host| host.recognises(path)))
 }

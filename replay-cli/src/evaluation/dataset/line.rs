@@ -1,0 +1,159 @@
+//! One line of a data set.
+use std::path::PathBuf;
+
+use blake3::{Hash, Hasher};
+use serde_json::Value;
+use serde_json::error::Category;
+
+use super::super::words::alternatives;
+use super::Item;
+use super::error::Wrong;
+use super::images::Images;
+use super::object::{Object, describe};
+use replay_core::config::nearest::nearest;
+
+const KEYS: [&str; 5] = ["image", "images", "prompt", "answer", "system"];
+
+/// From here on not every whole number is a number of its own in 64-bit floating point.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Raised whenever a fingerprint covers something else than before.
+const VERSION: u64 = 1;
+
+/// The item of a line that is not blank, or everything that is wrong with it.
+pub(super) fn item(bytes: &[u8], line: usize, images: &mut Images<'_>) -> Result<Item, Vec<Wrong>> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        vec![Wrong::new(None, "text in UTF-8", format!("another byte at column {}", error.valid_up_to() + 1))]
+    })?;
+    let Object(entries) = serde_json::from_str(text).map_err(|error| vec![not_an_object(text, &error)])?;
+    let mut wrong = Vec::new();
+    let suspected = check_keys(&entries, &mut wrong);
+    let get = |key: &str| entries.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+    let mut required = |key: &'static str, expected: &str, read: fn(&Value) -> Option<String>| match get(key) {
+        Some(value) => read(value).or_else(|| {
+            wrong.push(Wrong::new(Some(key), expected, describe(value)).hint(exact_hint(value)));
+            None
+        }),
+        None => {
+            if !suspected.contains(&key) {
+                wrong.push(Wrong::new(Some(key), expected, "nothing"));
+            }
+            None
+        }
+    };
+    let prompt = required("prompt", "a text", text_of);
+    let answer = required("answer", "a text or a number", answer_of);
+    let system = match get("system") {
+        None => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(other) => {
+            wrong.push(Wrong::new(Some("system"), "a text", describe(other)));
+            None
+        }
+    };
+    let found = find_images(get("image"), get("images"), images, &mut wrong);
+    match (prompt, answer) {
+        (Some(prompt), Some(answer)) if wrong.is_empty() => {
+            let (images, hashes): (Vec<PathBuf>, Vec<Hash>) = found.into_iter().unzip();
+            let fingerprint = fingerprint(&prompt, &answer, system.as_deref(), &hashes);
+            Ok(Item { line, images, prompt, answer, system, fingerprint })
+        }
+        _ => Err(wrong),
+    }
+}
+
+/// Reports unknown and doubled keys. Returns the keys that were probably meant by an unknown one: they are not missing.
+fn check_keys(entries: &[(String, Value)], wrong: &mut Vec<Wrong>) -> Vec<&'static str> {
+    let mut suspected = Vec::new();
+    for (index, (name, _)) in entries.iter().enumerate() {
+        if entries[..index].iter().any(|(earlier, _)| earlier == name) {
+            wrong.push(Wrong::new(Some(name), "each key once", "it again"));
+        } else if !KEYS.contains(&name.as_str()) {
+            let meant = nearest(name, KEYS);
+            suspected.extend(meant);
+            let hint = meant.map(|meant| format!("did you mean `{meant}`?"));
+            wrong.push(Wrong::new(Some(name), alternatives(&KEYS), "an unknown key").hint(hint));
+        }
+    }
+    suspected
+}
+
+fn find_images(
+    one: Option<&Value>,
+    several: Option<&Value>,
+    images: &mut Images<'_>,
+    wrong: &mut Vec<Wrong>,
+) -> Vec<(PathBuf, Hash)> {
+    if one.is_some() && several.is_some() {
+        wrong.push(Wrong::new(Some("images"), "either `image` or `images`", "both"));
+        return Vec::new();
+    }
+    let (key, names) = match (one, several) {
+        (_, Some(Value::Array(names))) => ("images", names.iter().collect()),
+        (_, Some(other)) => {
+            let hint = other.is_string().then_some("for one image, write `image`");
+            wrong.push(Wrong::new(Some("images"), "a list of paths", describe(other)).hint(hint));
+            return Vec::new();
+        }
+        (one, None) => ("image", Vec::from_iter(one)),
+    };
+    let mut found = Vec::new();
+    for name in names {
+        let Some(path) = text_of(name) else {
+            wrong.push(Wrong::new(Some(key), "the path of an image file", describe(name)));
+            continue;
+        };
+        match images.find(&path) {
+            Ok(image) => found.push(image),
+            Err(instead) => {
+                let remote = path.contains("://") || path.starts_with("data:");
+                let hint = remote.then_some("only files are read: save the image first");
+                wrong.push(Wrong::new(Some(key), "the path of an image file", instead).hint(hint));
+            }
+        }
+    }
+    found
+}
+
+fn not_an_object(text: &str, error: &serde_json::Error) -> Wrong {
+    const EXPECTED: &str = "one JSON object per line";
+    if let (Category::Data, Ok(value)) = (error.classify(), serde_json::from_str::<Value>(text)) {
+        return Wrong::new(None, EXPECTED, describe(&value));
+    }
+    let what = error.to_string();
+    let what = what.split(" at line ").next().unwrap_or_default();
+    let spread =
+        matches!(text.trim(), "[" | "{").then_some("an array or an object over several lines is not JSON Lines");
+    Wrong::new(None, EXPECTED, format!("broken JSON at column {} ({what})", error.column())).hint(spread)
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
+}
+
+fn answer_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => exact_hint(value).is_none().then(|| number.to_string()),
+        other => text_of(other),
+    }
+}
+
+/// A number beyond 64 bits has lost digits by the time it can be seen.
+fn exact_hint(value: &Value) -> Option<&'static str> {
+    let lost = value.is_f64() && value.as_f64().is_some_and(|number| number.abs() >= EXACT);
+    lost.then_some("so large a number loses digits: write it as a text")
+}
+
+fn fingerprint(prompt: &str, answer: &str, system: Option<&str>, images: &[Hash]) -> String {
+    let mut hasher = Hasher::new();
+    hasher.update(&VERSION.to_le_bytes());
+    for text in [Some(prompt), Some(answer), system] {
+        // The length in front keeps neighbours apart; no text is that of an absent one.
+        hasher.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
+        hasher.update(text.unwrap_or_default().as_bytes());
+    }
+    for image in images {
+        hasher.update(image.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}

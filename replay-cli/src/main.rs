@@ -1,0 +1,4 @@
+//! The `replay` program.
+fn main() -> std::process::ExitCode {
+    replay_cli::main()
+}

@@ -1,0 +1,24 @@
+//! Asks a session, and sends its answer: as a stream, or whole.
+use std::sync::Arc;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use replay_core::session::{Request, Session};
+
+use super::openai::{Identity, Kind};
+use super::{ApiError, failure, stream};
+
+pub(super) async fn answer(
+    session: &Arc<dyn Session>,
+    kind: Kind,
+    model: &str,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let identity = Identity::new(kind, model);
+    if request.stream {
+        return Ok(stream::events(session.clone(), request, identity).into_response());
+    }
+    let log_probs = request.sampling.log_probs.is_some();
+    let answer = session.ask(request, &mut |_| ()).await.map_err(|e| failure::refusal(&e))?;
+    Ok(Json(identity.answer(&answer, log_probs)).into_response())
+}

@@ -1,0 +1,82 @@
+//! What chat and text completions have in common: a body, the model it names, and what it asks of replay.
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use replay_core::session::{Directive, Mode, Request, Session, Settings};
+use serde_json::{Map, Value};
+
+use super::openai::{Fields, check_ranges};
+use super::{ApiError, Shared};
+
+/// A body whose values make sense, without our own field.
+pub(super) struct Body<'a> {
+    fields: Map<String, Value>,
+    /// What the model is called here.
+    pub(super) name: &'a str,
+    pub(super) session: &'a Arc<dyn Session>,
+    settings: Option<Settings>,
+    directive: Directive,
+}
+
+impl<'a> Body<'a> {
+    pub(super) fn read(shared: &'a Shared, body: &[u8]) -> Result<Self, ApiError> {
+        let body: Value = serde_json::from_slice(body)
+            .map_err(|e| ApiError::invalid("invalid_json", format!("the body is not JSON: {e}")))?;
+        check_ranges(&body)?;
+        let Value::Object(fields) = body else { return Err(invalid("the body is not a JSON object")) };
+        let name = match fields.get("model") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(name)) => Some(name.as_str()),
+            Some(_) => return Err(invalid("`model` is a text").about("model")),
+        };
+        let (name, session) = model(shared, name)?;
+        let settings = session.settings();
+        let directive = directive(fields.get("replay"), settings.as_ref())?;
+        Ok(Self { fields, name, session, settings, directive })
+    }
+
+    pub(super) fn fields(&self) -> Fields<'_> {
+        Fields::new(&self.fields)
+    }
+
+    /// The request with what it asks of replay.
+    pub(super) fn direct(&self, request: &mut Request) {
+        request.directive = self.directive;
+        request.settings.clone_from(&self.settings);
+    }
+}
+
+/// The model of that name; the default without one.
+pub(super) fn model<'a>(shared: &'a Shared, name: Option<&str>) -> Result<(&'a str, &'a Arc<dyn Session>), ApiError> {
+    shared.served.model(name.filter(|name| *name != "default")).ok_or_else(|| {
+        let known = shared.served.names().join(", ");
+        ApiError::invalid("model_not_found", format!("there is no such model here; there are: {known}"))
+            .about("model")
+            .with_status(StatusCode::NOT_FOUND)
+    })
+}
+
+pub(super) fn invalid(why: impl Into<String>) -> ApiError {
+    ApiError::invalid("invalid_request", why)
+}
+
+/// `true`, `false`, or the name of a profile.
+fn directive(asked: Option<&Value>, settings: Option<&Settings>) -> Result<Directive, ApiError> {
+    let refused = |code, message: String| ApiError::invalid(code, message).about("replay");
+    let unavailable = || refused("replay_unavailable", "this model is served without replay".into());
+    match asked {
+        None | Some(Value::Null) => Ok(Directive::default()),
+        Some(Value::Bool(false)) => Ok(Directive { mode: Mode::Off, ..Directive::default() }),
+        Some(Value::Bool(true)) => settings.map(|_| Directive::default()).ok_or_else(unavailable),
+        Some(Value::String(name)) => {
+            let settings = settings.ok_or_else(unavailable)?;
+            let profile = settings.profile(name).ok_or_else(|| {
+                let known: Vec<&str> = settings.profiles().collect();
+                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+                refused("unknown_profile", format!("there is no such profile; there are: {known}"))
+            })?;
+            Ok(Directive { profile: Some(profile), ..Directive::default() })
+        }
+        Some(_) => Err(refused("invalid_replay", "`replay` is true, false or the name of a profile".into())),
+    }
+}

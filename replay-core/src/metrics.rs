@@ -1,0 +1,131 @@
+//! What is counted, by the names that a monitoring system sees. Labels come from closed sets. Without a recorder it costs nothing.
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{Error, ReplayCache, Report, Status};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+const OUTCOMES: [&str; 5] = ["replayed", "nothing_selected", "unchanged", "passthrough", "failed"];
+const REASONS: [&str; 7] = ["size", "taps", "cancelled", "unavailable", "engine", "tensor", "edit"];
+
+/// Units and meanings, for a recorder that wants them; and every counter at zero, since a rate needs a first value.
+pub fn describe() {
+    describe_counter!(
+        "replay_requests_total",
+        "Prompts by outcome: replayed, nothing_selected, unchanged, passthrough, failed"
+    );
+    describe_counter!("replay_cache_hits_total", "Replayed prompts that paid nothing");
+    describe_counter!("replay_cache_misses_total", "Replayed prompts that had to pay");
+    describe_gauge!("replay_cache_bytes", Unit::Bytes, "Held by the cache");
+    describe_counter!(
+        "replay_known_rows_total",
+        "Rows of prompts whose keys and values were known, and which did not run"
+    );
+    describe_gauge!("replay_prefix_bytes", Unit::Bytes, "Held of keys and values of earlier prompts");
+    describe_gauge!("replay_base_bytes", Unit::Bytes, "Weights of the base models' decoders");
+    describe_counter!("replay_rows_selected_total", "Rows selected over all policy layers");
+    describe_counter!("replay_degraded_total", "Prompts whose replay failed, by reason");
+    describe_counter!("replay_learning_passes_total", "Evaluations of loss and gradient");
+    describe_histogram!("replay_step_duration_seconds", Unit::Seconds, "Time of each step of replay");
+    for outcome in OUTCOMES {
+        counter!("replay_requests_total", "outcome" => outcome).increment(0);
+    }
+    for reason in REASONS {
+        counter!("replay_degraded_total", "reason" => reason).increment(0);
+    }
+    for name in [
+        "replay_cache_hits_total",
+        "replay_cache_misses_total",
+        "replay_rows_selected_total",
+        "replay_known_rows_total",
+        "replay_learning_passes_total",
+    ] {
+        counter!(name).increment(0);
+    }
+}
+
+/// What models hold, as it is now.
+pub fn memory(cache: u64, prefixes: u64, base: u64) {
+    gauge!("replay_cache_bytes").set(cache as f64);
+    gauge!("replay_prefix_bytes").set(prefixes as f64);
+    gauge!("replay_base_bytes").set(base as f64);
+}
+
+/// Rows of prompts did not run, since their keys and values were known.
+pub fn known(rows: usize) {
+    counter!("replay_known_rows_total").increment(rows as u64);
+}
+
+/// One prompt was decided.
+pub fn decided(report: &Report, failed: bool, cache: &ReplayCache) {
+    let outcome = match report.status {
+        _ if failed => "failed",
+        Status::Replayed => "replayed",
+        Status::NothingSelected => "nothing_selected",
+        Status::Unchanged => "unchanged",
+        Status::Passthrough => "passthrough",
+    };
+    counter!("replay_requests_total", "outcome" => outcome).increment(1);
+    if failed || report.status == Status::Passthrough {
+        return;
+    }
+    let paid = if report.cache_hits > 0 { "replay_cache_hits_total" } else { "replay_cache_misses_total" };
+    counter!(paid).increment(1);
+    counter!("replay_rows_selected_total").increment(report.selected() as u64);
+    gauge!("replay_cache_bytes").set(cache.bytes() as f64);
+    if report.cache_hits > 0 {
+        return;
+    }
+    if let Some(learned) = &report.learned {
+        counter!("replay_learning_passes_total").increment(learned.iterations as u64);
+    }
+    let ms = report.milliseconds;
+    for (step, took) in [
+        ("capture_base", ms.capture_base),
+        ("capture_rlvr", ms.capture_rlvr),
+        ("rank", ms.rank),
+        ("targets", ms.targets),
+        ("learn", ms.learn),
+        ("substitute", ms.substitute),
+        ("measure_kl", ms.measure_kl),
+    ] {
+        if took > 0.0 {
+            histogram!("replay_step_duration_seconds", "step" => step).record(took / 1e3);
+        }
+    }
+}
+
+/// The replay of a prompt failed; says whether it is the first time for this reason, and so worth a warning.
+pub fn degraded(error: &Error) -> bool {
+    first(match error {
+        Error::Size { .. } => 0,
+        Error::NotCaptured { .. } | Error::NoSuchLayer { .. } | Error::Taps { .. } => 1,
+        Error::Cancelled => 2,
+        Error::Unavailable(_) => 3,
+        Error::Engine(_) => 4,
+        Error::Tensor(_) => 5,
+    })
+}
+
+/// An edit that was decided could not be done; the same.
+pub fn not_edited() -> bool {
+    first(6)
+}
+
+fn first(reason: usize) -> bool {
+    static SEEN: [AtomicBool; REASONS.len()] = [const { AtomicBool::new(false) }; REASONS.len()];
+    counter!("replay_degraded_total", "reason" => REASONS[reason]).increment(1);
+    !SEEN[reason].swap(true, Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_worth_one_warning() {
+        let error = |what: &str| Error::Unavailable(what.into());
+        assert!(degraded(&error("a")));
+        assert!(!degraded(&error("b")) && !degraded(&error("a")));
+        assert!(degraded(&Error::Cancelled) && not_edited() && !not_edited());
+    }
+}

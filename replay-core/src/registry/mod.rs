@@ -1,0 +1,64 @@
+//! Adapters by name. An adapter registers itself with `inventory::submit!`; the TOML key `adapter` selects one.
+//!
+//! A crate that is never named in code is not linked: a binary that wants an adapter writes `use its_crate as _;`.
+mod adapter;
+mod host;
+mod read;
+
+pub use adapter::{Adapter, Architecture};
+pub use host::{HostFile, HostServer, HostedModels};
+pub use inventory;
+pub use read::{ReadError, read_config, read_config_text};
+
+/// What a crate submits to be found: `inventory::submit! { Registration(&MyAdapter) }`.
+#[derive(Debug, Clone, Copy)]
+pub struct Registration(pub &'static dyn Adapter);
+
+inventory::collect!(Registration);
+
+/// The registry cannot answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// Two linked crates claim one name.
+    #[error("two adapters are called {0:?}")]
+    Duplicate(&'static str),
+    /// No linked crate claims the name.
+    #[error("there is no adapter {name:?}; linked into this program: {}", known.join(", "))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<&'static str>,
+    },
+}
+
+/// All linked adapters, by name (the order of registration is undefined).
+///
+/// # Errors
+/// If two have the same name.
+pub fn adapters() -> Result<Vec<&'static dyn Adapter>, RegistryError> {
+    sorted(inventory::iter::<Registration>.into_iter().map(|Registration(adapter)| *adapter).collect())
+}
+
+/// The adapter of that name.
+///
+/// # Errors
+/// If there is none, or two.
+pub fn adapter(name: &str) -> Result<&'static dyn Adapter, RegistryError> {
+    let all = adapters()?;
+    all.iter().find(|adapter| adapter.name() == name).copied().ok_or_else(|| RegistryError::Unknown {
+        name: name.into(),
+        known: all.iter().map(|adapter| adapter.name()).collect(),
+    })
+}
+
+fn sorted(mut all: Vec<&'static dyn Adapter>) -> Result<Vec<&'static dyn Adapter>, RegistryError> {
+    all.sort_by_key(|adapter| adapter.name());
+    match all.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
+        Some(pair) => Err(RegistryError::Duplicate(pair[0].name())),
+        None => Ok(all),
+    }
+}
+
+#[cfg(test)]
+mod tests;

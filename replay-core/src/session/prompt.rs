@@ -1,0 +1,45 @@
+//! A question about pictures, as commands and tests ask it.
+use super::{Clip, Input, Message, Part, Picture};
+
+/// A question about pictures.
+#[derive(Debug, Clone, Default)]
+pub struct Prompt {
+    /// System message.
+    pub system: Option<String>,
+    /// What was said before, oldest first.
+    pub earlier: Vec<Turn>,
+    /// Images, in front of the text.
+    pub images: Vec<Picture>,
+    /// Videos, after the images. Only some models see them.
+    pub videos: Vec<Clip>,
+    /// The user's text.
+    pub text: String,
+}
+
+/// A question that has been answered.
+#[derive(Debug, Clone, Default)]
+pub struct Turn {
+    /// Images, in front of the text.
+    pub images: Vec<Picture>,
+    /// The user's text.
+    pub text: String,
+    /// What the model said.
+    pub answer: String,
+}
+
+impl From<Prompt> for Input {
+    fn from(prompt: Prompt) -> Self {
+        let user = |images: Vec<Picture>, videos: Vec<Clip>, text: String| {
+            let media = images.into_iter().map(Part::Image).chain(videos.into_iter().map(Part::Video));
+            Message::new("user", media.chain([Part::Text(text)]).collect())
+        };
+        let mut messages = Vec::new();
+        messages.extend(prompt.system.map(|text| Message::new("system", vec![Part::Text(text)])));
+        for turn in prompt.earlier {
+            messages.push(user(turn.images, Vec::new(), turn.text));
+            messages.push(Message::new("assistant", vec![Part::Text(turn.answer)]));
+        }
+        messages.push(user(prompt.images, prompt.videos, prompt.text));
+        Self::Chat(messages)
+    }
+}

@@ -1,0 +1,132 @@
+//! The engine's part of its own configuration file (what its command line reads with `from-config`); our tables may stand in the same file.
+//!
+//! Format: mistralrs-cli 0.8.1, `src/config/mod.rs` and `src/args`.
+use std::path::Path;
+
+use replay_core::config::Config;
+use serde::Deserialize;
+
+use super::models;
+use crate::error::AttachError;
+use crate::host_file::{is_rlvr_model, read_config};
+
+/// What the engine reads of its file.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct EngineFile {
+    #[serde(default)]
+    pub(super) command: Option<String>,
+    #[serde(default)]
+    pub(super) global: Global,
+    #[serde(default)]
+    pub(super) runtime: Runtime,
+    /// Where to listen.
+    #[serde(default)]
+    pub(super) server: Server,
+    #[serde(default)]
+    pub(super) paged_attn: PagedAttention,
+    #[serde(default)]
+    pub(super) models: Vec<models::Entry>,
+    #[serde(default)]
+    pub(super) default_model_id: Option<String>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct Server {
+    /// Port.
+    pub(super) port: u16,
+    /// Address.
+    pub(super) host: String,
+    pub(super) ui: bool,
+    pub(super) mcp_port: Option<u16>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { port: 1234, host: "0.0.0.0".into(), ui: false, mcp_port: None }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Global {
+    pub(super) seed: Option<u64>,
+    pub(super) log: Option<String>,
+    pub(super) token_source: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct Runtime {
+    pub(super) max_seqs: usize,
+    pub(super) no_kv_cache: bool,
+    pub(super) prefix_cache_n: usize,
+    pub(super) chat_template: Option<String>,
+    pub(super) jinja_explicit: Option<String>,
+    pub(super) enable_search: bool,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            max_seqs: 32,
+            no_kv_cache: false,
+            prefix_cache_n: 16,
+            chat_template: None,
+            jinja_explicit: None,
+            enable_search: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PagedAttention {
+    pub(super) mode: Mode,
+    pub(super) context_len: Option<usize>,
+    pub(super) memory_mb: Option<usize>,
+    pub(super) memory_fraction: Option<f32>,
+    pub(super) block_size: Option<usize>,
+    pub(super) cache_type: mistralrs_core::PagedCacheType,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Mode {
+    #[default]
+    Auto,
+    On,
+    Off,
+}
+
+impl EngineFile {
+    /// Both parts of the file: the engine's, and ours, whose RLVR model has to be one of the engine's.
+    ///
+    /// # Errors
+    /// Every problem of our part; what keeps the engine's part from being read or served.
+    pub(super) fn read(path: &Path) -> Result<(Self, Config), AttachError> {
+        let config = read_config(path)?;
+        let text = std::fs::read_to_string(path).map_err(|e| AttachError::EngineFile(e.to_string()))?;
+        let file: Self = toml::from_str(&text).map_err(|e| AttachError::EngineFile(e.to_string()))?;
+        if let Some(command) = file.command.as_deref().filter(|command| *command != "serve") {
+            return Err(AttachError::EngineFile(format!("command = {command:?}, but only \"serve\" can be served")));
+        }
+        let known: Vec<&str> = file.models.iter().map(|model| model.model_id.as_str()).collect();
+        if !known.iter().any(|id| is_rlvr_model(&config, id)) {
+            let expected = format!("the `model_id` of one of the engine's [[models]]: {}", known.join(", "));
+            return Err(config.refuse("pair.rlvr", &expected, None).into());
+        }
+        Ok((file, config))
+    }
+
+    /// What the engine's command line would do and this program does not.
+    pub(super) fn left_out(&self) -> Vec<&'static str> {
+        let left = [
+            (self.server.ui, "server.ui"),
+            (self.server.mcp_port.is_some(), "server.mcp_port"),
+            (self.runtime.enable_search, "runtime.enable_search"),
+        ];
+        left.into_iter().filter_map(|(set, key)| set.then_some(key)).collect()
+    }
+}

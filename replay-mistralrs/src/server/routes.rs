@@ -1,0 +1,75 @@
+//! The engine's own routes for the models that it serves.
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use mistralrs_core::{MistralRs, ModelCategory};
+use mistralrs_server_core::mistralrs_server_router_builder::MistralRsServerRouterBuilder;
+use replay_core::session::Session;
+use serde_json::Value;
+
+use crate::session::MistralrsSession;
+
+/// Routes that change the engine, or keep what was said for as long as it runs.
+pub const ADMIN_ROUTES: [&str; 6] =
+    ["/re_isq", "/v1/models/unload", "/v1/models/reload", "/v1/models/tune", "/v1/system/doctor", "/v1/responses"];
+
+/// The engine's own routes for one served model, with `max_body` bytes a request; `None` if the session is another adapter's. Requests
+/// reach them under the engine's name for the model.
+///
+/// # Errors
+/// If the engine's router cannot be built.
+pub async fn routes(session: &dyn Session, max_body: usize) -> anyhow::Result<Option<Router>> {
+    let Some(session) = (session as &dyn Any).downcast_ref::<MistralrsSession>() else { return Ok(None) };
+    let engine = session.engine().clone();
+    let model = session.model().map(str::to_owned);
+    let router = MistralRsServerRouterBuilder::new()
+        .with_mistralrs(engine.clone())
+        .with_max_body_limit(max_body)
+        .build()
+        .await?;
+    let named = move |request, next| under_engine_name(engine.clone(), model.clone(), max_body, request, next);
+    Ok(Some(router.layer(from_fn(named))))
+}
+
+/// Names the model as the engine does, and refuses what is asked of a model of another kind, on which the engine would fail.
+async fn under_engine_name(
+    engine: Arc<MistralRs>,
+    model: Option<String>,
+    max_body: usize,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !suits(&engine, model.as_deref(), request.uri().path()) {
+        return (StatusCode::BAD_REQUEST, UNSUITED).into_response();
+    }
+    let (mut parts, body) = request.into_parts();
+    let Ok(bytes) = to_bytes(body, max_body).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
+    let body = match serde_json::from_slice::<Value>(&bytes) {
+        Ok(mut value) if value.get("model").is_some() => {
+            value["model"] = model.map_or("default".into(), Value::from);
+            parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+            Body::from(value.to_string())
+        }
+        _ => Body::from(bytes),
+    };
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// In the form of the OpenAI API.
+const UNSUITED: &str = r#"{"error":{"message":"this model cannot do what this route is for","type":"invalid_request_error","param":"model","code":"unsuited_model"}}"#;
+
+fn suits(engine: &MistralRs, model: Option<&str>, path: &str) -> bool {
+    let category = || engine.get_model_category(model);
+    match path {
+        "/v1/embeddings" => matches!(category(), Ok(ModelCategory::Embedding)),
+        "/v1/images/generations" => matches!(category(), Ok(ModelCategory::Diffusion)),
+        "/v1/audio/speech" => matches!(category(), Ok(ModelCategory::Speech)),
+        _ => true,
+    }
+}

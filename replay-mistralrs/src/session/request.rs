@@ -1,0 +1,181 @@
+//! A request as the engine takes it.
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use mistralrs_core::{
+    Constraint as EngineConstraint, DrySamplingParams, NormalRequest, ReasoningEffort, Request as EngineRequest,
+    RequestMessage, SamplingParams, StopTokens, Tool, ToolChoice,
+};
+use replay_core::session::{Constraint, Fault, Input, Request, SessionError, Text, Thinking, perturb};
+
+use super::call::Channel;
+use super::first_token::FirstToken;
+use super::messages::EngineMessages;
+use super::{MistralrsSession, sampler};
+
+/// What all engine requests for one request are made of.
+pub(super) struct Parts {
+    messages: RequestMessage,
+    suffix: Option<String>,
+    params: SamplingParams,
+    /// Temperature and seed of noise that greedy decoding draws by.
+    noise: Option<(f64, u64)>,
+    returns_log_probs: bool,
+    streams: bool,
+    constraint: EngineConstraint,
+    tools: Option<Vec<Tool>>,
+    tool_choice: Option<ToolChoice>,
+    truncate: bool,
+}
+
+impl Parts {
+    /// `streams` is how many engine requests are made of it.
+    ///
+    /// # Errors
+    /// If it asks for what the engine does not offer.
+    pub(super) fn of(session: &MistralrsSession, request: Request, streams: usize) -> Result<Self, SessionError> {
+        let params = params(&request, if streams > 1 { 1 } else { request.sampling.samples })?;
+        let (messages, suffix) = messages(request.input, &request.thinking, session)?;
+        let (tools, tool_choice) = match request.tools {
+            None => (None, None),
+            Some(tools) => {
+                let definitions = tools.definitions.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
+                let choice = tools.choice.map(serde_json::from_value).transpose();
+                (
+                    Some(definitions.map_err(|e| unusable("tools", &e))?),
+                    choice.map_err(|e| unusable("tool_choice", &e))?,
+                )
+            }
+        };
+        Ok(Self {
+            messages,
+            suffix,
+            noise: request.sampling.drawn().zip(request.sampling.seed),
+            returns_log_probs: request.sampling.log_probs.is_some(),
+            streams: request.stream,
+            params,
+            constraint: constraint(request.constraint)?,
+            tools,
+            tool_choice,
+            truncate: request.truncate,
+        })
+    }
+
+    pub(super) fn engine_request(
+        &self,
+        session: &MistralrsSession,
+        channel: Channel,
+        first: &Arc<FirstToken>,
+    ) -> EngineRequest {
+        let id = session.engine.next_request_id();
+        let mut request =
+            NormalRequest::new_simple(self.messages.clone(), self.params.clone(), channel, id, None, None);
+        request.return_logprobs = self.returns_log_probs;
+        request.is_streaming = self.streams;
+        request.constraint = self.constraint.clone();
+        request.suffix.clone_from(&self.suffix);
+        request.tools.clone_from(&self.tools);
+        request.tool_choice.clone_from(&self.tool_choice);
+        request.truncate_sequence = self.truncate;
+        request.model_id.clone_from(&session.model);
+        let (first, noise) = (first.clone(), self.noise);
+        let look = move |logits: &Tensor, context: &[u32]| {
+            first.see(logits);
+            match noise {
+                Some((temperature, seed)) => perturbed(logits, temperature, seed, context.len()),
+                None => Ok(logits.clone()),
+            }
+        };
+        request.logits_processors = Some(vec![Arc::new(look)]);
+        sampler::complete(&mut request);
+        EngineRequest::Normal(Box::new(request))
+    }
+}
+
+fn perturbed(logits: &Tensor, temperature: f64, seed: u64, position: usize) -> candle_core::Result<Tensor> {
+    let values = logits.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+    let values = perturb(&values, temperature, seed, position);
+    Tensor::new(values, &Device::Cpu)?.to_dtype(logits.dtype())?.to_device(logits.device())
+}
+
+fn params(request: &Request, choices: usize) -> Result<SamplingParams, SessionError> {
+    let sampling = &request.sampling;
+    let dry = request.dry.as_ref().map(|dry| {
+        DrySamplingParams::new_with_defaults(
+            dry.multiplier,
+            dry.sequence_breakers.clone(),
+            dry.base,
+            dry.allowed_length,
+        )
+    });
+    let dry_params =
+        dry.transpose().map_err(|e| SessionError::input(Fault::Prompt, format!("dry_multiplier: {e:#}")))?;
+    let seeded = sampling.seed.is_some();
+    Ok(SamplingParams {
+        // Zero is greedy; noise has the temperature in it already.
+        temperature: Some(sampling.drawn().filter(|_| !seeded).unwrap_or(0.0)),
+        top_k: sampling.top_k,
+        top_p: sampling.top_p,
+        min_p: sampling.min_p,
+        top_n_logprobs: sampling.log_probs.unwrap_or(0),
+        frequency_penalty: sampling.frequency_penalty,
+        presence_penalty: sampling.presence_penalty,
+        repetition_penalty: sampling.repetition_penalty,
+        stop_toks: (!request.stop.is_empty()).then(|| StopTokens::Seqs(request.stop.clone())),
+        max_len: sampling.max_tokens,
+        logits_bias: (!request.logit_bias.is_empty())
+            .then(|| request.logit_bias.iter().map(|(&token, &bias)| (token, bias)).collect()),
+        n_choices: choices,
+        dry_params,
+    })
+}
+
+fn messages(
+    input: Input,
+    thinking: &Thinking,
+    session: &MistralrsSession,
+) -> Result<(RequestMessage, Option<String>), SessionError> {
+    let messages = match input {
+        Input::Text(Text { text, suffix, echo, best_of }) => {
+            return Ok((RequestMessage::Completion { text, echo_prompt: echo, best_of }, suffix));
+        }
+        Input::Chat(messages) => messages,
+    };
+    let enable_thinking = thinking.enabled;
+    let reasoning_effort = thinking.effort.as_deref().and_then(|effort| match effort {
+        "low" => Some(ReasoningEffort::Low),
+        "medium" => Some(ReasoningEffort::Medium),
+        "high" => Some(ReasoningEffort::High),
+        _ => None,
+    });
+    let EngineMessages { messages, images, videos } = EngineMessages::of(messages, &session.category)?;
+    let messages = match images.is_empty() && videos.is_empty() {
+        true => RequestMessage::Chat { messages, enable_thinking, reasoning_effort },
+        false => RequestMessage::MultimodalChat {
+            images,
+            audios: Vec::new(),
+            videos,
+            messages,
+            enable_thinking,
+            reasoning_effort,
+        },
+    };
+    Ok((messages, None))
+}
+
+fn constraint(constraint: Option<Constraint>) -> Result<EngineConstraint, SessionError> {
+    Ok(match constraint {
+        None => EngineConstraint::None,
+        Some(Constraint::JsonSchema(schema)) => EngineConstraint::JsonSchema(schema),
+        Some(Constraint::Regex(regex)) => EngineConstraint::Regex(regex),
+        Some(Constraint::Lark(grammar)) => EngineConstraint::Lark(grammar),
+        Some(Constraint::Llguidance(grammar)) => {
+            let read = serde_json::from_value(grammar);
+            EngineConstraint::Llguidance(read.map_err(|e| SessionError::input(Fault::Grammar, e.to_string()))?)
+        }
+    })
+}
+
+fn unusable(field: &'static str, error: &serde_json::Error) -> SessionError {
+    SessionError::input(Fault::Unsupported(field), format!("the engine cannot use `{field}`: {error}"))
+}
