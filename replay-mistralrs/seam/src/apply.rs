@@ -1,4 +1,4 @@
-//! Source tree + modules + edits -> source tree, or everything that does not fit. Touches no disk.
+//! Applies modules and edits to a source tree in memory, and collects those that do not fit.
 
 use std::collections::btree_map::Entry;
 
@@ -9,7 +9,7 @@ use crate::{
     source::Files,
 };
 
-/// Adds the modules, then applies the edits in order. An edit that fails is skipped, so that one run tells all that is wrong.
+/// Adds the modules, then applies the edits in order. An edit that does not fit is skipped, so that one run reports all of them.
 ///
 /// # Errors
 /// Every entry that does not fit.

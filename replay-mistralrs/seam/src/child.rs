@@ -1,7 +1,7 @@
-//! Runs cargo as the user would have run it, without the traces of the `cargo run` that started this tool.
+//! Runs cargo with the user's environment, without the variables that the `cargo run` of this tool has set.
 //!
-//! Traces matter: build scripts watch such variables, and a change of one between `cargo seam build` and `cargo build` would
-//! compile half the engine again.
+//! Build scripts watch such variables: if one differed between `cargo seam build` and `cargo build`, cargo would compile half the engine
+//! again.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// Where the system looks for shared libraries; `cargo run` puts folders of its own in front.
+/// The variable that lists folders of shared libraries; `cargo run` puts folders of its own in front.
 const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
     "DYLD_FALLBACK_LIBRARY_PATH"
 } else if cfg!(windows) {
@@ -27,7 +27,7 @@ pub fn cargo() -> PathBuf {
     env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
 }
 
-/// A command for `program` with this process's environment, cleaned; `build_folder` is where this tool was built.
+/// A command for `program` with this process's environment, without what `cargo run` has set; `build_folder` is where this tool was built.
 #[must_use]
 pub fn command(program: &Path, build_folder: &Path) -> Command {
     let mut command = Command::new(program);
@@ -71,7 +71,7 @@ pub fn hand_over(mut command: Command) -> Result<std::process::ExitCode> {
     std::process::exit(status.code().unwrap_or(101));
 }
 
-/// Has cargo download whatever the lock file beside `manifest` pins. Whether it did shows when the archive is looked for again.
+/// Has cargo download what the lock file beside `manifest` pins. The caller looks for the archive again to see whether it worked.
 ///
 /// # Errors
 /// [`Error::Start`] when cargo cannot be started.

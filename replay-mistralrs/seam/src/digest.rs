@@ -8,7 +8,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// A key over several values: each is preceded by its length, so that no two lists of values read alike.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Key(Sha256);
 
 impl Key {

@@ -24,7 +24,7 @@ pub enum Error {
     EditFile {
         /// The list.
         path: PathBuf,
-        /// Line of the offending place, counted from 1.
+        /// The line with the mistake, counted from 1.
         line: usize,
         /// What is wrong there.
         message: String,
@@ -91,16 +91,16 @@ pub enum Error {
         failures: Vec<Failure>,
     },
 
-    /// There is something else where the engine should go.
+    /// Something else is in the place of the engine's folder.
     #[error("{} {found}; move it away or choose another folder", path.display())]
     Occupied {
         /// Where the engine should go.
         path: PathBuf,
-        /// What stands there.
+        /// What is there.
         found: &'static str,
     },
 
-    /// A folder that should hold another version of the engine's source does not.
+    /// A folder has no source of the engine's crate.
     #[error(
         "{}: expected the folder of the crate {name}, or of a repository with a folder {name}/ in it; found no src/ there", path.display()
     )]
@@ -111,7 +111,15 @@ pub enum Error {
         name: &'static str,
     },
 
-    /// Cargo could not be started.
+    /// A name on the command line of `cargo seam drop` that does not serve.
+    #[error("{0}")]
+    Selection(String),
+
+    /// The test suite does not compile.
+    #[error("`{0}` failed; cargo says why above")]
+    NotCompiled(String),
+
+    /// A program could not be started.
     #[error("cannot start {}: {source}", program.display())]
     Start {
         /// The program.

@@ -1,81 +1,30 @@
 //! `cargo seam`: puts the engine with its seam in place, then runs cargo.
 
-use std::{
-    env,
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
+mod request;
+
+use std::{env, fs, path::Path, process::ExitCode};
+
+use replay_seam::{
+    ENGINE, Existing, Placed, Seam, VERSION, Variant, child,
+    drop::{self, CargoSuite, Selection},
+    summary,
 };
 
-use replay_seam::{ENGINE, Existing, Placed, Seam, VERSION, Variant, child, summary};
-
-const HELP: &str = "\
-Puts mistralrs-core with our seam in place, then runs cargo.
-
-Usage:
-  cargo seam <cargo arguments>                   put the engine in place if need be, then run cargo with the arguments
-  cargo seam prepare                             only put it in place; plain cargo works from then on
-  cargo seam vendor --into DIR [--fixes-only]    write it to DIR/mistralrs-core for a project of your own
-  cargo seam port --source DIR                   say which edits fit another version of the engine's source; writes nothing
-  cargo seam --help                              this text
-
-`--fixes-only` applies the repairs of the engine and leaves the seam out.
-The engine's source comes from cargo's cache and is verified against replay-mistralrs/seam/Cargo.lock. Run in the workspace's root.
-";
-
-/// What was asked for.
-enum Request {
-    Help,
-    Prepare,
-    Vendor { into: PathBuf, variant: Variant },
-    Port { source: PathBuf },
-    Cargo(Vec<OsString>),
-}
+use crate::request::{HELP, Request};
 
 /// The exit code cargo itself uses for its own failures.
 const FAILED: u8 = 101;
 
+/// A test passed without its fix, or could not be run.
+const NOT_PROVED: u8 = 1;
+
 fn main() -> ExitCode {
-    let outcome = parse(env::args_os().skip(1).collect()).and_then(|request| run(request).map_err(|e| e.to_string()));
+    let args = env::args_os().skip(1).collect();
+    let outcome = request::parse(args).and_then(|request| run(request).map_err(|e| e.to_string()));
     outcome.unwrap_or_else(|message| {
         eprintln!("error: {message}");
         ExitCode::from(FAILED)
     })
-}
-
-fn parse(args: Vec<OsString>) -> Result<Request, String> {
-    match args.first().and_then(|first| first.to_str()) {
-        None if args.is_empty() => Ok(Request::Help),
-        Some("--help" | "-h") => Ok(Request::Help),
-        Some("prepare") if args.len() == 1 => Ok(Request::Prepare),
-        Some("prepare") => Err(format!("`cargo seam prepare` takes no arguments, found {:?}", args[1])),
-        Some("vendor") => parse_vendor(&args[1..]),
-        Some("port") => match &args[1..] {
-            [key, source] if key == "--source" => Ok(Request::Port { source: PathBuf::from(source) }),
-            _ => {
-                Err("`cargo seam port` needs `--source DIR`, the folder of another version of the engine's source"
-                    .into())
-            }
-        },
-        _ => Ok(Request::Cargo(args)),
-    }
-}
-
-fn parse_vendor(args: &[OsString]) -> Result<Request, String> {
-    let (mut into, mut variant) = (None, Variant::Hooked);
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        match arg.to_str() {
-            Some("--fixes-only") => variant = Variant::FixesOnly,
-            Some("--into") => into = args.next().map(PathBuf::from),
-            _ => {
-                return Err(format!("`cargo seam vendor` knows `--into DIR` and `--fixes-only`, found {arg:?}"));
-            }
-        }
-    }
-    let into = into.ok_or("`cargo seam vendor` needs `--into DIR` (for cargo's own command, say `cargo vendor`)")?;
-    Ok(Request::Vendor { into, variant })
 }
 
 fn run(request: Request) -> replay_seam::Result<ExitCode> {
@@ -89,6 +38,12 @@ fn run(request: Request) -> replay_seam::Result<ExitCode> {
             print!("{}", patch_lines(&placed.folder));
         }
         Request::Port { source } => print!("{}", summary(&seam.port_to(&source)?)),
+        Request::Faults { write: None } => print!("{}", seam.faults_page()?),
+        Request::Faults { write: Some(file) } => {
+            let page = seam.faults_page()?;
+            fs::write(&file, page).map_err(|source| replay_seam::Error::Io { action: "write", path: file, source })?;
+        }
+        Request::Drop { selection, only_list } => return drop_fixes(&seam, &selection, only_list),
         Request::Cargo(args) => {
             let placed = seam.place(&seam.workspace_target(), Variant::Hooked, Existing::Adopt)?;
             if !placed.written.is_empty() || !placed.removed.is_empty() {
@@ -102,6 +57,20 @@ fn run(request: Request) -> replay_seam::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn drop_fixes(seam: &Seam, selection: &Selection, only_list: bool) -> replay_seam::Result<ExitCode> {
+    let groups = drop::select(&seam.areas()?, selection)?;
+    if only_list {
+        print!("{}", drop::listing(&groups));
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("seam: {} engine(s) to compile, some four minutes each", groups.len());
+    let proof = drop::prove(&groups, &mut CargoSuite::new(seam));
+    print!("{}", drop::table(&proof.rows));
+    proof.restored?;
+    let proved = proof.rows.iter().all(|row| row.outcome.is_expected());
+    Ok(if proved { ExitCode::SUCCESS } else { ExitCode::from(NOT_PROVED) })
+}
+
 /// On standard error: standard output is for the lines to add, or for the cargo command that follows.
 fn report(placed: &Placed) {
     let change = match (placed.written.len(), placed.removed.len()) {
@@ -112,7 +81,7 @@ fn report(placed: &Placed) {
     eprintln!("seam: {}: {change}", placed.folder.display());
     if !placed.altered.is_empty() {
         let (altered, kept) = (placed.altered.join(", "), placed.kept_in.display());
-        eprintln!("seam: these had been changed by other hands, which cargo seam undoes (kept in {kept}): {altered}");
+        eprintln!("seam: these files had been changed by hand; the changes are undone and kept in {kept}: {altered}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Our own files that go into the engine.
+//! Our own files that are added to the engine.
 
 use std::{fs, path::Path};
 
@@ -18,7 +18,7 @@ pub struct ModuleFile {
     pub at: String,
 }
 
-/// Reads what `module` names under `engine`: a file, or a folder with all it holds.
+/// Reads what `module` names under `engine`: a file, or a folder with everything in it.
 ///
 /// # Errors
 /// [`Error::Io`] naming what could not be read.

@@ -1,7 +1,7 @@
-//! Brings a folder to the wanted content with as few writes as possible: cargo rebuilds by time of change.
+//! Writes the engine's folder with as few writes as possible: cargo compiles again what has a newer time of change.
 //!
-//! Beside the engine's folder stands `.seam/` with the lock, the stamp, the file being written and what was replaced: none of
-//! them inside the engine, where cargo would see them come and go.
+//! The lock, the stamp, the file being written and the copies of replaced files are in `.seam/` beside the engine's folder, where cargo
+//! does not see them change.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ use crate::{
 pub enum Existing {
     /// Make it ours: for the ignored folder of our own workspace.
     Adopt,
-    /// Leave it and fail: it may be somebody's own work.
+    /// Leave it and fail: it may hold the user's own work.
     Refuse,
 }
 
@@ -36,9 +36,9 @@ pub struct Placed {
     pub written: Vec<String>,
     /// Files removed.
     pub removed: Vec<String>,
-    /// Files among those two that somebody else had written or altered. What they held is in [`Placed::kept_in`].
+    /// Those of the written and removed files that something else had written or altered. Copies are in [`Placed::kept_in`].
     pub altered: Vec<String>,
-    /// Where the last altered version of each file is kept: people try things out in the engine's folder.
+    /// The folder with the last altered version of each file: people try things out in the engine's folder.
     pub kept_in: PathBuf,
 }
 
@@ -76,7 +76,7 @@ impl Place {
 
     /// Writes what differs from `files` and removes what is not among them.
     pub(crate) fn write(&self, files: &Files, key: &str, existing: Existing) -> Result<Placed> {
-        // Where another process is at work, what it has begun has no notes yet: that is looked at again once it is done.
+        // Another process that is writing may not have written the notes yet: look again with the lock held.
         if !self.own.is_dir() {
             self.check(existing)?;
         }
@@ -112,7 +112,7 @@ impl Place {
         let Ok(meta) = fs::symlink_metadata(&self.engine) else {
             return Ok(());
         };
-        // A link would have us prune the folder it points to.
+        // Pruning would follow a link and empty another folder.
         if !meta.is_dir() {
             return occupied("exists and is not a folder");
         }
@@ -124,7 +124,7 @@ impl Place {
         Ok(())
     }
 
-    /// Held until dropped. Two cargo commands started at once must not write the same files.
+    /// Takes the lock until the file is dropped: two cargo commands started at once must not write the same files.
     fn lock(&self) -> Result<File> {
         fs::create_dir_all(&self.parent).map_err(Error::io("create the folder", &self.parent))?;
         fs::create_dir_all(&self.own).map_err(Error::io("create the folder", &self.own))?;
@@ -147,7 +147,7 @@ impl Place {
         Ok(file)
     }
 
-    /// Removes files that are not wanted, then the folders that this leaves without a purpose.
+    /// Removes files that are not wanted, then folders in which no wanted file is.
     fn prune(&self, wanted: &Files, old: &Marks, tree: &Tree, placed: &mut Placed) -> Result<()> {
         for path in &tree.foreign {
             fs::remove_file(path).map_err(Error::io("remove", path))?;
@@ -169,7 +169,7 @@ impl Place {
         Ok(())
     }
 
-    /// Keeps a copy of a file that we are about to replace and did not write as it is. One that is gone needs none.
+    /// Keeps a copy of a file that is about to be replaced and was altered since it was written, unless it is gone.
     fn keep(&self, inside: &str, placed: &mut Placed) -> Result<()> {
         let from = self.engine.join(inside);
         if !from.is_file() {
@@ -183,7 +183,7 @@ impl Place {
         Ok(())
     }
 
-    /// Writes beside and renames, so that no reader ever meets half a file. Only with the lock held: there is one such place.
+    /// Writes a temporary file and renames it, so that no reader sees half a file. Needs the lock: there is one temporary file.
     fn replace(&self, path: &Path, content: &[u8]) -> Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;

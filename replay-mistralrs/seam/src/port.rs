@@ -1,4 +1,4 @@
-//! What of the seam fits another version of the engine's source, edit by edit: the work that a port would be.
+//! Which edits fit another version of the engine's source: how much work a port would be.
 
 use std::{collections::BTreeMap, fmt, fs, path::Path};
 
@@ -11,17 +11,17 @@ use crate::{
     source::Files,
 };
 
-/// What has become of an edit's place.
+/// Whether an edit still finds its place, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// The anchor occurs as often as it must, in the same file.
     Applies,
-    /// Its file is gone, and it does so in one other, which had no such place before.
+    /// Its file is gone, and the anchor occurs in one other file, in which it did not occur before.
     Moved {
         /// The other file.
         to: String,
     },
-    /// What the edit takes out is gone, and what it puts in stands there: the engine seems to have the fix by itself.
+    /// The text that the edit takes out is gone, and the text that it puts in is there: upstream seems to have made the same change.
     Mended,
     /// The anchor occurs another number of times.
     Count {
@@ -30,9 +30,9 @@ pub enum Fate {
         /// What the source holds.
         found: usize,
     },
-    /// The anchor is gone; its longest line stands in the same file, or in one that had no such line before.
+    /// The anchor is gone; its longest line is in the same file, or in one that had no such line before.
     Changed {
-        /// The file in which the line stands.
+        /// The file with the line.
         file: String,
         /// The line's number, from 1.
         line: usize,
@@ -55,7 +55,7 @@ impl Fate {
     }
 }
 
-/// An edit, and what has become of its place.
+/// An edit, and whether it still finds its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ported {
     /// The edit's name.
@@ -64,7 +64,7 @@ pub struct Ported {
     pub at: String,
     /// The file that it names.
     pub file: String,
-    /// What has become of it.
+    /// Whether it still finds its place.
     pub fate: Fate,
 }
 
@@ -75,13 +75,12 @@ impl fmt::Display for Ported {
             Fate::Applies | Fate::Mended | Fate::Gone => Ok(()),
             Fate::Moved { to } => write!(f, ": now in {to}"),
             Fate::Count { expected, found } => write!(f, ": the anchor occurs {found} time(s), not {expected}"),
-            Fate::Changed { file, line } => write!(f, ": its longest line stands at {file}:{line}"),
+            Fate::Changed { file, line } => write!(f, ": its longest line is at {file}:{line}"),
         }
     }
 }
 
-/// Another version of the engine's source, read from `folder`: that of its crate, or of a repository that has the crate in a folder of its
-/// name. Only text is read.
+/// Reads another version of the engine's source from `folder`: the crate's folder, or a repository with the crate in a folder of its name.
 ///
 /// # Errors
 /// If there is no such crate, or a file cannot be read.
@@ -99,8 +98,8 @@ pub(crate) fn read_source(folder: &Path) -> Result<Files> {
     Ok(files)
 }
 
-/// Goes through the edits in order. One that still has its place is applied, there or where it has moved, since later ones may build on it.
-/// `pinned` is the source that the edits are written for, unchanged: what stood elsewhere already is not what has moved there.
+/// Goes through the edits in order. An edit that still finds its place is applied, since later ones may build on it. `pinned` is the
+/// source that the edits are written for: an anchor that it has in another file already has not moved there.
 pub(crate) fn port<'a>(pinned: &Files, mut files: Files, edits: impl IntoIterator<Item = &'a Edit>) -> Vec<Ported> {
     let fate = |edit: &Edit| Ported {
         name: edit.name.clone(),
@@ -162,7 +161,7 @@ fn texts(files: &Files) -> impl Iterator<Item = (&String, &str)> {
     files.iter().filter_map(|(file, content)| Some((file, std::str::from_utf8(content).ok()?)))
 }
 
-/// For people: how many of each fate, then every edit that does not simply apply.
+/// A report: how many edits have each fate, then every edit that does not apply as it is.
 #[must_use]
 pub fn summary(ported: &[Ported]) -> String {
     let mut counts = BTreeMap::new();

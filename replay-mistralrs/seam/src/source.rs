@@ -1,6 +1,6 @@
 //! The engine's published source: which archive the lock file pins, where cargo keeps it, and what is in it.
 //!
-//! The archive is read rather than the unpacked folder beside it: cargo never verifies that folder again, and people edit it.
+//! The archive is read, not the unpacked folder beside it: cargo never verifies that folder again, and people edit it.
 
 use std::{
     collections::BTreeMap,
@@ -68,7 +68,7 @@ pub fn cargo_home() -> PathBuf {
 
 /// The archive's bytes, verified against `checksum`.
 ///
-/// Cargo has one cache folder per registry address, and the same crate may lie in several: any that matches will do.
+/// Cargo has one cache folder per registry address, and the same crate may be in several: any archive that matches is used.
 ///
 /// # Errors
 /// [`Error::MissingArchive`] when no folder has it, [`Error::Checksum`] when none that has it matches.

@@ -1,4 +1,4 @@
-//! The note that lets an unchanged engine be recognised in milliseconds: what it was made from, and every file's size and time.
+//! The record by which an unchanged engine is recognised in milliseconds: the key of its inputs, and every file's size and time.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -14,7 +14,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp at `path`; one that is missing or not readable is as good as none, for then the files are compared.
+    /// The stamp at `path`, if there is one that can be read. Without one, the contents of files are compared.
     pub(crate) fn read(path: &Path) -> Option<Self> {
         let text = std::fs::read_to_string(path).ok()?;
         let mut lines = text.lines();
@@ -35,7 +35,7 @@ impl Stamp {
         text
     }
 
-    /// Whether `tree` is what was written for `key`, with nothing altered, lost or added.
+    /// Whether `tree` is what was written for `key`: no file altered, lost or added.
     pub(crate) fn describes(&self, key: &str, tree: &Tree) -> bool {
         self.key == key && self.files == tree.files && tree.foreign.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What stands on disk, told by size and time of change, which is enough to notice a change and costs no reading.
+//! The files on disk with their sizes and times of change, which tell whether a file has changed without reading it.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// Cargo's output, should somebody run cargo inside the engine's folder. Not ours to judge or to remove.
+/// Cargo's output, if cargo was run inside the engine's folder. It is neither compared nor removed.
 const BUILD_OUTPUT: &str = "target";
 
 /// Size in bytes and time of change in nanoseconds since 1970.
@@ -22,7 +22,7 @@ pub(crate) struct Mark {
 /// Regular files by path, with forward slashes, relative to the engine's folder.
 pub(crate) type Marks = BTreeMap<String, Mark>;
 
-/// The engine's folder as it is.
+/// What is in the engine's folder.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     pub(crate) files: Marks,

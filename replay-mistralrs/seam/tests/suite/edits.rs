@@ -12,7 +12,8 @@ fn fixes_come_first_and_the_seam_on_top() {
     assert_eq!(f.text("src/hook/inner/mod.rs"), "// inner\n");
     let notes = f.text("SEAM.md");
     for part in [
-        "- `fix` in `src/lib.rs`: one was wrong\n",
+        "- `fix` in `src/lib.rs`: mends `one`\n",
+        "- fault `one`: One is wrong.\n",
         "- `hook` in `src/lib.rs`: to look inside\n",
         "- new: `src/hook`\n",
     ] {
@@ -71,7 +72,7 @@ with = ""
         f.error(),
         "6 of the seam's entries do not fit mistralrs-core 0.8.1; nothing was written:
   Cargo.toml: `Cargo.toml` (tap.toml:14): expected a free place for the module, found a file
-  src/lib.rs: `fix` (one.toml:7): expected the anchor 2 time(s), found it 1 time(s); it begins `n`
+  src/lib.rs: `fix` (one.toml:13): expected the anchor 2 time(s), found it 1 time(s); it begins `n`
   src/lib.rs: `hook` (tap.toml:7): expected the anchor 1 time(s), found it 0 time(s); it begins `2`
   src/lib.rs: `absent` (tap.toml:18): expected the anchor 1 time(s), found it 0 time(s); it begins `not there`
   src/lib.rs: `too-often` (tap.toml:28): expected the anchor 3 time(s), found it 1 time(s); it begins `e`
@@ -97,7 +98,7 @@ fn malformed_lists_name_file_and_line() {
     let cases = [
         ("[[edit]]\nname = \"a\"\nfiel = \"x\"\n", 3, "unknown field `fiel`"),
         ("[[edit]]\nname = \"a\"\n\n[oops\n", 4, ""),
-        ("\n[[edit]]\nname = \"a\"\n", 2, "missing field `why`"),
+        ("\n[[edit]]\nname = \"a\"\n", 2, "missing field `anchor`"),
         ("edits = 1\n", 1, "unknown field `edits`"),
     ];
     for (text, line, part) in cases {

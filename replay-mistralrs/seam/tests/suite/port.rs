@@ -68,7 +68,7 @@ fn the_report_counts_all_and_lists_what_does_not_simply_apply() {
     assert_eq!(
         report,
         "2 edits: 1 gone, 1 miscounted\n  \
-         miscounted   `fix` (one.toml:7) in src/lib.rs: the anchor occurs 2 time(s), not 1\n  \
+         miscounted   `fix` (one.toml:13) in src/lib.rs: the anchor occurs 2 time(s), not 1\n  \
          gone         `hook` (tap.toml:7) in src/lib.rs\n"
     );
     assert!(f.seam.place(&f.out(), replay_seam::Variant::FixesOnly, replay_seam::Existing::Refuse).is_ok());

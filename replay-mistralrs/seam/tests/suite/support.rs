@@ -17,9 +17,15 @@ pub(crate) const FIXES: &str = r#"
 from = "fixes.rs"
 to = "src/fixes.rs"
 
+[[fault]]
+name = "one"
+what = "One is wrong."
+tests = ["suite::one_is_right"]
+mended = "0.9.1"
+
 [[edit]]
 name = "fix"
-why = "one was wrong"
+fault = "one"
 file = "src/lib.rs"
 anchor = "1"
 with = "2"
@@ -54,6 +60,7 @@ impl Fixture {
         fixture.put(&fixture.archive_path(), &archive);
         fixture.lock(VERSION, Some(&sha256(&archive)));
         fixture.put_home("edits/manifest.toml", "");
+        fixture.put_home("edits/build.toml", "");
         fixture.put_home("edits/fixes/one.toml", FIXES);
         fixture.put_home("edits/hook/tap.toml", HOOK);
         fixture.put_home("edits/paged_on_cpu.toml", "");
