@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use super::host::Host;
 use super::keys;
 use super::layers::Layers;
 use super::names::{Alignment, Keep, OnError, Positions, Preset, Solver, Strategy};
+use super::pair::Pair;
 use super::rank::Below;
 use super::reader::{Given, Session, Slot, TableReader};
-use super::{Host, Pair};
 
 /// The table `[replay]` as it stands in the file.
 #[derive(Debug)]

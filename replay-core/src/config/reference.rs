@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use super::keys::{Fallback, TABLES, Table};
+use super::keys::{Fallback, TABLES};
 use super::names::Preset;
 use super::schema::PROFILES;
+use super::table::Table;
 
 const TITLE: &str = "# Configuration reference
 

@@ -1,6 +1,7 @@
 //! From what stands in the file to the effective settings: preset, overrides, defaults, and what is still missing.
 
 use super::combinations::{self, GivenRule};
+use super::key::Described;
 use super::keys;
 use super::layers::Layers;
 use super::names::{Preset, Strategy};
@@ -75,7 +76,7 @@ fn require(raw: &RawReplay, session: &mut Session) {
         return;
     }
     if raw.layers.is_absent() {
-        let expected = format!("`layers` ({})", keys::Described::expected(&keys::LAYERS));
+        let expected = format!("`layers` ({})", Described::expected(&keys::LAYERS));
         let found = absent(raw.present, "replay", "nothing");
         let hint = "without a preset, `layers` and a rule in `[replay.rank]` are required; the paper uses 16";
         let mismatch = Mismatch::new(raw.at.clone(), expected, found).hint(hint);

@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Fallback, TABLES, Table};
+use super::keys::{Fallback, TABLES};
+use super::table::Table;
 
 pub(super) const PROFILES: &str = "Variants that a request can ask for by name. `[profiles.NAME]` has the keys of `[replay]`; whatever it does \
      not say is as there. `positions`, `layers` and everything else may differ; the models are the same.";

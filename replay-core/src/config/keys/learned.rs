@@ -2,10 +2,11 @@
 
 use std::ops::Bound;
 
+use super::super::key::{Fallback, Key};
 use super::super::layers::MAX_LAYERS;
 use super::super::names::Solver;
 use super::super::shape::{Bytes, Choice, Flag, Integer, Number};
-use super::{Fallback, Key, Table};
+use super::super::table::Table;
 
 /// More steps than anyone would wait for, and more entries than any vocabulary has: a larger number is a slip.
 const MAX_COUNT: i64 = 1_000_000;

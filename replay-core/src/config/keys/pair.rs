@@ -1,7 +1,8 @@
 //! The top of the file, and the pair of models.
 
+use super::super::key::{Fallback, Key};
 use super::super::shape::Text;
-use super::{Fallback, Key, Table};
+use super::super::table::Table;
 
 pub(super) const TOP_OF_FILE: Table = Table {
     path: "",

@@ -2,9 +2,10 @@
 
 use std::ops::Bound;
 
+use super::super::key::{Fallback, Key};
 use super::super::names::Keep;
 use super::super::shape::{Choice, Flag, Integer, Number, Thresholds};
-use super::{Fallback, Key, Table};
+use super::super::table::Table;
 
 const NO_RULE: Fallback = Fallback::Depends("the preset's rule; one rule is required without a preset");
 

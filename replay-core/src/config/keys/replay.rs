@@ -2,9 +2,10 @@
 
 use std::ops::Bound;
 
+use super::super::key::{Fallback, Key};
 use super::super::names::{Alignment, OnError, Positions, Preset, Strategy};
 use super::super::shape::{Bytes, Choice, Flag, LayerSet, Number};
-use super::{Fallback, Key, Table};
+use super::super::table::Table;
 
 pub(super) const TABLE: Table = Table {
     path: "replay",

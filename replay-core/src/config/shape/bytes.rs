@@ -4,7 +4,7 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::super::nearest::nearest;
-use super::{Mismatch, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
 
 /// The units. Decimal and binary ones are told apart, as the standards do: `1KiB` is 1024 bytes, `1kB` 1000.
 const UNITS: [(&str, u64); 9] = [

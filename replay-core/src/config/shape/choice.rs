@@ -4,7 +4,7 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::super::nearest::nearest;
-use super::{Mismatch, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
 
 /// One of several names, each standing for a value. At least one is needed.
 #[derive(Debug, Clone, Copy)]

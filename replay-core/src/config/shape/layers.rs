@@ -6,7 +6,9 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::super::layers::{Layers, MAX_LAYERS};
-use super::{Integer, List, Mismatch, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
+use super::list::List;
+use super::scalar::Integer;
 
 const COUNT: Integer = Integer(1..=MAX_LAYERS as i64);
 const INDEX: Integer = Integer(0..=MAX_LAYERS as i64 - 1);

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use serde_json::json;
 use toml::de::DeValue;
 
-use super::{Mismatch, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
 
 /// A finite number within limits; integers are numbers, too.
 #[derive(Debug, Clone, Copy)]

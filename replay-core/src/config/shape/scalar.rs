@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde_json::json;
 use toml::de::DeValue;
 
-use super::{Mismatch, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
 
 /// `true` or `false`.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,9 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::super::rank::Below;
-use super::{List, Mismatch, Number, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
+use super::list::List;
+use super::number::Number;
 
 const NATS: Number = Number { what: "a number of nats", low: Bound::Included(0.0), high: Bound::Unbounded };
 
