@@ -9,11 +9,8 @@ use serde::Serialize;
 use super::adapter::AdapterTable;
 use super::error::ConfigError;
 use super::host::Host;
-use super::keys;
-use super::pair::Pair;
-use super::read;
+use super::keys::{self, Group, Pair, Replay};
 use super::reader::{Session, Slot, TableReader};
-use super::replay::Replay;
 use super::resolve;
 use super::source::Source;
 
@@ -130,14 +127,14 @@ impl Config {
         let mut session = Session::new(&source.name, &source.text, keys::home_of);
         let mut top = TableReader::new(&mut session, Some(tree.get_ref()), "", 0..0);
         let adapter = match host {
-            Some(host) => read::adapter_of(&mut top, host),
-            None => read::adapter(&mut top),
+            Some(host) => keys::read_adapter_in_host(&mut top, host),
+            None => keys::read_adapter(&mut top),
         };
-        let pair = top.table_or_empty("pair", read::pair);
-        let raw = top.table_or_empty("replay", read::replay);
+        let pair = resolve::pair(&top.table_or_empty("pair", Pair::read));
+        let slots = top.table_or_empty("replay", Replay::read);
         let profiles = top.table_or_empty("profiles", |table| {
             let names = table.names();
-            names.into_iter().map(|name| (table.table_or_empty(&name, read::replay), name)).collect::<Vec<_>>()
+            names.into_iter().map(|name| (table.table_or_empty(&name, Replay::read), name)).collect::<Vec<_>>()
         });
         let adapter = match adapter {
             Slot::Given(name) => {
@@ -154,8 +151,8 @@ impl Config {
             }
         };
         top.finish();
-        let replay = resolve::resolve(raw, &mut session);
-        let resolved = |(raw, name)| (name, resolve::profile(raw, &replay, &mut session));
+        let replay = resolve::replay(slots, &mut session);
+        let resolved = |(slots, name)| (name, resolve::profile(slots, &replay, &mut session));
         let profiles = profiles.into_iter().map(resolved).collect();
         let error = session.finish(syntax);
         match adapter {

@@ -1,5 +1,7 @@
 //! A key as it is declared: the one description behind the reader, the JSON schema and the reference page.
 
+use toml::de::DeValue;
+
 use super::shape::Shape;
 
 /// A key of a table: its name, what its value may be, and what it is for.
@@ -28,6 +30,21 @@ pub enum Fallback {
     Value(&'static str),
     /// It depends; in words.
     Depends(&'static str),
+}
+
+impl<S: Shape> Key<S> {
+    /// The default, or any value of this shape if there is none.
+    ///
+    /// # Panics
+    ///
+    /// If the default is not TOML of this shape: a fault of the declaration, which a test finds.
+    pub(super) fn initial(&self) -> S::Value {
+        let Fallback::Value(text) = self.fallback else {
+            return self.shape.placeholder();
+        };
+        let value = DeValue::parse(text).unwrap_or_else(|error| panic!("default of `{}`: {error}", self.name));
+        self.shape.read(&value).unwrap_or_else(|_| panic!("default of `{}`: {}", self.name, self.shape.expected()))
+    }
 }
 
 /// A key as the schema and the reference see it, whatever its value may be.

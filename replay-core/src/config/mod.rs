@@ -30,6 +30,7 @@
 //! ```
 
 mod adapter;
+mod below;
 mod combinations;
 mod error;
 mod file;
@@ -39,16 +40,12 @@ mod key;
 mod keys;
 mod layers;
 mod listing;
-mod names;
+mod named_enum;
 pub(crate) mod nearest;
-mod pair;
 mod position;
 mod preset;
-mod rank;
-mod read;
 pub mod reader;
 mod reference;
-mod replay;
 mod resolve;
 mod schema;
 pub mod shape;
@@ -58,15 +55,15 @@ mod table;
 mod tests;
 
 pub use adapter::AdapterTable;
+pub use below::Below;
 pub use error::{ConfigError, Problem};
 pub use file::Config;
 pub use host::Host;
 pub use key::{Described, Fallback, Key};
+pub use keys::{
+    Alignment, Cache, Keep, Learned, OnError, Pair, Positions, Preset, Rank, Replay, Rule, Solver, Strategy,
+};
 pub use layers::{Layers, MAX_LAYERS, NoSuchLayer};
-pub use names::{Alignment, Keep, OnError, Positions, Preset, Solver, Strategy};
-pub use pair::Pair;
-pub use rank::{Below, Rank, Rule};
 pub use reference::{reference_markdown, table_markdown};
-pub use replay::{Cache, Learned, Replay};
 pub use schema::{json_schema, json_schema_with, table_schema};
 pub use table::Table;

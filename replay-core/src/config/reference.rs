@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::keys::{Fallback, TABLES};
-use super::names::Preset;
+use super::keys::{Fallback, Preset, TABLES};
 use super::schema::PROFILES;
 use super::table::Table;
 

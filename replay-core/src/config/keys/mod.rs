@@ -1,20 +1,26 @@
-//! The keys of the file: the one list behind the reader, the JSON schema and the reference page.
+//! The keys of the file, one file for each table. A key is declared there, once, and nowhere else: see [`settings`].
 
+mod adapter;
+mod cache;
+mod group;
 mod learned;
 mod pair;
 mod rank;
 mod replay;
+mod rule;
+mod settings;
 mod tables;
 
-pub(super) use learned::{
-    ACTIVATION_MEMORY, INJECT, ITERATIONS, LEARNING_RATE, NORMALIZE, SOLVER, TIME_BUDGET_MS, TOLERANCE, TOP_TOKENS,
-};
-pub(super) use pair::{ADAPTER, BASE, RLVR};
-pub(super) use rank::{BASE_BELOW_RLVR, BELOW, FRACTION_OF_MAX, KEEP, QUANTILE, SEED, TOP};
-pub(super) use replay::{
-    ALIGNMENT, BLEND, ENABLED, LAYERS, LENS_MEMORY, MAX_BYTES, MEASURE_KL, ON_ERROR, POSITIONS, PREFIX_BYTES, PRESET,
-    STRATEGY,
-};
+pub use cache::Cache;
+pub use learned::{Learned, Solver};
+pub use pair::Pair;
+pub use rank::{Keep, Rank};
+pub use replay::{Alignment, OnError, Positions, Preset, Replay, Strategy};
+pub use rule::Rule;
+
+pub(super) use adapter::{read as read_adapter, read_in_host as read_adapter_in_host};
+pub(super) use group::{Group, Slots};
+pub(super) use replay::ReplaySlots;
 pub(super) use tables::{TABLES, home_of};
 
 pub(super) use super::key::Fallback;

@@ -1,11 +1,16 @@
 //! All tables of the core.
 
 use super::super::table::Table;
-use super::{learned, pair, rank, replay};
+use super::adapter;
+use super::cache::Cache;
+use super::learned::Learned;
+use super::pair::Pair;
+use super::rank::Rank;
+use super::replay::Replay;
 
 /// The tables that the core knows; a table comes before the tables inside it.
 pub(in crate::config) const TABLES: [Table; 6] =
-    [pair::TOP_OF_FILE, pair::TABLE, replay::TABLE, rank::TABLE, learned::TABLE, replay::CACHE_TABLE];
+    [adapter::TABLE, Pair::TABLE, Replay::TABLE, Rank::TABLE, Learned::TABLE, Cache::TABLE];
 
 /// The path that a key or table of this name has, if the core knows the name. The core's names are unique.
 pub(in crate::config) fn home_of(name: &str) -> Option<String> {

@@ -5,13 +5,16 @@
 
 mod bytes;
 mod choice;
+mod count;
 mod found;
 mod kind;
 mod layers;
 mod list;
 mod number;
+mod optional;
 mod scalar;
 mod thresholds;
+mod written;
 
 pub use bytes::Bytes;
 pub use choice::Choice;
@@ -23,4 +26,7 @@ pub use scalar::{Flag, Integer, Text};
 pub use thresholds::Thresholds;
 
 pub(super) use choice::alternatives;
+pub(super) use count::Count;
 pub(super) use found::describe;
+pub(super) use optional::Optional;
+pub(super) use written::Written;
