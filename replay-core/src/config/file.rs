@@ -26,8 +26,8 @@ pub struct Config {
     pub pair: Pair,
     /// What replay does: preset, file and defaults put together.
     pub replay: Replay,
-    /// Variants that a request can ask for by name: `[profiles.NAME]` has the keys of `[replay]`, and whatever it does not say is as
-    /// there.
+    /// Variants that a request can ask for by name: `[profiles.NAME]` has the keys of `[replay]`, and whatever it does
+    /// not say is as there.
     pub profiles: BTreeMap<String, Replay>,
     /// The adapter's own table, to be read by the adapter.
     #[serde(skip)]

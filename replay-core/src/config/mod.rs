@@ -6,9 +6,15 @@
 //! of its problems.
 //!
 //! A setting comes from the file, else from the preset, else from a documented default; strategy, layers and ranking
-//! rule have no default, because replay does nothing silently. All keys are declared once, with shape, fallback and
-//! meaning; the reader, the [JSON schema](json_schema) and the [reference page](reference_markdown) follow from that
-//! declaration. The table named like the adapter belongs to the adapter, which reads it with the same reader
+//! rule have no default, because replay does nothing silently.
+//!
+//! Each key is declared once, in the file of its table in `keys/`: field, type, shape, default, help, and whether it
+//! is listed and enters the fingerprint. The settings struct, the reader, the overlay over preset and default, the
+//! [JSON schema](json_schema), the [reference page](reference_markdown), [`Replay::describe`] and
+//! [`Replay::fingerprint`] follow from that declaration (`keys/settings.rs` says how). Only what concerns several keys
+//! at once is written elsewhere: `combinations.rs`, and the values that a preset changes in `preset.rs`.
+//!
+//! The table named like the adapter belongs to the adapter, which reads it with the same reader
 //! ([`Config::read_adapter_table`]).
 //!
 //! ```

@@ -22,8 +22,8 @@ pub(super) fn replay(mut slots: ReplaySlots, session: &mut Session) -> Replay {
     replay
 }
 
-/// The effective settings of a profile: those of `[replay]`, or of the profile's own preset, with its keys over them. If anything is
-/// wrong it has been reported, and the result is a placeholder.
+/// The effective settings of a profile: those of `[replay]`, or of the profile's own preset, with its keys over them.
+/// If anything is wrong it has been reported, and the result is a placeholder.
 pub(super) fn profile(mut slots: ReplaySlots, replay: &Replay, session: &mut Session) -> Replay {
     slots.refuse_suspected(session);
     let profile = settings(&slots, || replay.clone());

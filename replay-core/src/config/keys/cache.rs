@@ -17,8 +17,9 @@ settings! {
             fallback: Fallback::Value("\"512MiB\""),
             part_of: PartOf::Listing,
         }
-        /// The most memory for keys and values of prompts and answers, so that the next turn of a chat pays for its own
-        /// tokens alone; 0 keeps none. An answer may then differ in the last bits, as fewer rows are multiplied at once.
+        /// The most memory for keys and values of prompts and answers, so that the next turn of a chat pays for its
+        /// own tokens alone; 0 keeps none. An answer may then differ in the last bits, as fewer rows are multiplied
+        /// at once.
         prefix_bytes: u64 {
             shape: Bytes { least: 0 },
             fallback: Fallback::Value("0"),

@@ -101,6 +101,7 @@ pub(super) const fn join<const N: usize>(groups: &[&'static [&'static dyn Descri
     joined
 }
 
+/// Reads one key; if it is required and absent, that is reported.
 pub(super) fn read<S: Shape>(table: &mut TableReader<'_>, key: &Key<S>) -> Slot<S::Value> {
     match key.fallback {
         Fallback::Required => table.key(key).required_slot(),
@@ -108,24 +109,28 @@ pub(super) fn read<S: Shape>(table: &mut TableReader<'_>, key: &Key<S>) -> Slot<
     }
 }
 
+/// Marks one key as refused if an unknown key was probably meant to be it.
 pub(super) fn refuse_suspected<T>(slot: &mut Slot<T>, path: &str, session: &Session) {
     if slot.is_absent() && session.is_suspected(path) {
         *slot = Slot::Refused;
     }
 }
 
+/// Adds path and place of one key if the file gives it.
 pub(super) fn push_given<T>(slot: &Slot<T>, path: &'static str, all: &mut Vec<(&'static str, Range<usize>)>) {
     if let Some(given) = slot.given() {
         all.push((path, given.key.clone()));
     }
 }
 
+/// Puts the value of one key, if given, in the place of its setting.
 pub(super) fn overlay<T: Clone>(slot: &Slot<T>, setting: &mut T) {
     if let Some(value) = slot.value() {
         *setting = value.clone();
     }
 }
 
+/// Adds the row of one setting, if it has a value.
 pub(super) fn list<S: Written>(
     key: &Key<S>,
     path: &'static str,
@@ -137,6 +142,7 @@ pub(super) fn list<S: Written>(
     }
 }
 
+/// Adds one setting to the fingerprint, if it has a value.
 pub(super) fn identify<S: Written>(key: &Key<S>, value: &S::Value, identity: &mut Map<String, Value>) {
     if !key.shape.is_none(value) {
         identity.insert(key.name.to_owned(), key.shape.identity(value));

@@ -45,8 +45,9 @@ settings! {
             fallback: Fallback::Value("true"),
             part_of: PartOf::Both,
         }
-        /// How the delta is found: `gradient-descent` takes the paper's steps, `lbfgs` reaches their loss in a fraction of the
-        /// passes. When the loss rises, the former ends with the best delta so far; the published code goes on.
+        /// How the delta is found: `gradient-descent` takes the paper's steps, `lbfgs` reaches their loss in a
+        /// fraction of the passes. When the loss rises, the former ends with the best delta so far; the published
+        /// code goes on.
         solver: Solver {
             shape: Choice(Solver::NAMED),
             fallback: Fallback::Value("\"gradient-descent\""),

@@ -10,6 +10,8 @@ mod replay;
 mod rule;
 mod settings;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use cache::Cache;
 pub use learned::{Learned, Solver};

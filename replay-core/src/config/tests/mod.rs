@@ -11,6 +11,7 @@ mod file;
 mod fingerprint;
 mod host;
 mod hostile;
+mod stable;
 mod syntax;
 mod valid;
 
