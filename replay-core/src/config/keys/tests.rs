@@ -156,6 +156,8 @@ fn schema_and_reference_follow_from_the_declaration() {
         json!({ "type": "integer", "minimum": 1, "maximum": 9, "default": 3, "description": "How many there are." });
     assert_eq!(schema["properties"]["count"], count);
     assert_eq!(schema["properties"]["size"]["default"], "2KiB");
+    assert_eq!(schema["properties"]["colour"]["enum"], json!(Colour::ALL));
+    assert_eq!(table_schema(&Inner::TABLE)["properties"]["label"]["default"], json!(null));
     let page = table_markdown(&Extra::TABLE);
     assert!(page.contains("## `[extra]`\n\nA table of this test.\n"), "{page}");
     assert!(page.contains("| `count` | an integer from 1 to 9 | `3` | How many there are. |"), "{page}");
