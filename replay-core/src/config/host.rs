@@ -1,6 +1,6 @@
-//! An engine's own file as the place of our tables.
+//! The configuration file of an engine that also holds the tables of replay.
 
-/// An engine's own file, in which our tables stand beside the engine's.
+/// A configuration file of an engine that also holds the tables of replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Host<'a> {
     /// The adapter of that engine; the file need not name it.

@@ -1,9 +1,8 @@
 //! The TOML file that turns Activation Replay on.
 //!
-//! Whoever edits a configuration wants to hear of every mistake at once, with the line it is on and the word it should
-//! have been. So the file is not deserialized, it is read: [`reader`] walks the parsed tree, records each problem with
-//! its place, and goes on. [`Config::from_file`] returns either a complete configuration or a [`ConfigError`] with all
-//! of its problems.
+//! [`Config::from_file`] returns either a complete configuration or a [`ConfigError`] that lists every problem with its
+//! line and the nearest valid word. serde stops at the first problem, so the file is not deserialized: [`reader`] walks
+//! the parsed tree, records each problem with its place, and goes on.
 //!
 //! A setting comes from the file, else from the preset, else from a documented default; strategy, layers and ranking
 //! rule have no default, because replay does nothing silently.

@@ -1,5 +1,7 @@
-//! What is done with a table of settings. The macro [`settings!`](super::settings::settings) writes one line per key
-//! for each of these steps; the functions here say what the line does.
+//! The steps from a table of the file to effective settings, a listing and a fingerprint.
+//!
+//! The macro [`settings!`](super::settings::settings) implements [`Group`] with one call per key and step; the
+//! functions below are what it calls.
 
 use std::ops::Range;
 
@@ -56,36 +58,38 @@ pub(in crate::config) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(table: &TableReader<'_>) -> Self {
+    pub(in crate::config) fn of(table: &TableReader<'_>) -> Self {
         Self { at: table.at(), present: table.is_present() }
     }
 }
 
-/// Where a setting appears beside the file.
+/// Whether a setting is part of the listing and of the fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PartOf {
+pub(in crate::config) enum PartOf {
     /// Listing and fingerprint: the setting can change a result.
     Both,
     /// Listing only: the setting changes cost, or what happens on failure.
     Listing,
-    /// Fingerprint only.
+    /// Fingerprint only: the setting can change a result and is not listed.
     Fingerprint,
     /// Neither: the setting is a label.
     Neither,
 }
 
 impl PartOf {
-    pub(super) fn listing(self) -> bool {
+    pub(in crate::config) fn listing(self) -> bool {
         matches!(self, Self::Both | Self::Listing)
     }
 
-    pub(super) fn fingerprint(self) -> bool {
+    pub(in crate::config) fn fingerprint(self) -> bool {
         matches!(self, Self::Both | Self::Fingerprint)
     }
 }
 
 /// The keys of several groups, one after the other; `N` is their number.
-pub(super) const fn join<const N: usize>(groups: &[&'static [&'static dyn Described]]) -> [&'static dyn Described; N] {
+pub(in crate::config) const fn join<const N: usize>(
+    groups: &[&'static [&'static dyn Described]],
+) -> [&'static dyn Described; N] {
     let mut joined = [groups[0][0]; N];
     let (mut next, mut group) = (0, 0);
     // A constant function can use neither iterators nor ranges.
@@ -102,7 +106,7 @@ pub(super) const fn join<const N: usize>(groups: &[&'static [&'static dyn Descri
 }
 
 /// Reads one key; if it is required and absent, that is reported.
-pub(super) fn read<S: Shape>(table: &mut TableReader<'_>, key: &Key<S>) -> Slot<S::Value> {
+pub(in crate::config) fn read<S: Shape>(table: &mut TableReader<'_>, key: &Key<S>) -> Slot<S::Value> {
     match key.fallback {
         Fallback::Required => table.key(key).required_slot(),
         Fallback::Value(_) | Fallback::Depends(_) => table.key(key).slot(),
@@ -110,28 +114,32 @@ pub(super) fn read<S: Shape>(table: &mut TableReader<'_>, key: &Key<S>) -> Slot<
 }
 
 /// Marks one key as refused if an unknown key was probably meant to be it.
-pub(super) fn refuse_suspected<T>(slot: &mut Slot<T>, path: &str, session: &Session) {
+pub(in crate::config) fn refuse_suspected<T>(slot: &mut Slot<T>, path: &str, session: &Session) {
     if slot.is_absent() && session.is_suspected(path) {
         *slot = Slot::Refused;
     }
 }
 
 /// Adds path and place of one key if the file gives it.
-pub(super) fn push_given<T>(slot: &Slot<T>, path: &'static str, all: &mut Vec<(&'static str, Range<usize>)>) {
+pub(in crate::config) fn push_given<T>(
+    slot: &Slot<T>,
+    path: &'static str,
+    all: &mut Vec<(&'static str, Range<usize>)>,
+) {
     if let Some(given) = slot.given() {
         all.push((path, given.key.clone()));
     }
 }
 
 /// Puts the value of one key, if given, in the place of its setting.
-pub(super) fn overlay<T: Clone>(slot: &Slot<T>, setting: &mut T) {
+pub(in crate::config) fn overlay<T: Clone>(slot: &Slot<T>, setting: &mut T) {
     if let Some(value) = slot.value() {
         *setting = value.clone();
     }
 }
 
 /// Adds the row of one setting, if it has a value.
-pub(super) fn list<S: Written>(
+pub(in crate::config) fn list<S: Written>(
     key: &Key<S>,
     path: &'static str,
     value: &S::Value,
@@ -143,20 +151,20 @@ pub(super) fn list<S: Written>(
 }
 
 /// Adds one setting to the fingerprint, if it has a value.
-pub(super) fn identify<S: Written>(key: &Key<S>, value: &S::Value, identity: &mut Map<String, Value>) {
+pub(in crate::config) fn identify<S: Written>(key: &Key<S>, value: &S::Value, identity: &mut Map<String, Value>) {
     if !key.shape.is_none(value) {
         identity.insert(key.name.to_owned(), key.shape.identity(value));
     }
 }
 
 /// Adds a table inside this one, unless nothing in it can change a result.
-pub(super) fn identify_table(name: &str, inner: Map<String, Value>, identity: &mut Map<String, Value>) {
+pub(in crate::config) fn identify_table(name: &str, inner: Map<String, Value>, identity: &mut Map<String, Value>) {
     if !inner.is_empty() {
         identity.insert(name.to_owned(), Value::Object(inner));
     }
 }
 
 /// Whether `condition` holds. The type of the parameter tells the compiler what the closure takes.
-pub(super) fn holds<T>(settings: &T, condition: fn(&T) -> bool) -> bool {
+pub(in crate::config) fn holds<T>(settings: &T, condition: fn(&T) -> bool) -> bool {
     condition(settings)
 }

@@ -2,16 +2,14 @@
 
 mod adapter;
 mod cache;
-mod group;
+pub(super) mod group;
 mod learned;
 mod pair;
 mod rank;
 mod replay;
 mod rule;
-mod settings;
+pub(super) mod settings;
 mod tables;
-#[cfg(test)]
-mod tests;
 
 pub use cache::Cache;
 pub use learned::{Learned, Solver};

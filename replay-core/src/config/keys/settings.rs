@@ -176,4 +176,4 @@ macro_rules! settings {
     };
 }
 
-pub(super) use {key, settings};
+pub(in crate::config) use {key, settings};

@@ -2,7 +2,7 @@
 //!
 //! serde cannot do that: a deserializer returns as soon as one field fails. The reader walks the parsed tree, whose
 //! values know their place in the source, and is told key by key what to expect. It goes on after a problem with a
-//! placeholder, and complains about keys nobody asked for. The core reads its own tables with it, and an adapter reads
+//! placeholder, and reports keys that were never looked up. The core reads its own tables with it, and an adapter reads
 //! its table with it ([`Config::read_adapter_table`](super::Config::read_adapter_table)), so that all messages look
 //! the same:
 //!

@@ -1,4 +1,4 @@
-//! One table of the file, and the keys that nobody asked it for.
+//! The reader of one table, which also reports the keys that were never looked up.
 
 use std::ops::Range;
 
@@ -23,11 +23,11 @@ pub struct TableReader<'a> {
     others: Others,
 }
 
-/// What to do about keys nobody asked for.
+/// What to do about keys that were never looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Others {
     Refuse,
-    /// Let unknown tables pass, unless one looks like a misspelt known one.
+    /// Accept unknown tables, unless one looks like a misspelt known one.
     AcceptTables,
     AcceptAll,
 }
@@ -128,12 +128,12 @@ impl<'a> TableReader<'a> {
         self.session.report(&path, mismatch);
     }
 
-    /// Lets keys pass that nobody asks for: for a table that somebody else reads.
+    /// Accepts keys that were never looked up, for a table that other code reads.
     pub fn accept_all(&mut self) {
         self.others = Others::AcceptAll;
     }
 
-    /// Lets these pass: somebody else reads them.
+    /// Accepts these keys, which other code reads.
     pub(in crate::config) fn accept(&mut self, keys: &[&str]) {
         self.known.extend(keys.iter().map(|key| (*key).to_owned()));
     }
@@ -142,12 +142,12 @@ impl<'a> TableReader<'a> {
         self.others = Others::AcceptTables;
     }
 
-    /// Reports what is missing from tables that are not there at this place, until another is named.
+    /// Sets the place at which keys missing from absent tables are reported.
     pub(in crate::config) fn report_absences_at(&mut self, place: Range<usize>) {
         self.at = place;
     }
 
-    /// Complains about the keys nobody asked for.
+    /// Reports the keys that were never looked up.
     pub(in crate::config) fn finish(self) {
         let Some(table) = self.table else { return };
         if self.others == Others::AcceptAll {

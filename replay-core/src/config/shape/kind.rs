@@ -1,4 +1,4 @@
-//! What a kind of value can do, and what is said of a value of another kind.
+//! The trait of a kind of value, and the error for a value of another kind.
 
 use std::ops::Range;
 

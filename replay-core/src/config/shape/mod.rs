@@ -1,7 +1,8 @@
 //! What the value of a key may be.
 //!
 //! A shape is the one place that knows a kind of value: how to read it, how to name it in a message and in the
-//! reference page, and how to put it into the JSON schema. The three therefore agree by construction.
+//! reference page, how to put it into the JSON schema, and, for the core's settings, how to write it into the listing
+//! and the fingerprint. These therefore agree by construction.
 
 mod bytes;
 mod choice;

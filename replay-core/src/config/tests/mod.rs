@@ -6,6 +6,7 @@ mod adapter_table;
 mod broken_combinations;
 mod broken_keys;
 mod broken_values;
+mod declaration;
 mod described;
 mod file;
 mod fingerprint;

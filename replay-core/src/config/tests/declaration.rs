@@ -6,13 +6,13 @@ use serde_json::json;
 use toml::de::DeTable;
 
 use super::super::key::Fallback;
+use super::super::keys::group::{Group, PartOf, Slots};
+use super::super::keys::settings::settings;
 use super::super::named_enum::named_enum;
 use super::super::reader::{Session, TableReader};
 use super::super::reference::table_markdown;
 use super::super::schema::table_schema;
 use super::super::shape::{Bytes, Choice, Count, Flag};
-use super::group::{Group, PartOf, Slots};
-use super::settings::settings;
 
 settings! {
     table "extra": "A table of this test.";
