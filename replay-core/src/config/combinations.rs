@@ -5,44 +5,45 @@
 
 use std::ops::Range;
 
-use super::names::{Keep, Positions, Strategy};
-use super::rank::{Below, Rule};
-use super::read::RawReplay;
-use super::reader::{Given, Session, Slot};
-use super::replay::Replay;
+use super::below::Below;
+use super::keys::{Keep, Positions, Replay, ReplaySlots, Rule, Slots, Strategy};
+use super::reader::{Session, Slot};
 use super::shape::Mismatch;
 
-/// A rule that the file gives, with its key.
-pub(super) type GivenRule = Given<Rule>;
-
-pub(super) fn check(raw: &RawReplay, rules: &[GivenRule], replay: &Replay, session: &mut Session) {
-    one_rule(rules, session);
-    threshold_per_layer(raw, rules, replay, session);
-    certain_rows_from_the_low_end(raw, replay, session);
-    seed_of_a_random_mask(raw, replay, session);
-    if is_known(&raw.strategy, raw) {
+/// Checks the effective settings `replay` of a table. `inherits` says whether what the table does not say is known from
+/// a preset or from another table.
+pub(super) fn check(slots: &ReplaySlots, inherits: bool, replay: &Replay, session: &mut Session) {
+    one_rule(slots, session);
+    if is_known(&slots.layers, inherits) {
+        threshold_per_layer(slots, replay, session);
+    }
+    certain_rows_from_the_low_end(slots, replay, session);
+    seed_of_a_random_mask(slots, replay, session);
+    if is_known(&slots.strategy, inherits) {
         match replay.strategy {
             Strategy::Learned => {
-                no_blend(raw, session);
-                visual_positions(raw, replay, session);
-                inject_in_front(raw, replay, session);
+                no_blend(slots, session);
+                visual_positions(slots, replay, session);
+                if is_known(&slots.layers, inherits) {
+                    inject_in_front(slots, replay, session);
+                }
             }
-            Strategy::Substitute => no_learned_settings(raw, session),
+            Strategy::Substitute => no_learned_settings(slots, session),
         }
     }
 }
 
-/// Whether the effective value of a key without a default is known: from the file, or from the preset.
-fn is_known<T>(slot: &Slot<T>, raw: &RawReplay) -> bool {
+/// Whether the effective value of a key without a default is known: from the file, or inherited.
+fn is_known<T>(slot: &Slot<T>, inherits: bool) -> bool {
     match slot {
         Slot::Given(_) => true,
         Slot::Refused => false,
-        Slot::Absent => raw.inherits || raw.preset.given().is_some(),
+        Slot::Absent => inherits,
     }
 }
 
-fn one_rule(rules: &[GivenRule], session: &mut Session) {
-    let mut rules: Vec<&GivenRule> = rules.iter().collect();
+fn one_rule(slots: &ReplaySlots, session: &mut Session) {
+    let mut rules = slots.rank.rule.rules();
     rules.sort_by_key(|rule| rule.key.start);
     let Some((first, others)) = rules.split_first() else {
         return;
@@ -57,21 +58,22 @@ fn one_rule(rules: &[GivenRule], session: &mut Session) {
     }
 }
 
-fn threshold_per_layer(raw: &RawReplay, rules: &[GivenRule], replay: &Replay, session: &mut Session) {
+fn threshold_per_layer(slots: &ReplaySlots, replay: &Replay, session: &mut Session) {
     let Rule::Below(Below::PerLayer(thresholds)) = &replay.rank.rule else {
         return;
     };
     let layers = replay.layers.count();
-    if rules.len() > 1 || !is_known(&raw.layers, raw) || thresholds.len() == layers {
+    if slots.rank.rule.rules().len() > 1 || thresholds.len() == layers {
         return;
     }
     let count = thresholds.len();
-    if let Some(below) = raw.rank.below.given() {
+    if let Some(below) = slots.rank.rule.below.given() {
         let expected = format!("one threshold per policy layer, which are {layers}");
         let mismatch = Mismatch::new(below.key.clone(), expected, format!("a list of {count}"))
             .hint("a single number holds for every layer");
         session.report("replay.rank.below", mismatch);
-    } else if let (Some(given), Some(preset), true) = (raw.layers.given(), raw.preset.value(), raw.rank.gives_no_rule())
+    } else if let (Some(given), Some(preset), true) =
+        (slots.layers.given(), slots.named_preset(), slots.rank.rule.are_absent())
     {
         let expected = format!("{count} policy layers, as preset \"{preset}\" has {count} thresholds");
         let mismatch = Mismatch::new(given.key.clone(), expected, layers.to_string())
@@ -80,17 +82,17 @@ fn threshold_per_layer(raw: &RawReplay, rules: &[GivenRule], replay: &Replay, se
     }
 }
 
-fn certain_rows_from_the_low_end(raw: &RawReplay, replay: &Replay, session: &mut Session) {
+fn certain_rows_from_the_low_end(slots: &ReplaySlots, replay: &Replay, session: &mut Session) {
     if replay.rank.keep != Keep::High || !replay.rank.base_below_rlvr {
         return;
     }
-    if let Some(given) = raw.rank.base_below_rlvr.given() {
+    if let Some(given) = slots.rank.base_below_rlvr.given() {
         let mismatch =
             Mismatch::new(given.key.clone(), "`base_below_rlvr` with `keep = \"low\"` only", "`keep = \"high\"`").hint(
                 "remove one of the two: rows the base is unsure about are seldom those it is surer about than RLVR",
             );
         session.report("replay.rank.base_below_rlvr", mismatch);
-    } else if let (Some(given), Slot::Absent) = (raw.rank.keep.given(), &raw.rank.base_below_rlvr) {
+    } else if let (Some(given), Slot::Absent) = (slots.rank.keep.given(), &slots.rank.base_below_rlvr) {
         let mismatch = Mismatch::new(
             given.key.clone(),
             "`keep = \"low\"`, as the preset sets `base_below_rlvr = true`",
@@ -101,8 +103,8 @@ fn certain_rows_from_the_low_end(raw: &RawReplay, replay: &Replay, session: &mut
     }
 }
 
-fn no_blend(raw: &RawReplay, session: &mut Session) {
-    if let Some(blend) = raw.blend.given() {
+fn no_blend(slots: &ReplaySlots, session: &mut Session) {
+    if let Some(blend) = slots.blend.given() {
         let mismatch =
             Mismatch::new(blend.key.clone(), "`blend` with strategy \"substitute\" only", "strategy \"learned\"")
                 .hint("remove `blend`: `learned` sets its strength with `learning_rate` in `[replay.learned]`");
@@ -110,7 +112,7 @@ fn no_blend(raw: &RawReplay, session: &mut Session) {
     }
 }
 
-fn visual_positions(raw: &RawReplay, replay: &Replay, session: &mut Session) {
+fn visual_positions(slots: &ReplaySlots, replay: &Replay, session: &mut Session) {
     if replay.positions != Positions::All {
         return;
     }
@@ -119,20 +121,20 @@ fn visual_positions(raw: &RawReplay, replay: &Replay, session: &mut Session) {
         let mismatch = Mismatch::new(key.clone(), expected, "`positions = \"all\"`").hint(hint);
         session.report(path, mismatch);
     };
-    if let Some(given) = raw.positions.given() {
+    if let Some(given) = slots.positions.given() {
         let hint = "remove `positions`, or use strategy \"substitute\"";
         report(&given.key, "replay.positions", session, hint);
-    } else if let (Some(given), Slot::Absent) = (raw.strategy.given(), &raw.positions) {
+    } else if let (Some(given), Slot::Absent) = (slots.strategy.given(), &slots.positions) {
         let hint = "the preset ranks all positions: add `positions = \"visual\"`";
         report(&given.key, "replay.strategy", session, hint);
     }
 }
 
 /// A delta changes only what comes after it.
-fn inject_in_front(raw: &RawReplay, replay: &Replay, session: &mut Session) {
-    let (Some(inject), Some(lowest)) = (raw.learned.inject.given(), replay.layers.lowest()) else { return };
+fn inject_in_front(slots: &ReplaySlots, replay: &Replay, session: &mut Session) {
+    let (Some(inject), Some(lowest)) = (slots.learned.inject.given(), replay.layers.lowest()) else { return };
     let compared = replay.alignment.edited_residual(lowest);
-    if !is_known(&raw.layers, raw) || replay.learned.inject <= compared {
+    if replay.learned.inject <= compared {
         return;
     }
     let expected = format!("at most {compared}, the first residual that is compared");
@@ -141,8 +143,8 @@ fn inject_in_front(raw: &RawReplay, replay: &Replay, session: &mut Session) {
     session.report("replay.learned.inject", mismatch);
 }
 
-fn seed_of_a_random_mask(raw: &RawReplay, replay: &Replay, session: &mut Session) {
-    if let (Some(seed), true) = (raw.rank.seed.given(), replay.rank.keep != Keep::Random) {
+fn seed_of_a_random_mask(slots: &ReplaySlots, replay: &Replay, session: &mut Session) {
+    if let (Some(seed), true) = (slots.rank.seed.given(), replay.rank.keep != Keep::Random) {
         let found = format!("`keep = \"{}\"`", replay.rank.keep);
         let mismatch = Mismatch::new(seed.key.clone(), "`seed` with `keep = \"random\"` only", found)
             .hint("remove `seed`, or set `keep = \"random\"`");
@@ -150,27 +152,11 @@ fn seed_of_a_random_mask(raw: &RawReplay, replay: &Replay, session: &mut Session
     }
 }
 
-fn no_learned_settings(raw: &RawReplay, session: &mut Session) {
-    fn key<T>(slot: &Slot<T>) -> Option<Range<usize>> {
-        slot.given().map(|Given { key, .. }| key.clone())
-    }
-    let learned = &raw.learned;
-    let given = [
-        ("iterations", key(&learned.iterations)),
-        ("learning_rate", key(&learned.learning_rate)),
-        ("top_tokens", key(&learned.top_tokens)),
-        ("normalize", key(&learned.normalize)),
-        ("solver", key(&learned.solver)),
-        ("tolerance", key(&learned.tolerance)),
-        ("time_budget_ms", key(&learned.time_budget_ms)),
-        ("inject", key(&learned.inject)),
-        ("activation_memory", key(&learned.activation_memory)),
-    ];
-    for (name, key) in given {
-        let Some(key) = key else { continue };
+fn no_learned_settings(slots: &ReplaySlots, session: &mut Session) {
+    for (path, key) in slots.learned.given() {
         let mismatch =
             Mismatch::new(key, "keys of `[replay.learned]` with strategy \"learned\" only", "strategy \"substitute\"")
                 .hint("remove the table `[replay.learned]`, or use strategy \"learned\"");
-        session.report(&format!("replay.learned.{name}"), mismatch);
+        session.report(path, mismatch);
     }
 }

@@ -4,10 +4,9 @@
 //! presets, although the released code is off by one layer there; write `alignment = "released"` to reproduce that
 //! too. The agent and video presets are `released`, since their thresholds were calibrated for that pairing.
 
+use super::below::Below;
+use super::keys::{Alignment, Positions, Preset, Replay, Rule, Strategy};
 use super::layers::Layers;
-use super::names::{Alignment, Positions, Preset, Strategy};
-use super::rank::{Below, Rule};
-use super::replay::Replay;
 
 /// Thresholds of the released agent and video scripts, in nats, for the outputs of decoder layers 0 to 6
 /// (`eval_hr4k.py`, `eval_mmvu.py`, `eval_mlvu.py`: the table `THR`).

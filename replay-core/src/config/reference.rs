@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::keys::{Fallback, TABLES, Table};
-use super::names::Preset;
+use super::keys::{Fallback, Preset, TABLES};
 use super::schema::PROFILES;
+use super::table::Table;
 
 const TITLE: &str = "# Configuration reference
 

@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Fallback, TABLES, Table};
+use super::keys::{Fallback, Group, Rule, TABLES};
+use super::table::Table;
 
 pub(super) const PROFILES: &str = "Variants that a request can ask for by name. `[profiles.NAME]` has the keys of `[replay]`; whatever it does \
      not say is as there. `positions`, `layers` and everything else may differ; the models are the same.";
@@ -92,8 +93,8 @@ fn nested(path: &str) -> Value {
         }
         "replay" => schema["anyOf"] = json!([required("preset"), required("strategy")]),
         "replay.rank" => {
-            let rules = ["fraction_of_max", "below", "quantile", "top"].map(required);
-            let mut alternatives = rules.to_vec();
+            let rules: Vec<Value> = Rule::KEYS.iter().map(|key| required(key.name())).collect();
+            let mut alternatives = rules.clone();
             alternatives.push(json!({ "not": { "anyOf": rules } }));
             schema["oneOf"] = json!(alternatives);
         }

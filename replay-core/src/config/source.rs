@@ -1,4 +1,4 @@
-//! The file before it is understood: reading it, and parsing it as TOML.
+//! The text of a file, and its tree as parsed by `toml`.
 
 use std::fs::File;
 use std::io::Read;

@@ -2,92 +2,102 @@
 
 use std::ops::Bound;
 
+use super::super::key::Fallback;
 use super::super::layers::MAX_LAYERS;
-use super::super::names::Solver;
-use super::super::shape::{Bytes, Choice, Flag, Integer, Number};
-use super::{Fallback, Key, Table};
+use super::super::named_enum::named_enum;
+use super::super::shape::{Bytes, Choice, Count, Flag, Number};
+use super::group::{Group, PartOf};
+use super::settings::settings;
 
 /// More steps than anyone would wait for, and more entries than any vocabulary has: a larger number is a slip.
 const MAX_COUNT: i64 = 1_000_000;
 
-pub(super) const TABLE: Table = Table {
-    path: "replay.learned",
-    meaning: "Settings of strategy `learned`; refused with strategy `substitute`, where they would mean nothing.",
-    keys: &[
-        &ITERATIONS,
-        &LEARNING_RATE,
-        &TOP_TOKENS,
-        &NORMALIZE,
-        &SOLVER,
-        &TOLERANCE,
-        &TIME_BUDGET_MS,
-        &INJECT,
-        &ACTIVATION_MEMORY,
-    ],
-};
+settings! {
+    table "replay.learned":
+        "Settings of strategy `learned`; refused with strategy `substitute`, where they would mean nothing.";
 
-pub(in crate::config) static ITERATIONS: Key<Integer> = Key {
-    name: "iterations",
-    shape: Integer(1..=MAX_COUNT),
-    fallback: Fallback::Value("25"),
-    meaning: "Passes (evaluations of loss and gradient) at most: the steps of gradient descent.",
-};
+    /// Settings of strategy `learned`.
+    pub struct Learned, read as LearnedSlots {
+        /// Passes (evaluations of loss and gradient) at most: the steps of gradient descent.
+        iterations: u32 {
+            shape: Count::<u32>::within(1..=MAX_COUNT),
+            fallback: Fallback::Value("25"),
+            part_of: PartOf::Both,
+            note: "At least one.",
+        }
+        /// Step size of gradient descent: the paper's alignment strength. For `lbfgs`, the first step only.
+        learning_rate: f64 {
+            shape: Number { what: "a number", low: Bound::Excluded(0.0), high: Bound::Unbounded },
+            fallback: Fallback::Value("10.0"),
+            part_of: PartOf::Both,
+            note: "Above zero.",
+        }
+        /// The loss looks at this many of the base's likeliest vocabulary entries, renormalised.
+        top_tokens: usize {
+            shape: Count::<usize>::within(1..=MAX_COUNT),
+            fallback: Fallback::Value("50"),
+            part_of: PartOf::Both,
+            note: "At least one.",
+        }
+        /// Divide the loss by the number of visual rows.
+        normalize: bool {
+            shape: Flag,
+            fallback: Fallback::Value("true"),
+            part_of: PartOf::Both,
+        }
+        /// How the delta is found: `gradient-descent` takes the paper's steps, `lbfgs` reaches their loss in a
+        /// fraction of the passes. When the loss rises, the former ends with the best delta so far; the published
+        /// code goes on.
+        solver: Solver {
+            shape: Choice(Solver::NAMED),
+            fallback: Fallback::Value("\"gradient-descent\""),
+            part_of: PartOf::Both,
+        }
+        /// End when a pass lowers the loss by less than this share of it; 0 never does.
+        tolerance: f64 {
+            shape: Number { what: "a number", low: Bound::Included(0.0), high: Bound::Excluded(1.0) },
+            fallback: Fallback::Value("0.0"),
+            part_of: PartOf::Both,
+        }
+        /// Begin no further pass after so many milliseconds and keep the best delta so far; 0 is no limit.
+        time_budget_ms: u64 {
+            shape: Count::<u64>::within(0..=86_400_000),
+            fallback: Fallback::Value("0"),
+            part_of: PartOf::Both,
+        }
+        /// The residual to which the delta is added: 0 is the paper's; others are its control, for policy layers from
+        /// there on.
+        inject: usize {
+            shape: Count::<usize>::within(0..=MAX_LAYERS as i64),
+            fallback: Fallback::Value("0"),
+            part_of: PartOf::Both,
+        }
+        /// Memory for intermediate values of a pass that its way back can use; what does not fit is computed again, a
+        /// layer at a time. Less is slower, never different.
+        activation_memory: u64 {
+            shape: Bytes { least: 0 },
+            fallback: Fallback::Value("\"256MiB\""),
+            part_of: PartOf::Listing,
+            note: "In bytes.",
+        }
+    }
+}
 
-pub(in crate::config) static LEARNING_RATE: Key<Number> = Key {
-    name: "learning_rate",
-    shape: Number { what: "a number", low: Bound::Excluded(0.0), high: Bound::Unbounded },
-    fallback: Fallback::Value("10.0"),
-    meaning: "Step size of gradient descent: the paper's alignment strength. For `lbfgs`, the first step only.",
-};
+impl Default for Learned {
+    /// The published values.
+    fn default() -> Self {
+        Self::initial()
+    }
+}
 
-pub(in crate::config) static TOP_TOKENS: Key<Integer> = Key {
-    name: "top_tokens",
-    shape: Integer(1..=MAX_COUNT),
-    fallback: Fallback::Value("50"),
-    meaning: "The loss looks at this many of the base's likeliest vocabulary entries, renormalised.",
-};
-
-pub(in crate::config) static NORMALIZE: Key<Flag> = Key {
-    name: "normalize",
-    shape: Flag,
-    fallback: Fallback::Value("true"),
-    meaning: "Divide the loss by the number of visual rows.",
-};
-
-pub(in crate::config) static SOLVER: Key<Choice<'static, Solver>> = Key {
-    name: "solver",
-    shape: Choice(Solver::NAMED),
-    fallback: Fallback::Value("\"gradient-descent\""),
-    meaning: "How the delta is found: `gradient-descent` takes the paper's steps, `lbfgs` reaches their loss in a fraction of the \
-              passes. When the loss rises, the former ends with the best delta so far; the published code goes on.",
-};
-
-pub(in crate::config) static TOLERANCE: Key<Number> = Key {
-    name: "tolerance",
-    shape: Number { what: "a number", low: Bound::Included(0.0), high: Bound::Excluded(1.0) },
-    fallback: Fallback::Value("0.0"),
-    meaning: "End when a pass lowers the loss by less than this share of it; 0 never does.",
-};
-
-pub(in crate::config) static TIME_BUDGET_MS: Key<Integer> = Key {
-    name: "time_budget_ms",
-    shape: Integer(0..=86_400_000),
-    fallback: Fallback::Value("0"),
-    meaning: "Begin no further pass after so many milliseconds and keep the best delta so far; 0 is no limit.",
-};
-
-pub(in crate::config) static INJECT: Key<Integer> = Key {
-    name: "inject",
-    shape: Integer(0..=MAX_LAYERS as i64),
-    fallback: Fallback::Value("0"),
-    meaning: "The residual to which the delta is added: 0 is the paper's; others are its control, for policy layers from \
-              there on.",
-};
-
-pub(in crate::config) static ACTIVATION_MEMORY: Key<Bytes> = Key {
-    name: "activation_memory",
-    shape: Bytes { least: 0 },
-    fallback: Fallback::Value("\"256MiB\""),
-    meaning: "Memory for intermediate values of a pass that its way back can use; what does not fit is computed again, a \
-              layer at a time. Less is slower, never different.",
-};
+named_enum! {
+    /// How a delta is found.
+    #[derive(Default)]
+    pub enum Solver {
+        /// Plain gradient descent: the paper's.
+        #[default]
+        GradientDescent = "gradient-descent",
+        /// L-BFGS with a backtracking line search: the same loss in a fraction of the passes.
+        Lbfgs = "lbfgs",
+    }
+}

@@ -1,37 +1,27 @@
-//! The top of the file, and the pair of models.
+//! The table `[pair]`: the two models.
 
+use super::super::key::Fallback;
 use super::super::shape::Text;
-use super::{Fallback, Key, Table};
+use super::group::PartOf;
+use super::settings::settings;
 
-pub(super) const TOP_OF_FILE: Table = Table {
-    path: "",
-    meaning: "At the top of the file, before any table. The adapter may have a table of its own, named like it.",
-    keys: &[&ADAPTER],
-};
+settings! {
+    table "pair": "The two models. Hub id or directory; a relative directory counts from the folder of this file.";
 
-pub(in crate::config) static ADAPTER: Key<Text> = Key {
-    name: "adapter",
-    shape: Text,
-    fallback: Fallback::Required,
-    meaning: "The engine adapter, by the name it is registered under.",
-};
-
-pub(super) const TABLE: Table = Table {
-    path: "pair",
-    meaning: "The two models. Hub id or directory; a relative directory counts from the folder of this file.",
-    keys: &[&RLVR, &BASE],
-};
-
-pub(in crate::config) static RLVR: Key<Text> = Key {
-    name: "rlvr",
-    shape: Text,
-    fallback: Fallback::Required,
-    meaning: "The post-trained model: the one that is served.",
-};
-
-pub(in crate::config) static BASE: Key<Text> = Key {
-    name: "base",
-    shape: Text,
-    fallback: Fallback::Required,
-    meaning: "The model it was trained from. The same as `rlvr` is allowed and must change nothing: a self-test.",
-};
+    /// The two models, as hub ids or directories, exactly as written in the file.
+    #[derive(Eq)]
+    pub struct Pair, read as PairSlots {
+        /// The post-trained model: the one that is served.
+        rlvr: String {
+            shape: Text,
+            fallback: Fallback::Required,
+            part_of: PartOf::Neither,
+        }
+        /// The model it was trained from. The same as `rlvr` is allowed and must change nothing: a self-test.
+        base: String {
+            shape: Text,
+            fallback: Fallback::Required,
+            part_of: PartOf::Neither,
+        }
+    }
+}

@@ -1,118 +1,183 @@
-//! The table `[replay]` and its cache.
+//! The table `[replay]`, with the tables inside it.
 
 use std::ops::Bound;
 
-use super::super::names::{Alignment, OnError, Positions, Preset, Strategy};
-use super::super::shape::{Bytes, Choice, Flag, LayerSet, Number};
-use super::{Fallback, Key, Table};
+use super::super::key::Fallback;
+use super::super::layers::Layers;
+use super::super::named_enum::named_enum;
+use super::super::shape::{Bytes, Choice, Flag, LayerSet, Number, Optional};
+use super::cache::Cache;
+use super::group::{Group, PartOf};
+use super::learned::Learned;
+use super::rank::Rank;
+use super::rule::Rule;
+use super::settings::settings;
 
-pub(super) const TABLE: Table = Table {
-    path: "replay",
-    meaning: "What replay does. Replay has no silent default: give `preset`, or `strategy` with `layers` and a rule in \
-              `[replay.rank]`. A preset gives a value to every key, and each key in the file overrides it.",
-    keys: &[
-        &ENABLED,
-        &PRESET,
-        &STRATEGY,
-        &LAYERS,
-        &POSITIONS,
-        &ALIGNMENT,
-        &ON_ERROR,
-        &BLEND,
-        &MEASURE_KL,
-        &LENS_MEMORY,
-    ],
-};
+settings! {
+    table "replay":
+        "What replay does. Replay has no silent default: give `preset`, or `strategy` with `layers` and a rule in \
+         `[replay.rank]`. A preset gives a value to every key, and each key in the file overrides it.";
 
-pub(in crate::config) static ENABLED: Key<Flag> = Key {
-    name: "enabled",
-    shape: Flag,
-    fallback: Fallback::Value("true"),
-    meaning: "Whether replay acts at all. Off, the engine runs as if there were no replay.",
-};
+    /// The effective settings of replay, after preset, file and defaults have been put together.
+    pub struct Replay, read as ReplaySlots {
+        /// Whether replay acts at all. Off, the engine runs as if there were no replay.
+        enabled: bool {
+            shape: Flag,
+            fallback: Fallback::Value("true"),
+            part_of: PartOf::Both,
+        }
+        /// A published setting to start from.
+        preset: Option<Preset> {
+            shape: Optional(Choice(Preset::NAMED)),
+            fallback: Fallback::Depends("none"),
+            part_of: PartOf::Neither,
+            note: "A label only: everything it says has been put into the other fields.",
+        }
+        /// How the base's activations are brought back: `substitute` replaces selected hidden states during the
+        /// prefill, `learned` fits a correction of the visual tokens to each prompt.
+        strategy: Strategy {
+            shape: Choice(Strategy::NAMED),
+            fallback: Fallback::Depends("the preset's; required without a preset"),
+            part_of: PartOf::Both,
+        }
+        /// The policy layers: the first so many decoder layers, or a list of layers counted from 0.
+        layers: Layers {
+            shape: LayerSet,
+            fallback: Fallback::Depends("the preset's; required without a preset"),
+            part_of: PartOf::Both,
+        }
+        /// Which prompt positions may be ranked and edited. Strategy `learned` edits visual ones only.
+        positions: Positions {
+            shape: Choice(Positions::NAMED),
+            fallback: Fallback::Value("\"visual\""),
+            part_of: PartOf::Both,
+        }
+        /// `aligned` ranks and edits the same residual; `released` is off by one layer as the authors' code is.
+        alignment: Alignment {
+            shape: Choice(Alignment::NAMED),
+            fallback: Fallback::Value("\"aligned\""),
+            part_of: PartOf::Both,
+        }
+        /// When replay fails for a request: `fail` that request, or let it run on the plain model with
+        /// `passthrough` and say so in its report.
+        on_error: OnError {
+            shape: Choice(OnError::NAMED),
+            fallback: Fallback::Value("\"fail\""),
+            part_of: PartOf::Listing,
+        }
+        /// Only for strategy `substitute`: the share of the base in a substituted row. 1 replaces the row.
+        blend: f64 {
+            shape: Number { what: "a number", low: Bound::Included(0.0), high: Bound::Included(1.0) },
+            fallback: Fallback::Value("1.0"),
+            part_of: PartOf::Both,
+            when: |replay| replay.strategy == Strategy::Substitute,
+            note: "From 0 to 1.",
+        }
+        /// Also measure KL(base || rlvr) at the selected rows before and after. Costs a clean RLVR pass.
+        measure_kl: bool {
+            shape: Flag,
+            fallback: Fallback::Value("false"),
+            part_of: PartOf::Listing,
+        }
+        /// Memory that the streamed logit lens may use for one block of rows. Less is slower, never different.
+        lens_memory: u64 {
+            shape: Bytes { least: 1 },
+            fallback: Fallback::Value("\"64MiB\""),
+            part_of: PartOf::Listing,
+            note: "In bytes.",
+        }
+        tables {
+            /// The selection of rows.
+            rank: Rank,
+            /// Settings of strategy `learned`; without meaning for `substitute`.
+            learned: Learned { when: |replay| replay.strategy == Strategy::Learned },
+            /// What is kept of a prompt for later ones.
+            cache: Cache,
+        }
+    }
+}
 
-pub(in crate::config) static PRESET: Key<Choice<'static, Preset>> = Key {
-    name: "preset",
-    shape: Choice(Preset::NAMED),
-    fallback: Fallback::Depends("none"),
-    meaning: "A published setting to start from.",
-};
+impl Replay {
+    /// Settings with the three values that have no default, and the documented default for everything else.
+    #[must_use]
+    pub fn new(strategy: Strategy, layers: Layers, rule: Rule) -> Self {
+        Self { strategy, layers, rank: Rank { rule, ..Rank::initial() }, ..Self::initial() }
+    }
+}
 
-pub(in crate::config) static STRATEGY: Key<Choice<'static, Strategy>> = Key {
-    name: "strategy",
-    shape: Choice(Strategy::NAMED),
-    fallback: Fallback::Depends("the preset's; required without a preset"),
-    meaning: "How the base's activations are brought back: `substitute` replaces selected hidden states during the \
-              prefill, `learned` fits a correction of the visual tokens to each prompt.",
-};
+impl ReplaySlots {
+    /// The preset that the file names.
+    pub(in crate::config) fn named_preset(&self) -> Option<Preset> {
+        self.preset.value().copied().flatten()
+    }
+}
 
-pub(in crate::config) static LAYERS: Key<LayerSet> = Key {
-    name: "layers",
-    shape: LayerSet,
-    fallback: Fallback::Depends("the preset's; required without a preset"),
-    meaning: "The policy layers: the first so many decoder layers, or a list of layers counted from 0.",
-};
+named_enum! {
+    /// How the base's activations are brought back into the RLVR model.
+    pub enum Strategy {
+        /// Selected rows of the residual stream are replaced by the base's during the prefill.
+        Substitute = "substitute",
+        /// A correction of the visual tokens is learned per prompt, by gradient descent on the KL divergence.
+        Learned = "learned",
+    }
+}
 
-pub(in crate::config) static POSITIONS: Key<Choice<'static, Positions>> = Key {
-    name: "positions",
-    shape: Choice(Positions::NAMED),
-    fallback: Fallback::Value("\"visual\""),
-    meaning: "Which prompt positions may be ranked and edited. Strategy `learned` edits visual ones only.",
-};
+named_enum! {
+    /// Which prompt positions may be ranked and edited.
+    #[derive(Default)]
+    pub enum Positions {
+        /// Only positions whose token stands for a piece of an image or a video frame.
+        #[default]
+        Visual = "visual",
+        /// Text and visual positions alike.
+        All = "all",
+    }
+}
 
-pub(in crate::config) static ALIGNMENT: Key<Choice<'static, Alignment>> = Key {
-    name: "alignment",
-    shape: Choice(Alignment::NAMED),
-    fallback: Fallback::Value("\"aligned\""),
-    meaning: "`aligned` ranks and edits the same residual; `released` is off by one layer as the authors' code is.",
-};
+named_enum! {
+    /// Which residual is edited for the entropy that was ranked.
+    #[derive(Default)]
+    pub enum Alignment {
+        /// Rank and edit the same residual; with equal models nothing changes.
+        #[default]
+        Aligned = "aligned",
+        /// Be off by one layer as the authors' released code is.
+        Released = "released",
+    }
+}
 
-pub(in crate::config) static ON_ERROR: Key<Choice<'static, OnError>> = Key {
-    name: "on_error",
-    shape: Choice(OnError::NAMED),
-    fallback: Fallback::Value("\"fail\""),
-    meaning: "When replay fails for a request: `fail` that request, or let it run on the plain model with \
-              `passthrough` and say so in its report.",
-};
+impl Alignment {
+    /// The residual that policy layer `layer` edits: its output, or, as in the released code, its input.
+    pub fn edited_residual(self, layer: usize) -> usize {
+        match self {
+            Self::Aligned => layer + 1,
+            Self::Released => layer,
+        }
+    }
+}
 
-pub(in crate::config) static BLEND: Key<Number> = Key {
-    name: "blend",
-    shape: Number { what: "a number", low: Bound::Included(0.0), high: Bound::Included(1.0) },
-    fallback: Fallback::Value("1.0"),
-    meaning: "Only for strategy `substitute`: the share of the base in a substituted row. 1 replaces the row.",
-};
+named_enum! {
+    /// What happens to a request whose replay fails.
+    #[derive(Default)]
+    pub enum OnError {
+        /// The request fails, alone, with the reason.
+        #[default]
+        Fail = "fail",
+        /// The request runs on the plain RLVR model, and its report says so.
+        Passthrough = "passthrough",
+    }
+}
 
-pub(in crate::config) static MEASURE_KL: Key<Flag> = Key {
-    name: "measure_kl",
-    shape: Flag,
-    fallback: Fallback::Value("false"),
-    meaning: "Also measure KL(base || rlvr) at the selected rows before and after. Costs a clean RLVR pass.",
-};
-
-pub(in crate::config) static LENS_MEMORY: Key<Bytes> = Key {
-    name: "lens_memory",
-    shape: Bytes { least: 1 },
-    fallback: Fallback::Value("\"64MiB\""),
-    meaning: "Memory that the streamed logit lens may use for one block of rows. Less is slower, never different.",
-};
-
-pub(super) const CACHE_TABLE: Table = Table {
-    path: "replay.cache",
-    meaning: "What is kept of a prompt for later ones.",
-    keys: &[&MAX_BYTES, &PREFIX_BYTES],
-};
-
-pub(in crate::config) static MAX_BYTES: Key<Bytes> = Key {
-    name: "max_bytes",
-    shape: Bytes { least: 0 },
-    fallback: Fallback::Value("\"512MiB\""),
-    meaning: "The most memory for captured and learned activations; 0 keeps none.",
-};
-
-pub(in crate::config) static PREFIX_BYTES: Key<Bytes> = Key {
-    name: "prefix_bytes",
-    shape: Bytes { least: 0 },
-    fallback: Fallback::Value("0"),
-    meaning: "The most memory for keys and values of prompts and answers, so that the next turn of a chat pays for its own \
-              tokens alone; 0 keeps none. An answer may then differ in the last bits, as fewer rows are multiplied at once.",
-};
+named_enum! {
+    /// A published setting, by name. See [`Preset::source`] for where each comes from.
+    pub enum Preset {
+        /// Mathematics with MM-Eureka: learned correction, 16 layers.
+        PaperMath = "paper-math",
+        /// Mathematics with VL-Rethinker: learned correction, 24 layers.
+        PaperMath24 = "paper-math-24",
+        /// Agents with DeepEyes: substitution, 7 layers, absolute thresholds.
+        PaperAgent = "paper-agent",
+        /// Video with Video-R1: substitution, 7 layers, absolute thresholds.
+        PaperVideo = "paper-video",
+    }
+}

@@ -1,4 +1,4 @@
-//! Everything that was noticed while one file is read.
+//! The problems found while one file is read.
 
 use super::super::error::{ConfigError, Problem};
 use super::super::position::line_column;
@@ -84,7 +84,7 @@ impl Session {
         ConfigError { file: self.file, source: self.source, problems: self.problems }
     }
 
-    /// An error with one problem, whatever else was noticed.
+    /// An error with this problem alone, whatever else was found.
     pub(in crate::config) fn refuse(self, path: &str, mismatch: Mismatch) -> ConfigError {
         let problem = self.problem(path, mismatch);
         ConfigError { file: self.file, source: self.source, problems: vec![problem] }

@@ -2,9 +2,10 @@
 
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 
-use super::super::keys::Key;
+use super::super::key::Key;
 use super::super::shape::{Bytes, Choice, Flag, Integer, List, Number, Shape, Text};
-use super::{Field, TableReader};
+use super::field::Field;
+use super::table::TableReader;
 
 impl TableReader<'_> {
     /// A key with its description; see [`Key`].

@@ -4,7 +4,8 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::super::nearest::nearest;
-use super::{Mismatch, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
+use super::written::Written;
 
 /// The units. Decimal and binary ones are told apart, as the standards do: `1KiB` is 1024 bytes, `1kB` 1000.
 const UNITS: [(&str, u64); 9] = [
@@ -62,6 +63,21 @@ impl Shape for Bytes {
             { "type": "integer", "minimum": self.least },
             { "type": "string", "pattern": format!("^[0-9]+ ?({units})$") },
         ] })
+    }
+}
+
+impl Written for Bytes {
+    /// The largest unit that needs no fraction, or plain bytes.
+    fn toml(&self, bytes: &u64) -> String {
+        let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        match units.iter().find(|(_, unit)| *bytes != 0 && bytes.is_multiple_of(*unit)) {
+            Some((name, unit)) => format!("\"{}{name}\"", bytes / unit),
+            None => bytes.to_string(),
+        }
+    }
+
+    fn identity(&self, bytes: &u64) -> serde_json::Value {
+        json!(bytes)
     }
 }
 

@@ -4,7 +4,8 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::super::nearest::nearest;
-use super::{Mismatch, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
+use super::written::Written;
 
 /// One of several names, each standing for a value. At least one is needed.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +14,13 @@ pub struct Choice<'a, T>(pub &'a [(&'a str, T)]);
 impl<T> Choice<'_, T> {
     fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| *name)
+    }
+}
+
+impl<T: PartialEq> Choice<'_, T> {
+    /// The name of a value; empty if the value is none of the choice.
+    fn name(&self, value: &T) -> &str {
+        self.0.iter().find(|(_, other)| other == value).map_or("", |(name, _)| name)
     }
 }
 
@@ -44,6 +52,16 @@ impl<T: Clone> Shape for Choice<'_, T> {
     fn schema(&self) -> serde_json::Value {
         let names: Vec<_> = self.names().collect();
         json!({ "type": "string", "enum": names })
+    }
+}
+
+impl<T: Clone + PartialEq> Written for Choice<'_, T> {
+    fn toml(&self, value: &T) -> String {
+        format!("\"{}\"", self.name(value))
+    }
+
+    fn identity(&self, value: &T) -> serde_json::Value {
+        json!(self.name(value))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Values as messages name them.
+//! Descriptions of values for messages.
 
 use toml::de::DeValue;
 

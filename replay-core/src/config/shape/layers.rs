@@ -6,7 +6,10 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::super::layers::{Layers, MAX_LAYERS};
-use super::{Integer, List, Mismatch, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
+use super::list::List;
+use super::scalar::Integer;
+use super::written::Written;
 
 const COUNT: Integer = Integer(1..=MAX_LAYERS as i64);
 const INDEX: Integer = Integer(0..=MAX_LAYERS as i64 - 1);
@@ -43,6 +46,23 @@ impl Shape for LayerSet {
         let mut items = List(INDEX).schema();
         items["uniqueItems"] = json!(true);
         json!({ "anyOf": [COUNT.schema(), items] })
+    }
+}
+
+impl Written for LayerSet {
+    fn toml(&self, layers: &Layers) -> String {
+        match layers {
+            Layers::First(count) => count.to_string(),
+            Layers::List(list) => format!("{list:?}"),
+        }
+    }
+
+    /// A list of the first layers is the same as their number.
+    fn identity(&self, layers: &Layers) -> serde_json::Value {
+        match layers {
+            Layers::List(list) if !list.iter().copied().eq(0..list.len()) => json!(list),
+            Layers::List(_) | Layers::First(_) => json!(layers.count()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use toml::de::DeValue;
 
-use super::{Mismatch, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
 
 /// A list with at least one item, each of the given shape.
 #[derive(Debug, Clone, Copy)]

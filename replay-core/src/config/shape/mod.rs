@@ -1,24 +1,25 @@
 //! What the value of a key may be.
 //!
 //! A shape is the one place that knows a kind of value: how to read it, how to name it in a message and in the
-//! reference page, and how to put it into the JSON schema. The three therefore agree by construction.
-
-use std::ops::Range;
-
-use toml::Spanned;
-use toml::de::DeValue;
+//! reference page, how to put it into the JSON schema, and, for the core's settings, how to write it into the listing
+//! and the fingerprint. These therefore agree by construction.
 
 mod bytes;
 mod choice;
+mod count;
 mod found;
+mod kind;
 mod layers;
 mod list;
 mod number;
+mod optional;
 mod scalar;
 mod thresholds;
+mod written;
 
 pub use bytes::Bytes;
 pub use choice::Choice;
+pub use kind::{Mismatch, Shape, Value};
 pub use layers::LayerSet;
 pub use list::List;
 pub use number::Number;
@@ -26,62 +27,7 @@ pub use scalar::{Flag, Integer, Text};
 pub use thresholds::Thresholds;
 
 pub(super) use choice::alternatives;
+pub(super) use count::Count;
 pub(super) use found::describe;
-
-/// A value of the TOML tree with its place in the source.
-pub type Value<'a> = Spanned<DeValue<'a>>;
-
-/// A value that is not of the expected shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The offending bytes of the source.
-    pub span: Range<usize>,
-    /// What would be right.
-    pub expected: String,
-    /// What stands there.
-    pub found: String,
-    /// The nearest valid value, or another way out.
-    pub hint: Option<String>,
-}
-
-impl Mismatch {
-    /// A mismatch without a hint.
-    pub fn new(span: Range<usize>, expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { span, expected: expected.into(), found: found.into(), hint: None }
-    }
-
-    /// The same mismatch with a way out.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// `value` is not what `shape` expects.
-    fn of<S: Shape + ?Sized>(shape: &S, value: &Value<'_>) -> Self {
-        Self::new(value.span(), shape.expected(), describe(value.get_ref()))
-    }
-}
-
-/// A kind of value. Implement it to read a kind of value that is not here.
-pub trait Shape {
-    /// What is read.
-    type Value;
-
-    /// Reads a value.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with it: a list can have several wrong items.
-    fn read(&self, value: &Value<'_>) -> Result<Self::Value, Vec<Mismatch>>;
-
-    /// Any value of this kind. It stands in for a value that was refused or is missing, so that reading can go on and
-    /// find further problems; it never reaches a caller, because the problem turns the whole reading into an error.
-    fn placeholder(&self) -> Self::Value;
-
-    /// What is expected, in words that follow "expected".
-    fn expected(&self) -> String;
-
-    /// The JSON schema of such a value.
-    fn schema(&self) -> serde_json::Value;
-}
+pub(super) use optional::Optional;
+pub(super) use written::Written;

@@ -5,7 +5,8 @@ use std::ops::Bound;
 use serde_json::json;
 use toml::de::DeValue;
 
-use super::{Mismatch, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
+use super::written::Written;
 
 /// A finite number within limits; integers are numbers, too.
 #[derive(Debug, Clone, Copy)]
@@ -103,5 +104,16 @@ impl Shape for Number {
             Bound::Unbounded => {}
         }
         schema
+    }
+}
+
+impl Written for Number {
+    fn toml(&self, number: &f64) -> String {
+        format!("{number:?}")
+    }
+
+    /// Adding zero turns -0.0, which a file may contain, into 0.0.
+    fn identity(&self, number: &f64) -> serde_json::Value {
+        json!(number + 0.0)
     }
 }

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use serde_json::json;
 use toml::de::DeValue;
 
-use super::{Mismatch, Shape, Value};
+use super::kind::{Mismatch, Shape, Value};
+use super::written::Written;
 
 /// `true` or `false`.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +39,16 @@ impl Shape for Flag {
     }
 }
 
+impl Written for Flag {
+    fn toml(&self, flag: &bool) -> String {
+        flag.to_string()
+    }
+
+    fn identity(&self, flag: &bool) -> serde_json::Value {
+        json!(flag)
+    }
+}
+
 /// A string with at least one visible character.
 #[derive(Debug, Clone, Copy)]
 pub struct Text;
@@ -62,6 +73,16 @@ impl Shape for Text {
 
     fn schema(&self) -> serde_json::Value {
         json!({ "type": "string", "pattern": "\\S" })
+    }
+}
+
+impl Written for Text {
+    fn toml(&self, text: &String) -> String {
+        toml::Value::from(text.as_str()).to_string()
+    }
+
+    fn identity(&self, text: &String) -> serde_json::Value {
+        json!(text)
     }
 }
 

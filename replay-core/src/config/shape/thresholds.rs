@@ -5,8 +5,11 @@ use std::ops::Bound;
 use serde_json::json;
 use toml::de::DeValue;
 
-use super::super::rank::Below;
-use super::{List, Mismatch, Number, Shape, Value};
+use super::super::below::Below;
+use super::kind::{Mismatch, Shape, Value};
+use super::list::List;
+use super::number::Number;
+use super::written::Written;
 
 const NATS: Number = Number { what: "a number of nats", low: Bound::Included(0.0), high: Bound::Unbounded };
 
@@ -36,5 +39,25 @@ impl Shape for Thresholds {
 
     fn schema(&self) -> serde_json::Value {
         json!({ "anyOf": [NATS.schema(), List(NATS).schema()] })
+    }
+}
+
+impl Written for Thresholds {
+    fn toml(&self, below: &Below) -> String {
+        match below {
+            Below::All(threshold) => format!("{threshold:?}"),
+            Below::PerLayer(list) => format!("{list:?}"),
+        }
+    }
+
+    /// A list of equal thresholds is the same as one of them.
+    fn identity(&self, below: &Below) -> serde_json::Value {
+        match below {
+            Below::All(threshold) => NATS.identity(threshold),
+            Below::PerLayer(list) => match list.split_first() {
+                Some((first, rest)) if rest.iter().all(|threshold| threshold == first) => NATS.identity(first),
+                _ => list.iter().map(|threshold| NATS.identity(threshold)).collect(),
+            },
+        }
     }
 }

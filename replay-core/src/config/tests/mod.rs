@@ -6,11 +6,13 @@ mod adapter_table;
 mod broken_combinations;
 mod broken_keys;
 mod broken_values;
+mod declaration;
 mod described;
 mod file;
 mod fingerprint;
 mod host;
 mod hostile;
+mod stable;
 mod syntax;
 mod valid;
 

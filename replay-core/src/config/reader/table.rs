@@ -1,0 +1,218 @@
+//! The reader of one table, which also reports the keys that were never looked up.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::super::nearest::nearest;
+use super::super::shape::{Mismatch, Shape, Value, alternatives, describe};
+use super::field::{Field, Given, Slot};
+use super::session::Session;
+
+/// Reads one table, key by key.
+#[derive(Debug)]
+pub struct TableReader<'a> {
+    session: &'a mut Session,
+    table: Option<&'a DeTable<'a>>,
+    path: String,
+    /// Where something missing from this table is reported.
+    at: Range<usize>,
+    known: Vec<String>,
+    /// This table is of the wrong type, which has been reported: nothing in it can be missing.
+    refused: bool,
+    others: Others,
+}
+
+/// What to do about keys that were never looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    Refuse,
+    /// Accept unknown tables, unless one looks like a misspelt known one.
+    AcceptTables,
+    AcceptAll,
+}
+
+impl<'a> TableReader<'a> {
+    pub(in crate::config) fn new(
+        session: &'a mut Session,
+        table: Option<&'a DeTable<'a>>,
+        path: &str,
+        at: Range<usize>,
+    ) -> Self {
+        Self { session, table, path: path.to_owned(), at, known: Vec::new(), refused: false, others: Others::Refuse }
+    }
+
+    /// The tables this one lies in, and its own name: `replay.rank`. Empty for the top of the file.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether the file has this table.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// The keys that the file has here, for a table whose keys are names of the user's own.
+    pub(in crate::config) fn names(&self) -> Vec<String> {
+        self.table.into_iter().flatten().map(|(key, _)| key.get_ref().to_string()).collect()
+    }
+
+    /// Where something missing from this table is reported: its header, or the nearest header around it.
+    pub(in crate::config) fn at(&self) -> Range<usize> {
+        self.at.clone()
+    }
+
+    /// Looks up a key whose value has any shape.
+    pub fn field<S: Shape>(&mut self, key: &str, shape: &S) -> Field<'_, S::Value> {
+        let path = join(&self.path, key);
+        let slot = match self.look_up(key) {
+            None if self.refused => Slot::Refused,
+            None => Slot::Absent,
+            Some((place, value)) => match shape.read(value) {
+                Ok(content) => Slot::Given(Given { value: content, key: place, span: value.span() }),
+                Err(mismatches) => {
+                    for mismatch in mismatches {
+                        self.session.report(&path, mismatch);
+                    }
+                    Slot::Refused
+                }
+            },
+        };
+        Field {
+            slot,
+            placeholder: shape.placeholder(),
+            absence: self.missing(key, &shape.expected()),
+            session: self.session,
+            path,
+        }
+    }
+
+    /// Reads a table inside this one; `None` if the file does not have it.
+    pub fn table<T>(&mut self, key: &str, read: impl FnOnce(&mut TableReader<'_>) -> T) -> Option<T> {
+        self.look_up(key)?;
+        Some(self.table_or_empty(key, read))
+    }
+
+    /// Reads a table inside this one; if the file does not have it, as if it were there and empty.
+    pub fn table_or_empty<T>(&mut self, key: &str, read: impl FnOnce(&mut TableReader<'_>) -> T) -> T {
+        let path = join(&self.path, key);
+        let (table, at, refused) = match self.look_up(key) {
+            None => (None, self.at.clone(), self.refused),
+            Some((place, value)) => match value.get_ref() {
+                DeValue::Table(table) => (Some(table), place, false),
+                other => {
+                    let mismatch = Mismatch::new(value.span(), "a table", describe(other));
+                    let hint = format!("write a header `[{path}]` and the keys below it");
+                    self.session.report(&path, mismatch.hint(hint));
+                    (None, place, true)
+                }
+            },
+        };
+        let mut reader = TableReader::new(self.session, table, &path, at);
+        reader.refused = refused;
+        let content = read(&mut reader);
+        reader.finish();
+        content
+    }
+
+    /// Reports a problem of this table that only its owner can see, at `key` if the table has it, else at its header.
+    pub fn report(&mut self, key: &str, expected: &str, hint: Option<&str>) {
+        let path = join(&self.path, key);
+        let mut mismatch = match self.look_up(key) {
+            Some((place, value)) => Mismatch::new(place, expected, describe(value.get_ref())),
+            None => Mismatch::new(self.at.clone(), expected, "no such key"),
+        };
+        mismatch.hint = hint.map(str::to_owned);
+        self.session.report(&path, mismatch);
+    }
+
+    /// Accepts keys that were never looked up, for a table that other code reads.
+    pub fn accept_all(&mut self) {
+        self.others = Others::AcceptAll;
+    }
+
+    /// Accepts these keys, which other code reads.
+    pub(in crate::config) fn accept(&mut self, keys: &[&str]) {
+        self.known.extend(keys.iter().map(|key| (*key).to_owned()));
+    }
+
+    pub(in crate::config) fn accept_other_tables(&mut self) {
+        self.others = Others::AcceptTables;
+    }
+
+    /// Sets the place at which keys missing from absent tables are reported.
+    pub(in crate::config) fn report_absences_at(&mut self, place: Range<usize>) {
+        self.at = place;
+    }
+
+    /// Reports the keys that were never looked up.
+    pub(in crate::config) fn finish(self) {
+        let Some(table) = self.table else { return };
+        if self.others == Others::AcceptAll {
+            return;
+        }
+        for (key, value) in table {
+            let name: &str = key.get_ref();
+            if self.known.iter().any(|known| known == name) {
+                continue;
+            }
+            let meant = match self.session.home_of(name) {
+                // A key of another table, spelt correctly, is misplaced rather than misspelt.
+                Some(home) if home != join(&self.path, name) => Some((belongs(&home, name), home)),
+                _ => nearest(name, self.known.iter().map(String::as_str))
+                    .map(|near| (format!("did you mean `{near}`?"), join(&self.path, near))),
+            };
+            let is_table = value.get_ref().is_table();
+            if meant.is_none() && is_table && self.others == Others::AcceptTables {
+                continue;
+            }
+            let kind = if is_table { "table" } else { "key" };
+            let known = alternatives(self.known.iter().map(|known| format!("`{known}`")));
+            let mut mismatch = Mismatch::new(key.span(), known, format!("unknown {kind} `{}`", name.escape_debug()));
+            if let Some((hint, path)) = meant {
+                mismatch.hint = Some(hint);
+                self.session.suspect(path);
+            }
+            self.session.report(&join(&self.path, name), mismatch);
+        }
+    }
+
+    /// The place of the key, and its value.
+    fn look_up(&mut self, key: &str) -> Option<(Range<usize>, &'a Value<'a>)> {
+        if !self.known.iter().any(|known| known == key) {
+            self.known.push(key.to_owned());
+        }
+        let (found, value) = self.table?.get_key_value(key)?;
+        Some((found.span(), value))
+    }
+
+    fn missing(&self, key: &str, expected: &str) -> Mismatch {
+        let (found, hint) = if self.path.is_empty() {
+            let hint = format!("add `{key} = ...` at the top of the file, before any table");
+            ("nothing".to_owned(), hint)
+        } else {
+            let found = match self.table {
+                Some(_) => "nothing".to_owned(),
+                None => format!("no table `[{}]`", self.path),
+            };
+            (found, format!("add `{key} = ...` below `[{}]`", self.path))
+        };
+        Mismatch::new(self.at.clone(), expected, found).hint(hint)
+    }
+}
+
+fn belongs(home: &str, name: &str) -> String {
+    match home.rsplit_once('.') {
+        Some((table, _)) => format!("`{name}` belongs in the table `[{table}]`"),
+        None => format!("`{name}` belongs at the top of the file, before any table"),
+    }
+}
+
+/// The path of `key` in the table `path`, the key in quotes where TOML wants it in quotes.
+fn join(path: &str, key: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let key = if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") };
+    if path.is_empty() { key } else { format!("{path}.{key}") }
+}
