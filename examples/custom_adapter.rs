@@ -13,7 +13,8 @@ use replay_core::lens::LogitLens;
 use replay_core::registry::{self, Adapter, Architecture, inventory};
 use replay_core::substitute::Edits;
 use replay_core::{
-    Activations, Grid, Image, ImageContent, ModelInfo, PairInfo, PromptMap, ReplayBackend, Replayer, Result, Role,
+    Activations, Exactness, Grid, Image, ImageContent, ModelInfo, PairInfo, PromptMap, ReplayBackend, Replayer, Result,
+    Role, RowSet,
 };
 
 // ---- 1. The engine, as it was before anybody thought of replay --------------------------------------------------------------------------
@@ -133,11 +134,17 @@ impl ReplayBackend for ToyPrompt<'_> {
         &self.map
     }
 
-    async fn capture(&mut self, role: Role, layers: &[usize]) -> Result<Activations> {
-        let (last, mut activations) = (layers.last().copied(), Activations::new(role, self.map.len()));
+    /// The same prompt gives the same bits; an engine whose kernels sum in another order each time states a tolerance.
+    fn exactness(&self) -> Exactness {
+        Exactness::Bits
+    }
+
+    async fn capture(&mut self, role: Role, layers: &[usize], rows: &RowSet) -> Result<Activations> {
+        let (last, mut activations) = (layers.last().copied(), Activations::new(role, rows.clone()));
         self.engine.model(role).forward(self.prompt, &[], |layer, residual| {
             if layers.contains(&layer) {
-                activations.insert(layer, residual.clone())?;
+                // Keeps the rows asked for out of the residual of the whole prompt.
+                activations.insert_from(layer, &residual)?;
             }
             // Nothing after the last layer asked for has to run.
             Ok((Some(layer) < last).then_some(residual))
@@ -205,11 +212,12 @@ impl Toy {
     /// Answers greedily; with settings, replayed.
     fn answer(&self, prompt: &Prompt, replay: Option<&Replay>) -> Result<(Vec<u32>, Option<String>)> {
         let mut backend = self.prompt(0, prompt)?;
-        let mut said = None;
+        let mut summary = None;
         if let Some(replay) = replay {
             let replayed = pollster::block_on(Replayer::new(replay, LAYERS)?.replay(&mut backend, None))?;
             let report = replayed.report;
-            said = Some(format!("{:?}, {} rows over {} layers", report.status, report.selected(), report.layers.len()));
+            let (status, selected, layers) = (report.status, report.selected(), report.layers.len());
+            summary = Some(format!("{status:?}, {selected} rows over {layers} layers"));
         }
         let mut generated = Vec::new();
         while generated.len() < 8 {
@@ -217,7 +225,7 @@ impl Toy {
             let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
             generated.push(best.map_or(0, |(token, _)| token as u32));
         }
-        Ok((generated, said))
+        Ok((generated, summary))
     }
 }
 
@@ -308,8 +316,8 @@ fn main() -> anyhow::Result<()> {
     let engine = Toy::new(seed(&config)?, 0.3)?;
     let [prompt, _] = prompts();
     let (off, _) = engine.answer(&prompt, None)?;
-    let (on, said) = engine.answer(&prompt, Some(&config.replay))?;
-    println!("replay off: {off:?}\nreplay on:  {on:?} ({})", said.context("a report")?);
+    let (on, summary) = engine.answer(&prompt, Some(&config.replay))?;
+    println!("replay off: {off:?}\nreplay on:  {on:?} ({})", summary.context("a report")?);
 
     let outcome = pollster::block_on(conformance::run(&mut Toys))?;
     print!("{outcome}");

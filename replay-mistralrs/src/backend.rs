@@ -7,14 +7,16 @@ use mistralrs_core::forward_hook::{PromptCall, PromptRow};
 use replay_core::learned::{Differentiable, Progress};
 use replay_core::lens::LogitLens;
 use replay_core::substitute::Edits;
-use replay_core::{Activations, Error, PairInfo, PromptMap, ReplayBackend, ReplayCache, Result, Role};
+use replay_core::{
+    Activations, Error, Exactness, PairInfo, PromptMap, ReplayBackend, ReplayCache, Result, Role, RowSet,
+};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::decoder::EngineDecoder;
 use crate::families::{Labels, Media};
 use crate::lens::EngineLens;
 use crate::load::Loaded;
-use crate::prefix::{needed, prefix};
+use crate::prefix::{needed, prefix, visual_span};
 use crate::prefix_cache::PrefixCache;
 use crate::settings::Settings;
 use crate::table::EngineTable;
@@ -93,11 +95,16 @@ impl ReplayBackend for EnginePrompt<'_, '_, '_, '_> {
         &self.map
     }
 
-    async fn capture(&mut self, role: Role, layers: &[usize]) -> Result<Activations> {
+    /// Side passes run one sequence at a time, so what else is running changes no bit of them.
+    fn exactness(&self) -> Exactness {
+        Exactness::Bits
+    }
+
+    async fn capture(&mut self, role: Role, layers: &[usize], rows: &RowSet) -> Result<Activations> {
         if self.call.cancelled(self.row) {
             return Err(Error::Cancelled);
         }
-        let tap = Arc::new(CaptureTap::new(layers, self.map.len()));
+        let tap = Arc::new(CaptureTap::of_rows(layers, rows.clone()));
         let pass = match role {
             Role::Rlvr => self.call.run_self(self.row, tap.clone()),
             Role::Base => {
@@ -110,8 +117,13 @@ impl ReplayBackend for EnginePrompt<'_, '_, '_, '_> {
         tap.finish(role)
     }
 
-    async fn capture_edited(&mut self, layers: &[usize], edits: Arc<Edits>) -> Result<Option<Activations>> {
-        let tap = Arc::new(CaptureTap::new(layers, self.map.len()).editing(edits));
+    async fn capture_edited(
+        &mut self,
+        layers: &[usize],
+        rows: &RowSet,
+        edits: Arc<Edits>,
+    ) -> Result<Option<Activations>> {
+        let tap = Arc::new(CaptureTap::of_rows(layers, rows.clone()).editing(edits));
         let pass = self.call.run_self(self.row, tap.clone());
         pass.map_err(|e| Error::engine(format!("the edited pass failed: {e}")))?;
         tap.finish(Role::Rlvr).map(Some)
@@ -130,7 +142,9 @@ impl ReplayBackend for EnginePrompt<'_, '_, '_, '_> {
             Role::Base => decoders.base.decoder.clone(),
             Role::Rlvr => decoders.rlvr.decoder.clone(),
         };
-        let captured = self.capture(role, &needed(&decoder, &layers)).await?;
+        // Rows before the span are constant there, but they run too; rows after it matter to nothing.
+        let rows = RowSet::all(visual_span(&self.map).end);
+        let captured = self.capture(role, &needed(&decoder, &layers), &rows).await?;
         Ok(Some(Box::new(prefix(&decoder, &self.map, layers, &captured)?)))
     }
 

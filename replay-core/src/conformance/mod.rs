@@ -1,9 +1,10 @@
 //! The checks that every adapter runs against its engine.
 //!
 //! An adapter implements [`Subject`] (prefill some prompts together, with a [`Plan`] for each) and [`Maker`] (a fresh subject for each
-//! check), and calls [`run`]. [`mock`] is an engine that passes, and faults of it that each fail one check.
+//! check), and calls [`run`]. With the feature `mock` there is an engine that passes, and faults of it that each fail one check.
 mod checks;
 mod gradients;
+#[cfg(any(test, feature = "mock"))]
 pub mod mock;
 mod plan;
 
@@ -45,12 +46,12 @@ pub trait Subject {
     }
 }
 
-/// What came of one prompt.
+/// The answer to one prompt.
 #[derive(Debug, Clone)]
 pub struct Prefill {
     /// Natural log-probabilities of the first generated token, one per vocabulary entry.
     pub log_probs: Vec<f32>,
-    /// What the plan saw.
+    /// What the plan observed.
     pub observed: Observed,
 }
 
@@ -69,12 +70,14 @@ pub trait Maker {
 pub enum Check {
     /// Every visual token of every image is labelled once, in order, with the sequence it belongs to.
     LabelsAreWhole,
-    /// Off, on, off: the first answer comes back bit for bit.
+    /// Off, on, off: the first answer comes back, as exactly as the engine says that it repeats itself.
     OffIsIdentical,
     /// A capture changes nothing in the prefill that follows.
     CaptureDoesNotPerturb,
     /// A pass that was stopped early gives what a full one gives, and leaves nothing for the next.
     EarlyExitLeavesNoTrace,
+    /// A capture of some rows holds what a capture of all holds there.
+    CapturesHoldTheirRows,
     /// Rows replaced by themselves change nothing; rows replaced by the base's do.
     EditsLandOnTheirRows,
     /// With base == RLVR, captures are equal and replay changes nothing.
@@ -88,11 +91,12 @@ pub enum Check {
 
 impl Check {
     /// All checks, in the order they run.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LabelsAreWhole,
         Self::OffIsIdentical,
         Self::CaptureDoesNotPerturb,
         Self::EarlyExitLeavesNoTrace,
+        Self::CapturesHoldTheirRows,
         Self::EditsLandOnTheirRows,
         Self::TwinsAreANoOp,
         Self::RowsStayWithTheirSequence,
@@ -103,14 +107,15 @@ impl Check {
     pub fn requires(self) -> &'static [Self] {
         match self {
             Self::LabelsAreWhole | Self::OffIsIdentical | Self::CaptureDoesNotPerturb => &[],
-            Self::EarlyExitLeavesNoTrace | Self::GradientsAreOfThePasses => &[Self::CaptureDoesNotPerturb],
-            Self::EditsLandOnTheirRows => &[Self::LabelsAreWhole, Self::CaptureDoesNotPerturb],
+            Self::EarlyExitLeavesNoTrace | Self::CapturesHoldTheirRows => &[Self::CaptureDoesNotPerturb],
+            Self::GradientsAreOfThePasses => &[Self::CapturesHoldTheirRows],
+            Self::EditsLandOnTheirRows => &[Self::LabelsAreWhole, Self::CapturesHoldTheirRows],
             Self::TwinsAreANoOp | Self::RowsStayWithTheirSequence => &[Self::EditsLandOnTheirRows],
         }
     }
 }
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It holds.
@@ -121,7 +126,7 @@ pub enum Verdict {
     Skipped(Check),
 }
 
-/// All verdicts.
+/// The results of all checks.
 #[derive(Debug, Clone)]
 pub struct Outcome(Vec<(Check, Verdict)>);
 
@@ -181,6 +186,7 @@ pub async fn run(maker: &mut dyn Maker) -> Result<Outcome> {
 mod tests {
     use super::mock::{Fault, MockMaker};
     use super::*;
+    use crate::Exactness;
 
     fn outcome(fault: Option<Fault>) -> Outcome {
         pollster::block_on(run(&mut MockMaker::new(fault))).unwrap()
@@ -190,6 +196,16 @@ mod tests {
     fn the_mock_engine_passes() {
         let outcome = outcome(None);
         assert!(outcome.passed(), "{outcome}");
+    }
+
+    #[test]
+    fn an_engine_that_does_not_repeat_itself_passes_as_exactly_as_it_says() {
+        let run =
+            |noise: f32, stated: Exactness| pollster::block_on(run(&mut MockMaker::noisy(noise, stated))).unwrap();
+        let outcome = run(1e-5, Exactness::Tolerance(1e-3));
+        assert!(outcome.passed(), "{outcome}");
+        assert!(run(1e-5, Exactness::Bits).failed().contains(&Check::OffIsIdentical));
+        assert!(run(1e-2, Exactness::Tolerance(1e-3)).failed().contains(&Check::OffIsIdentical));
     }
 
     #[test]

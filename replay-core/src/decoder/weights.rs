@@ -12,7 +12,7 @@ pub struct DecoderShape {
     pub key_value_heads: usize,
     /// Width of a head.
     pub head: usize,
-    /// Of every RMSNorm.
+    /// What every RMSNorm adds to the mean square.
     pub epsilon: f64,
 }
 
@@ -21,23 +21,23 @@ pub struct DecoderShape {
 pub struct LayerWeights {
     /// RMSNorm in front of the attention, `[hidden]`.
     pub input_norm: Tensor,
-    /// `[heads * head, hidden]`.
+    /// The query projection, `[heads * head, hidden]`.
     pub query: Linear,
-    /// `[key/value heads * head, hidden]`.
+    /// The key projection, `[key/value heads * head, hidden]`.
     pub key: Linear,
-    /// `[key/value heads * head, hidden]`.
+    /// The value projection, `[key/value heads * head, hidden]`.
     pub value: Linear,
     /// RMSNorm of each query and key head, `[head]` each, in families that have it.
     pub head_norms: Option<(Tensor, Tensor)>,
-    /// `[hidden, heads * head]`.
+    /// The output projection of the attention, `[hidden, heads * head]`.
     pub output: Linear,
     /// RMSNorm in front of the feed-forward part, `[hidden]`.
     pub post_norm: Tensor,
-    /// `[intermediate, hidden]`.
+    /// The gate projection of the feed-forward part, `[intermediate, hidden]`.
     pub gate: Linear,
-    /// `[intermediate, hidden]`.
+    /// The up projection of the feed-forward part, `[intermediate, hidden]`.
     pub up: Linear,
-    /// `[hidden, intermediate]`.
+    /// The down projection of the feed-forward part, `[hidden, intermediate]`.
     pub down: Linear,
 }
 
@@ -47,6 +47,8 @@ pub trait DecoderWeights: Send + Sync {
     /// Sizes of the decoder.
     fn shape(&self) -> &DecoderShape;
 
+    /// The weights of one decoder layer.
+    ///
     /// # Errors
     /// If the model has no such layer, or it cannot be converted.
     fn layer(&self, layer: usize) -> Result<LayerWeights>;
@@ -54,7 +56,7 @@ pub trait DecoderWeights: Send + Sync {
     /// The final RMSNorm, `[hidden]`.
     fn final_norm(&self) -> &Tensor;
 
-    /// Rows of the head.
+    /// The head's rows of some vocabulary entries.
     ///
     /// # Shapes
     /// Returns `[tokens, hidden]`, f32.
