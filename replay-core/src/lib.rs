@@ -37,6 +37,8 @@ mod rows;
 mod simd;
 mod strategy;
 pub mod substitute;
+#[cfg(test)]
+mod testing;
 mod trace;
 mod yielding;
 

@@ -115,28 +115,3 @@ fn logits_of_another_size_than_the_lens_says_are_refused() {
     let error = block_on(StreamedLens::new(&Identity::new(2), 1 << 20).entropy(&wide)).unwrap_err().to_string();
     assert_eq!(error, "logits of a lens: expected [4, 2], got [4, 3]");
 }
-
-/// Logits that reductions go wrong on: excluded entries, one certain, very large, and rows that are not finite.
-pub(super) fn edge_cases() -> Tensor {
-    let (out, nan) = (f32::NEG_INFINITY, f32::NAN);
-    let rows = [
-        [0.1f32, -0.7, 2.0, 0.4, 1.5],
-        [out, out, 0.0, out, out],
-        [1e4, out, 0.0, -1e4, 1e4],
-        [2.5, 2.5, 2.5, 2.5, 2.5],
-        [out, 1.0, 2.0, 3.0, out],
-        [nan, 0.0, 0.0, 0.0, 0.0],
-        [out, out, out, out, out],
-        [f32::INFINITY, 0.0, 0.0, 0.0, 0.0],
-    ];
-    Tensor::new(&rows, &Device::Cpu).unwrap()
-}
-
-/// Equal within rounding; what is infinite or not a number is so in both.
-pub(super) fn same(one: &[f32], other: &[f32]) {
-    assert_eq!(one.len(), other.len());
-    for (index, (a, b)) in one.iter().zip(other).enumerate() {
-        let equal = a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= 1e-5 * a.abs().max(1.0);
-        assert!(equal, "{index}: {a} and {b} in {one:?} and {other:?}");
-    }
-}

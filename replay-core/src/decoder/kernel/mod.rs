@@ -37,3 +37,6 @@ fn refused<T>(dtype: DType, layout: &Layout) -> Result<T> {
 fn width(layout: &Layout) -> usize {
     layout.dims().last().copied().unwrap_or(1).max(1)
 }
+
+#[cfg(test)]
+mod tests;
