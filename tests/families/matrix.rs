@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use image::{DynamicImage, Rgb, RgbImage};
-use replay_core::conformance::{self, Check, Outcome};
+use replay_core::conformance::{self, Check, ConformanceReport};
 use replay_mistralrs::families::{self, Family};
 use replay_mistralrs::{Prompt, Session};
 
@@ -17,7 +17,7 @@ pub(crate) fn picture(width: u32, height: u32) -> DynamicImage {
     }))
 }
 
-pub(super) fn conformance(family: &str) -> Outcome {
+pub(super) fn conformance(family: &str) -> ConformanceReport {
     let spec = Spec::read(family);
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (base, rlvr) = spec.write_pair(folder.path());

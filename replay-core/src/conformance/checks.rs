@@ -1,14 +1,17 @@
 //! The checks themselves. Each compares two runs that differ in one thing only, so that one fault fails one check.
 use candle_core::DType;
 
-use super::{Check, Plan, Prefill, Step, Subject};
+use super::check::Check;
+use super::plan::{Plan, Step};
+use super::subject::{Prefill, Subject};
 use crate::config::{Layers, Positions, Replay, Rule, Strategy};
 use crate::{Activations, Exactness, Replayer, Result, Role, RowSet};
 
 /// Whether a check holds, or why it does not; an error where it could not be run.
 type Holds = Result<std::result::Result<(), String>>;
 
-pub(super) async fn check(check: Check, subject: &mut dyn Subject) -> Holds {
+/// Whether a check holds for a subject.
+pub(super) async fn holds(check: Check, subject: &mut dyn Subject) -> Holds {
     match check {
         Check::LabelsAreWhole => labels(subject).await,
         Check::OffIsIdentical => off(subject).await,

@@ -136,8 +136,9 @@ fn anchors(
 
 fn correction(policy: &Policy, selection: &Selection, visual: RowSet, solution: Solution) -> Result<Correction> {
     let settings = &policy.settings().learned;
-    let norms = solution.delta.sqr()?.sum(1)?.sqrt()?.to_vec1::<f32>()?;
-    let norm = norms.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let squares = |row: &Vec<f32>| row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+    let squares: Vec<f64> = solution.delta.to_vec2::<f32>()?.iter().map(squares).collect();
+    let norm = squares.iter().sum::<f64>().sqrt();
     let edits = match norm > 0.0 {
         true => Some(Edits::delta(settings.inject, visual, solution.delta.clone())?),
         false => None,
@@ -155,7 +156,7 @@ fn correction(policy: &Policy, selection: &Selection, visual: RowSet, solution: 
         losses: solution.losses.clone(),
         final_loss: solution.final_loss,
         delta_norm: norm,
-        delta_norms: norms,
+        delta_norms: squares.iter().map(|square| square.sqrt() as f32).collect(),
         stop: solution.stop,
     };
     let selected = selection.layers.iter().map(|layer| layer.rows.clone()).collect();

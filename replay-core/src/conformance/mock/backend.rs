@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use candle_core::Tensor;
 
 use super::Fault;
-use super::engine::Mock;
 use super::gradients::Layers;
 use super::model::{LAYERS, PLACEHOLDER, tensor};
+use super::pair::MockPair;
 use crate::config::Positions;
 use crate::learned::Differentiable;
 use crate::lens::LogitLens;
@@ -19,7 +19,7 @@ use crate::{
 
 /// One prompt in the mock engine.
 pub(super) struct Backend<'a> {
-    mock: &'a Mock,
+    mock: &'a MockPair,
     prompt: usize,
     map: PromptMap,
     pub(super) edits: Option<Arc<Edits>>,
@@ -28,7 +28,7 @@ pub(super) struct Backend<'a> {
 }
 
 impl<'a> Backend<'a> {
-    pub(super) fn new(mock: &'a Mock, prompt: usize) -> Result<Self> {
+    pub(super) fn new(mock: &'a MockPair, prompt: usize) -> Result<Self> {
         let image = |rows, columns| {
             let content = ImageContent::of(columns as u32, rows as u32, "mock", &[prompt as u8]);
             Image::whole(Grid { frames: 1, rows, columns }, content)
@@ -43,7 +43,7 @@ impl<'a> Backend<'a> {
 #[async_trait(?Send)]
 impl ReplayBackend for Backend<'_> {
     fn pair(&self) -> &PairInfo {
-        &self.mock.pair
+        &self.mock.info
     }
 
     fn prompt(&self) -> &PromptMap {

@@ -4,6 +4,7 @@ mod engine;
 mod fault;
 mod gradients;
 mod model;
+mod pair;
 
 use std::cell::Cell;
 
@@ -36,7 +37,7 @@ impl MockMaker {
 #[async_trait(?Send)]
 impl Maker for MockMaker {
     async fn make(&mut self, twins: bool) -> Result<Box<dyn Subject>> {
-        Ok(Box::new(engine::Mock::new(self.fault, self.noise.clone(), twins)))
+        Ok(Box::new(engine::Mock::new(pair::MockPair::new(self.fault, self.noise.clone(), twins))))
     }
 }
 
