@@ -1,4 +1,4 @@
-//! What was decided for a prompt, kept for the next prompt that begins the same: a second question about an image, the next turn of a
+//! A cache of what replay does to a prompt, for later prompts that begin the same: a second question about an image, the next turn of a
 //! chat, another sample.
 //!
 //! Attention is causal, so what is done to visual rows depends on nothing after the last of them. A key is a blake3 hash of the

@@ -59,7 +59,7 @@ pub enum Error {
         /// How many fired.
         saw: usize,
     },
-    /// Nobody waits for the answer any more.
+    /// The client went away before the answer.
     #[error("the client went away")]
     Cancelled,
     /// Settings contradict each other, or do not fit the depth of the models.
@@ -114,7 +114,7 @@ impl Mismatch {
     }
 }
 
-/// Whose fault an error is: exit codes and HTTP statuses follow from it.
+/// The cause of an error, by what has to change: exit codes and HTTP statuses follow from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The configuration asks for something impossible.
@@ -123,7 +123,7 @@ pub enum ErrorKind {
     Input,
     /// The engine, its adapter or the tensor library failed.
     Engine,
-    /// Nobody waits for the answer any more.
+    /// The client went away before the answer.
     Cancelled,
 }
 
@@ -138,7 +138,7 @@ impl Error {
         Self::Size { what: what.into(), expected: expected.to_string(), got: got.to_string() }
     }
 
-    /// Whose fault it is.
+    /// What has to change.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NoSuchLayer { .. } | Self::Settings(_) | Self::Unavailable(_) => ErrorKind::Configuration,

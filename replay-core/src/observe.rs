@@ -1,4 +1,4 @@
-//! What both models make of every row of a prompt, layer by layer: the paper's analysis, for one prompt.
+//! What both models predict at every row of a prompt, layer by layer: the paper's analysis, for one prompt.
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -16,21 +16,21 @@ pub struct LayerObservation {
     pub layer: usize,
     /// The residual that was read: the layer's output.
     pub residual: usize,
-    /// `H_base`, in nats.
+    /// Entropy of the base, `H_base`, in nats.
     pub entropy_base: Vec<f32>,
-    /// `H_rlvr` of a clean pass, in nats.
+    /// Entropy of the RLVR model in a clean pass, `H_rlvr`, in nats.
     pub entropy_rlvr: Vec<f32>,
     /// KL(base || RLVR) of clean passes, in nats over the whole vocabulary.
     pub kl_before: Vec<f32>,
     /// KL(base || RLVR) with the edits in the RLVR model's pass; empty if there are none.
     pub kl_after: Vec<f32>,
-    /// Whether both models find the same token likeliest.
+    /// Whether the same token is likeliest in both models.
     pub agree: Vec<bool>,
     /// Whether the policy selects the row.
     pub selected: Vec<bool>,
 }
 
-/// What both models make of one prompt.
+/// What both models predict over one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Observation {
     /// The labelled rows.

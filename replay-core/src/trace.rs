@@ -1,4 +1,4 @@
-//! Every intermediate of one prompt, for external checks.
+//! Every intermediate result of one prompt, for external checks.
 use std::collections::HashMap;
 use std::path::Path;
 

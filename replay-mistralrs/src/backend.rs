@@ -24,7 +24,7 @@ use crate::tap::CaptureTap;
 
 /// A pipeline and its base, ready to be replayed.
 pub(crate) struct Bound {
-    /// What new requests are replayed by.
+    /// The settings of new requests.
     pub(crate) settings: RwLock<Settings>,
     /// How both models were loaded.
     pub(crate) table: EngineTable,
@@ -34,17 +34,17 @@ pub(crate) struct Bound {
     pub(crate) base_lens: Arc<EngineLens>,
     pub(crate) rlvr_lens: Arc<EngineLens>,
     pub(crate) labels: Labels,
-    /// The base's vision tower is the RLVR model's, and need not run again.
+    /// Whether both models have the same vision tower, so that it runs once.
     pub(crate) one_encoder: bool,
-    /// Bytes of the base's weights that both models hold, and of all.
+    /// Bytes of the base's weights that both models share, and of all its weights.
     pub(crate) shared_bytes: (usize, usize),
-    /// With strategy `learned`.
+    /// Both decoders with gradients, for strategy `learned`.
     pub(crate) decoders: Option<Decoders>,
     pub(crate) cache: ReplayCache,
     pub(crate) prefixes: Arc<PrefixCache>,
-    /// Why no prefixes are kept, though they were to be.
+    /// Why no prefixes are kept, although the settings ask for it.
     pub(crate) no_prefixes: Option<String>,
-    /// How the engine keeps keys and values, for people.
+    /// How the engine keeps keys and values, as a text for people.
     pub(crate) keys_values: String,
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct EnginePrompt<'c, 'a, 'batch, 'seq> {
     pub(crate) row: usize,
     pub(crate) map: PromptMap,
     pub(crate) edits: Option<Arc<Edits>>,
-    /// Hears of each pass of learning.
+    /// Receives the progress of learning.
     pub(crate) listener: Option<UnboundedSender<Progress>>,
 }
 

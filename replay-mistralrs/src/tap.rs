@@ -1,4 +1,4 @@
-//! The tap of a side pass: keeps the residuals asked for, edited if that is asked for, and stops after the last one.
+//! The tap of a side pass: keeps the residuals asked for, applies edits if there are any, and stops after the last layer asked for.
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -13,7 +13,7 @@ pub(super) struct Seen<'a> {
     pub(super) keys: &'a Tensor,
     /// `[key/value heads, keys, head]`.
     pub(super) values: &'a Tensor,
-    /// Keys visible to each query.
+    /// How many keys each query sees.
     pub(super) visible: &'a [usize],
     /// How many of the keys are constant.
     pub(super) constant: usize,

@@ -101,7 +101,7 @@ fn gated_silu_agrees_with_finite_differences() {
     agrees(&up, |x| kernel::gated(&gate, x).unwrap(), |c| kernel::gated_backward(&gate, &up, c).unwrap().1);
 }
 
-/// More rows than a block has queries, constant keys in front, some queries only.
+/// More rows than a block has queries, constant keys before them, some queries only.
 #[test]
 fn attention_agrees_with_finite_differences() {
     let rows = 140;

@@ -1,4 +1,4 @@
-//! What a model hands out to be differentiated.
+//! The weights that a model hands out to be differentiated.
 use candle_core::{Result, Tensor};
 
 use super::Linear;
@@ -19,7 +19,7 @@ pub struct DecoderShape {
 /// The weights of one decoder layer, f32, on the layer's device.
 #[derive(Debug, Clone)]
 pub struct LayerWeights {
-    /// RMSNorm in front of the attention, `[hidden]`.
+    /// The weight of the RMSNorm before the attention, `[hidden]`.
     pub input_norm: Tensor,
     /// The query projection, `[heads * head, hidden]`.
     pub query: Linear,
@@ -27,11 +27,11 @@ pub struct LayerWeights {
     pub key: Linear,
     /// The value projection, `[key/value heads * head, hidden]`.
     pub value: Linear,
-    /// RMSNorm of each query and key head, `[head]` each, in families that have it.
+    /// The weights of the RMSNorms of each query and each key head, `[head]` each, in families that have them.
     pub head_norms: Option<(Tensor, Tensor)>,
     /// The output projection of the attention, `[hidden, heads * head]`.
     pub output: Linear,
-    /// RMSNorm in front of the feed-forward part, `[hidden]`.
+    /// The weight of the RMSNorm before the feed-forward part, `[hidden]`.
     pub post_norm: Tensor,
     /// The gate projection of the feed-forward part, `[intermediate, hidden]`.
     pub gate: Linear,
@@ -41,8 +41,7 @@ pub struct LayerWeights {
     pub down: Linear,
 }
 
-/// A loaded model's weights, one layer at a time: what is f32 already is shared, what is stored otherwise is converted for as long
-/// as its layer is in use.
+/// A loaded model's weights, one layer at a time: f32 weights are shared, others are converted for as long as their layer is in use.
 pub trait DecoderWeights: Send + Sync {
     /// Sizes of the decoder.
     fn shape(&self) -> &DecoderShape;
@@ -53,7 +52,7 @@ pub trait DecoderWeights: Send + Sync {
     /// If the model has no such layer, or it cannot be converted.
     fn layer(&self, layer: usize) -> Result<LayerWeights>;
 
-    /// The final RMSNorm, `[hidden]`.
+    /// The weight of the final RMSNorm, `[hidden]`.
     fn final_norm(&self) -> &Tensor;
 
     /// The head's rows of some vocabulary entries.

@@ -4,6 +4,8 @@ use candle_core::{DType, Device, Tensor};
 use pollster::block_on;
 
 use super::*;
+use crate::rows::select_rows;
+use crate::testing::wide;
 use crate::{Activations, Role};
 
 /// The residual is the logits.
@@ -80,6 +82,41 @@ fn only_the_rows_asked_for_are_read() {
     let got = block_on(entropies(&lens, 1 << 20, &activations, &[wanted(&[4, 9]), wanted(&[])])).unwrap();
     assert!((got[0][0] - 2f32.ln()).abs() < 1e-6 && got[0][1] < 1e-6 && got[1].is_empty(), "{got:?}");
     assert!(block_on(entropies(&lens, 1 << 20, &activations, &[wanted(&[5])])).is_err());
+}
+
+/// A head that mixes all channels, so that another order of sums would show.
+struct Head(Tensor);
+
+impl LogitLens for Head {
+    fn vocabulary(&self) -> usize {
+        self.0.dim(1).unwrap()
+    }
+
+    fn logits(&self, residual: &Tensor) -> candle_core::Result<Tensor> {
+        residual.matmul(&self.0)
+    }
+}
+
+/// Block by block from the residual of all rows, as rows were read before a capture named its rows.
+#[test]
+fn a_capture_of_some_rows_gives_the_bits_of_a_capture_of_all() {
+    let (head, whole) = (Head(wide(96, 700, 1.0)), wide(50, 96, 3.0));
+    let scattered = RowSet::new((0..50).filter(|row| row % 7 != 2 && row % 5 != 1).collect()).unwrap();
+    for rows in [scattered, RowSet::range(9..40), RowSet::all(50), RowSet::range(3..4)] {
+        for memory in [0, 5600 * 3, 5600 * 20, u64::MAX] {
+            let step = StreamedLens::new(&head, memory).block_rows(true);
+            let block = |rows: &[usize]| entropy::rows(&head.logits(&select_rows(&whole, rows)?)?);
+            let blocks = rows.as_slice().chunks(step).map(|rows| block(rows).unwrap());
+            let expected: Vec<f32> = blocks.flatten().collect();
+            for captured in [rows.clone(), RowSet::all(50)] {
+                let mut activations = Activations::new(Role::Base, captured);
+                activations.insert_from(1, &whole).unwrap();
+                let wanted = [LensRows { residual: 1, rows: rows.clone() }];
+                let got = block_on(entropies(&head, memory, &activations, &wanted)).unwrap();
+                assert_eq!(got, std::slice::from_ref(&expected));
+            }
+        }
+    }
 }
 
 #[test]

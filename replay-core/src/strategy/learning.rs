@@ -37,7 +37,7 @@ pub(crate) struct Correction {
 /// Ranks the visual rows of one prompt and learns a delta for all of them.
 ///
 /// # Errors
-/// Those of the backend's steps; [`Error::Cancelled`] if nobody waits any more, [`Error::NotFinite`] if the loss is not finite.
+/// Those of the backend's steps; [`Error::Cancelled`] if the client went away, [`Error::NotFinite`] if the loss is not finite.
 pub(crate) async fn learn(
     policy: &Policy,
     backend: &mut dyn ReplayBackend,

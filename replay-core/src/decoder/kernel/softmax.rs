@@ -6,14 +6,14 @@ use super::{values, values_mut, width};
 use crate::lens::exp;
 use crate::simd::{max, sum, vectorized};
 
-/// What each row of attention scores may look at.
+/// Which keys each row of attention scores sees.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::decoder) struct Causal<'a> {
-    /// Keys visible to each query row (a row's own position is its last visible key).
+    /// How many keys each query sees; the last of them is its own position.
     pub(in crate::decoder) visible: &'a [usize],
 }
 
-/// `softmax(scale * scores)` over the visible keys, in place; the others get probability 0.
+/// `softmax(scale * scores)` over the keys that a query sees, in place; the others get probability 0.
 ///
 /// # Shapes
 /// `scores`: `[batch, groups * queries, keys]`, fresh and contiguous; row `r` belongs to query `r % queries`.
