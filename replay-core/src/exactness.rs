@@ -1,6 +1,6 @@
 //! How closely an engine repeats itself.
 
-/// How closely two passes agree that compute the same: an engine states it, and the conformance kit holds it to it.
+/// How closely two passes over the same input agree. An engine states it, and the conformance kit checks that the engine keeps to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Exactness {
     /// Bit for bit.

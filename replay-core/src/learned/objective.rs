@@ -10,7 +10,7 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use super::{Differentiable, Tape, Target, Targets, divergence, gathered};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::rows::{SpanRows, select_rows};
 use crate::yielding::yield_now;
 
@@ -60,12 +60,16 @@ impl<'a> Objective<'a> {
     ) -> Result<Self> {
         let rows: Vec<u32> = visual.as_slice().iter().map(|&row| row as u32).collect();
         let start = model.layers().start;
+        let head = model.head_rows(&targets.tokens)?;
+        if head.dim(0)? != targets.tokens.len() {
+            return Err(Error::size("rows of the head", targets.tokens.len(), head.dim(0)?));
+        }
         Ok(Self {
             model,
             targets,
             layers: start..targets.last_residual().unwrap_or(start),
             by_residual: targets.layers.iter().map(|target| (target.residual, target)).collect(),
-            head: model.head_rows(&targets.tokens)?,
+            head,
             visual: Tensor::new(rows, model.input().device())?,
             normalize,
             activation_memory,
@@ -87,8 +91,12 @@ impl<'a> Objective<'a> {
     /// `delta`: `[visual rows, hidden]`.
     ///
     /// # Errors
-    /// Those of the model's layers.
+    /// [`Error::Size`] if the delta has another shape; those of the model's layers.
     pub fn evaluate(&self, delta: &Tensor, with_gradient: bool) -> Result<Evaluation> {
+        let expected = [self.visual.dim(0)?, self.model.input().dim(1)?];
+        if delta.dims() != expected {
+            return Err(Error::size("delta", format!("{expected:?}"), format!("{:?}", delta.dims())));
+        }
         let layers = self.layers.clone();
         let mut residual = self.model.input().index_add(&self.visual, delta, 0)?;
         let (mut inputs, mut tapes) = (Vec::new(), Vec::new());

@@ -69,6 +69,14 @@ fn objective<'a>(pair: &'a Pair, targets: &'a Targets, memory: u64) -> Objective
     Objective::new(&pair.rlvr.1, targets, &located(&VISUAL), true, memory).unwrap()
 }
 
+#[test]
+fn a_delta_of_another_shape_is_refused() {
+    let pair = Pair::new(false);
+    let targets = pair.targets(10);
+    let error = objective(&pair, &targets, 0).evaluate(&random((3, 16)), false).unwrap_err().to_string();
+    assert_eq!(error, "delta: expected [4, 16], got [3, 16]");
+}
+
 fn random_delta(scale: f64) -> Tensor {
     (random((VISUAL.len(), 16)) * scale).unwrap()
 }

@@ -92,7 +92,7 @@ impl RowSet {
             Some(last) if last >= rows => Err(Error::size("rows of a residual", format!("more than {last}"), rows)),
             Some(last) if last + 1 == self.len() => Ok(residual.narrow(0, 0, self.len())?),
             // A copy, never a view: a view would keep the whole residual in memory.
-            _ => Ok(residual.index_select(&self.index(residual.device())?, 0)?),
+            _ => Ok(residual.contiguous()?.index_select(&self.index(residual.device())?, 0)?),
         }
     }
 
