@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use replay_core::lens::LogitLens;
 use replay_core::substitute::Edits;
 use replay_core::{
-    Activations, Grid, Image, ImageContent, ModelInfo, PairInfo, PromptMap, ReplayBackend, Result, Role,
+    Activations, Exactness, Grid, Image, ImageContent, ModelInfo, PairInfo, PromptMap, ReplayBackend, Result, Role,
+    RowSet,
 };
 
 use crate::engine::{HIDDEN, IMAGE_TOKEN, LAYERS, Model, Prompt, VOCABULARY};
@@ -28,11 +29,17 @@ impl ReplayBackend for ToyPrompt<'_> {
         &self.map
     }
 
-    async fn capture(&mut self, role: Role, layers: &[usize]) -> Result<Activations> {
-        let (last, mut activations) = (layers.last().copied(), Activations::new(role, self.map.len()));
+    /// The same prompt gives the same bits; an engine whose kernels sum in another order each time states a tolerance.
+    fn exactness(&self) -> Exactness {
+        Exactness::Bits
+    }
+
+    async fn capture(&mut self, role: Role, layers: &[usize], rows: &RowSet) -> Result<Activations> {
+        let (last, mut activations) = (layers.last().copied(), Activations::new(role, rows.clone()));
         self.engine.model(role).forward(self.prompt, &[], |layer, residual| {
             if layers.contains(&layer) {
-                activations.insert(layer, residual.clone())?;
+                // Keeps the rows asked for out of the residual of the whole prompt.
+                activations.insert_from(layer, &residual)?;
             }
             // Nothing after the last layer asked for has to run.
             Ok((Some(layer) < last).then_some(residual))

@@ -81,10 +81,10 @@ impl Analysis {
         for layer in &observation.layers {
             let rows = self.layers.entry(layer.layer).or_default();
             rows.residual = layer.residual;
-            let finite = |&&row: &&usize| {
+            let finite = |&row: &usize| {
                 [layer.entropy_base[row], layer.entropy_rlvr[row], layer.kl_before[row]].iter().all(|x| x.is_finite())
             };
-            let kept: Vec<usize> = candidates.iter().filter(finite).copied().collect();
+            let kept: Vec<usize> = candidates.iter().filter(finite).collect();
             rows.not_finite += candidates.len() - kept.len();
             let largest = kept.iter().map(|&row| layer.entropy_base[row]).fold(f32::NEG_INFINITY, f32::max);
             for row in kept {

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::learned::{Differentiable, Progress};
-use crate::lens::LogitLens;
-use crate::rank::{self, Lensed, RankRequest, Selection};
+use crate::lens::{self, LensRows, LogitLens};
 use crate::substitute::Edits;
-use crate::{Activations, PairInfo, PromptMap, Result, Role};
+use crate::{Activations, Exactness, PairInfo, PromptMap, Result, Role, RowSet};
 
 /// One prompt in one engine, before its real prefill.
 ///
-/// The three steps of replay, each testable alone: capture, rank, substitute. The futures need not be `Send`: engines run prompts on
-/// a thread of their own, and a backend may borrow from it.
+/// The three steps of replay, each testable alone: capture, rank (of the entropies that the engine gives), substitute. The futures need
+/// not be `Send`: engines run prompts on a thread of their own, and a backend may borrow from it.
 #[async_trait(?Send)]
 pub trait ReplayBackend {
     /// The two models.
@@ -22,42 +21,57 @@ pub trait ReplayBackend {
     /// The labelled rows of this prompt.
     fn prompt(&self) -> &PromptMap;
 
-    /// Step 1: a clean pass of the prompt through one model, that stops after the last layer asked for and leaves no trace.
+    /// How closely two passes of this engine over the same prompt agree.
+    fn exactness(&self) -> Exactness;
+
+    /// Step 1: runs a clean pass of the prompt through one model, which stops after the last layer asked for and leaves no trace.
     ///
     /// # Shapes
-    /// `residual[j]` for each `j` of `layers` (ascending): `[rows, hidden]`, in the engine's own precision.
+    /// `residual[j]` for each `j` of `layers` (ascending), of the rows `rows` of the prompt: `[rows, hidden]`, in the engine's own
+    /// precision.
     ///
     /// # Errors
-    /// If the model has no such layer, or the pass fails.
-    async fn capture(&mut self, role: Role, layers: &[usize]) -> Result<Activations>;
+    /// If the model has no such layer, the prompt no such row, or the pass fails.
+    async fn capture(&mut self, role: Role, layers: &[usize], rows: &RowSet) -> Result<Activations>;
 
-    /// A pass of the prompt through the RLVR model with these edits in it, as its real prefill would go; leaves no trace. `None` if this
-    /// adapter cannot.
+    /// Runs a pass of the prompt through the RLVR model with these edits in it, as its real prefill would go; it leaves no trace. `None`
+    /// if this adapter cannot.
     ///
     /// # Shapes
     /// As for [`capture`](Self::capture), after the edits.
     ///
     /// # Errors
-    /// If the model has no such layer, or the pass fails.
-    async fn capture_edited(&mut self, layers: &[usize], edits: Arc<Edits>) -> Result<Option<Activations>> {
-        let _ = (layers, edits);
+    /// As for [`capture`](Self::capture).
+    async fn capture_edited(
+        &mut self,
+        layers: &[usize],
+        rows: &RowSet,
+        edits: Arc<Edits>,
+    ) -> Result<Option<Activations>> {
+        let _ = (layers, rows, edits);
         Ok(None)
     }
 
-    /// Final norm and head of one model. Shared, so that ranking can borrow the backend.
+    /// Final norm and head of one model. Shared, so that it can be read while the backend is borrowed.
     fn lens(&self, role: Role) -> Arc<dyn LogitLens>;
 
-    /// Step 2, as [`rank::rank`] does it; an engine with kernels of its own may do it faster, with the same result.
+    /// Step 2: computes logit-lens entropies of the model that `activations` are of; [`rank::select`](crate::rank::select) turns them into a
+    /// selection. An engine with kernels of its own may do it faster. `memory` bounds the bytes of logits held at a time.
+    ///
+    /// # Shapes
+    /// One list for each entry of `wanted`, with the entropy in nats of each of its rows, over the full vocabulary; NaN where a row is
+    /// not finite.
     ///
     /// # Errors
-    /// If a residual was not captured, or the lens fails.
-    async fn rank(
+    /// If a residual or row was not captured, or the lens fails.
+    async fn entropies(
         &mut self,
-        request: &RankRequest<'_>,
-        base: Lensed<'_>,
-        rlvr: Option<Lensed<'_>>,
-    ) -> Result<Selection> {
-        rank::rank(request, base, rlvr)
+        activations: &Activations,
+        wanted: &[LensRows],
+        memory: u64,
+    ) -> Result<Vec<Vec<f32>>> {
+        let lens = self.lens(activations.role());
+        lens::entropies(&*lens, memory, activations, wanted).await
     }
 
     /// The layers `layers.start..layers.end` of one model over this prompt, with gradients: what strategy `learned` needs. `None` if
@@ -70,7 +84,7 @@ pub trait ReplayBackend {
         Ok(None)
     }
 
-    /// Hears of each pass of learning; `false` ends it, as when the client went away.
+    /// Called after each pass of learning; `false` ends it, as when the client went away.
     fn progress(&mut self, progress: Progress) -> bool {
         let _ = progress;
         true

@@ -1,4 +1,4 @@
-//! What was decided for a prompt, kept for the next prompt that begins the same: a second question about an image, the next turn of a
+//! A cache of what replay does to a prompt, for later prompts that begin the same: a second question about an image, the next turn of a
 //! chat, another sample.
 //!
 //! Attention is causal, so what is done to visual rows depends on nothing after the last of them. A key is a blake3 hash of the
@@ -11,28 +11,29 @@ use quick_cache::sync::{Cache as Store, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
 use crate::config::{Positions, Replay};
-use crate::learned::Learned;
+use crate::learned::LearnedDelta;
 use crate::substitute::Edits;
 use crate::{PairInfo, PromptMap, Report};
 
-/// Of an entry without tensors: report, key, bookkeeping.
+/// Bytes of an entry besides its tensors: report, key, bookkeeping.
 const OVERHEAD: u64 = 4096;
 
 /// What is kept of one prompt.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    /// The report of the prompt that was paid for.
+    /// The report of the prompt that was computed.
     pub(crate) report: Report,
     /// `None` if nothing is edited.
     pub(crate) edits: Option<Arc<Edits>>,
-    /// With strategy `learned`.
-    pub(crate) learned: Option<Arc<Learned>>,
+    /// The delta of strategy `learned`.
+    pub(crate) learned: Option<Arc<LearnedDelta>>,
 }
 
 impl Entry {
     /// Bytes held. A learned delta is the value of its edit, if there is one: it is counted once.
     fn bytes(&self) -> u64 {
-        let delta = |learned: &Learned| (learned.delta.elem_count() * learned.delta.dtype().size_in_bytes()) as u64;
+        let delta =
+            |learned: &LearnedDelta| (learned.delta.elem_count() * learned.delta.dtype().size_in_bytes()) as u64;
         let tensors = match (&self.edits, &self.learned) {
             (Some(edits), _) => edits.bytes(),
             (None, Some(learned)) => delta(learned),
@@ -100,12 +101,12 @@ impl ReplayCache {
         self.store.as_ref().map_or(0, Store::weight)
     }
 
-    /// Prompts that paid nothing.
+    /// How often a prompt was found.
     pub fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// Prompts that had to pay.
+    /// How often a prompt was not found.
     pub fn misses(&self) -> u64 {
         self.misses.load(Ordering::Relaxed)
     }
@@ -143,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Layers, Rule, Strategy};
-    use crate::{Grid, Image, ImageContent, ModelInfo, Replayer};
+    use crate::{Grid, Image, ImageContent, ModelInfo, Replayer, RowSet};
 
     fn replay() -> Replay {
         Replay::new(Strategy::Learned, Layers::First(1), Rule::Top(1))
@@ -200,7 +201,11 @@ mod tests {
     fn entry(values: usize) -> Arc<Entry> {
         let report = Replayer::new(&replay(), 1).unwrap().passthrough("");
         let delta = Tensor::zeros((1, values), DType::F32, &Device::Cpu).unwrap();
-        Arc::new(Entry { report, edits: Some(Arc::new(Edits::delta(0, vec![0], delta))), learned: None })
+        Arc::new(Entry {
+            report,
+            edits: Some(Arc::new(Edits::delta(0, RowSet::all(1), delta).unwrap())),
+            learned: None,
+        })
     }
 
     #[test]
@@ -221,7 +226,7 @@ mod tests {
     #[test]
     fn a_delta_without_edits_counts_too() {
         let delta = Tensor::zeros((1, 4096), DType::F32, &Device::Cpu).unwrap();
-        let learned = Arc::new(Learned { delta, losses: vec![], selected: vec![] });
+        let learned = Arc::new(LearnedDelta { delta, losses: vec![], selected: vec![] });
         let report = Replayer::new(&replay(), 1).unwrap().passthrough("");
         assert_eq!(Entry { report, edits: None, learned: Some(learned) }.bytes(), OVERHEAD + 4 * 4096);
     }

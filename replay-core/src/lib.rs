@@ -4,7 +4,7 @@
 //! captures the base model's activations, ranks them by entropy and brings the low-entropy ones back into the RLVR model.
 //!
 //! * [`config`]: the TOML file, its presets, its errors with line and column;
-//! * [`ReplayBackend`]: what an engine implements for one prompt: capture, lens, substitute;
+//! * [`ReplayBackend`]: what an engine implements for one prompt: capture, entropies, substitute;
 //! * [`Replayer`]: runs the steps of a configuration over a backend and returns a [`Report`];
 //! * [`rank`], [`lens`], [`substitute`], [`learned`]: the steps themselves, each usable alone;
 //! * [`decoder`]: decoder layers with gradients, for adapters that can hand out weights;
@@ -21,33 +21,44 @@ pub mod conformance;
 mod decide;
 pub mod decoder;
 mod error;
+mod exactness;
 pub mod learned;
 pub mod lens;
 pub mod metrics;
 mod observe;
 mod pair;
+mod policy;
 pub mod rank;
 pub mod registry;
 mod replayer;
 mod report;
+mod role;
 mod rows;
 pub mod session;
 mod simd;
+mod strategy;
 pub mod substitute;
 #[cfg(feature = "tables")]
 pub mod tables;
+#[cfg(test)]
+mod testing;
 mod trace;
+mod yielding;
 
-pub use activations::{Activations, Role};
+pub use activations::Activations;
 pub use backend::ReplayBackend;
 pub use cache::ReplayCache;
 pub use candle_core;
 pub use config::Config;
 pub use decide::{Decided, Decision};
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, Mismatch, Result};
+pub use exactness::Exactness;
 pub use observe::{LayerObservation, Observation};
 pub use pair::{ModelInfo, PairInfo};
+pub use rank::EntropySpread;
 pub use replayer::{Replayed, Replayer};
-pub use report::{EntropySpread, KlMean, LayerReport, LearnedReport, Milliseconds, Precision, Report, Status};
-pub use rows::{Grid, Image, ImageContent, PromptMap, RowLabel, VisualLabel};
+pub use report::{KlMean, LayerReport, LearnedReport, Milliseconds, Precision, Report, Status};
+pub use role::Role;
+pub use rows::{Grid, Image, ImageContent, PromptMap, RowLabel, RowSet, Span, SpanRows, VisualLabel};
 pub use trace::Trace;
+pub use yielding::yield_now;

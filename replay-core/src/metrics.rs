@@ -98,9 +98,9 @@ pub fn decided(report: &Report, failed: bool, cache: &ReplayCache) {
 pub fn degraded(error: &Error) -> bool {
     first(match error {
         Error::Size { .. } => 0,
-        Error::NotCaptured { .. } | Error::NoSuchLayer { .. } | Error::Taps { .. } => 1,
+        Error::NotCaptured { .. } | Error::RowNotCaptured { .. } | Error::NoSuchLayer { .. } | Error::Taps { .. } => 1,
         Error::Cancelled => 2,
-        Error::Unavailable(_) => 3,
+        Error::Unavailable(_) | Error::Settings(_) | Error::Prompt(_) | Error::NotFinite { .. } => 3,
         Error::Engine(_) => 4,
         Error::Tensor(_) => 5,
     })

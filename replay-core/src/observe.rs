@@ -1,13 +1,13 @@
-//! What both models make of every row of a prompt, layer by layer: the paper's analysis, for one prompt.
+//! What both models predict at every row of a prompt, layer by layer: the paper's analysis, for one prompt.
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::learned::Learned;
+use crate::learned::LearnedDelta;
 use crate::lens::StreamedLens;
 use crate::rank::ranked_residual;
 use crate::substitute::Edits;
-use crate::{PromptMap, ReplayBackend, Replayer, Result, Role};
+use crate::{PromptMap, ReplayBackend, Replayer, Result, Role, RowSet, yield_now};
 
 /// The rows of one prompt at the output of one policy layer, in prompt order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -16,21 +16,21 @@ pub struct LayerObservation {
     pub layer: usize,
     /// The residual that was read: the layer's output.
     pub residual: usize,
-    /// `H_base`, in nats.
+    /// Entropy of the base, `H_base`, in nats.
     pub entropy_base: Vec<f32>,
-    /// `H_rlvr` of a clean pass, in nats.
+    /// Entropy of the RLVR model in a clean pass, `H_rlvr`, in nats.
     pub entropy_rlvr: Vec<f32>,
     /// KL(base || RLVR) of clean passes, in nats over the whole vocabulary.
     pub kl_before: Vec<f32>,
     /// KL(base || RLVR) with the edits in the RLVR model's pass; empty if there are none.
     pub kl_after: Vec<f32>,
-    /// Whether both models find the same token likeliest.
+    /// Whether the same token is likeliest in both models.
     pub agree: Vec<bool>,
     /// Whether the policy selects the row.
     pub selected: Vec<bool>,
 }
 
-/// What both models make of one prompt.
+/// What both models predict over one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Observation {
     /// The labelled rows.
@@ -40,7 +40,7 @@ pub struct Observation {
 }
 
 impl Replayer {
-    /// Clean passes of both models, and one with `edits` in it if the backend can, read by both lenses at every row. Arms nothing.
+    /// Takes clean passes of both models, and one with `edits` in it if the backend can, and reads every row by both lenses. Arms nothing.
     ///
     /// # Errors
     /// Those of the backend's steps.
@@ -48,35 +48,38 @@ impl Replayer {
         &self,
         backend: &mut dyn ReplayBackend,
         edits: Option<Arc<Edits>>,
-        learned: Option<&Learned>,
+        learned: Option<&LearnedDelta>,
     ) -> Result<Observation> {
         let prompt = backend.prompt().clone();
         let rows = prompt.len();
-        let layers: Vec<usize> = self.policy_layers().iter().map(|&layer| ranked_residual(layer)).collect();
-        let base = backend.capture(Role::Base, &layers).await?;
-        let rlvr = backend.capture(Role::Rlvr, &layers).await?;
+        let all = RowSet::all(rows);
+        let layers = self.policy().ranked_residuals();
+        let base = backend.capture(Role::Base, &layers, &all).await?;
+        yield_now().await;
+        let rlvr = backend.capture(Role::Rlvr, &layers, &all).await?;
+        yield_now().await;
         let edited = match edits {
-            Some(edits) => backend.capture_edited(&layers, edits).await?,
+            Some(edits) => backend.capture_edited(&layers, &all, edits).await?,
             None => None,
         };
         let candidates = prompt.candidates(self.settings().positions);
-        let selection = self.rank(backend, &candidates, 0, &base, Some(&rlvr)).await?;
+        let selection = self.policy().rank(backend, &candidates, &base, Some(&rlvr)).await?;
 
         let (base_lens, rlvr_lens) = (backend.lens(Role::Base), backend.lens(Role::Rlvr));
         let memory = self.settings().lens_memory;
         let (base_lens, rlvr_lens) = (StreamedLens::new(&*base_lens, memory), StreamedLens::new(&*rlvr_lens, memory));
-        let observed = selection.layers.iter().enumerate().map(|(index, selected)| {
-            // What was learned with, where something was.
+        let mut layers = Vec::with_capacity(selection.layers.len());
+        for (index, selected) in selection.layers.iter().enumerate() {
+            // The selection that was learned with, where there is one.
             let chosen = learned.and_then(|learned| learned.selected.get(index)).unwrap_or(&selected.rows);
             let residual = ranked_residual(selected.layer);
-            let compared = base_lens.compare(base.residual(residual)?, &rlvr_lens, rlvr.residual(residual)?)?;
+            let (of_base, of_rlvr) = (base.select(residual, &all)?, rlvr.select(residual, &all)?);
+            let compared = base_lens.compare(&of_base, &rlvr_lens, &of_rlvr).await?;
             let kl_after = match &edited {
-                Some(edited) => {
-                    base_lens.divergence(base.residual(residual)?, &rlvr_lens, edited.residual(residual)?)?
-                }
+                Some(edited) => base_lens.divergence(&of_base, &rlvr_lens, &edited.select(residual, &all)?).await?,
                 None => Vec::new(),
             };
-            Ok(LayerObservation {
+            layers.push(LayerObservation {
                 layer: selected.layer,
                 residual,
                 entropy_base: compared.iter().map(|row| row.mine).collect(),
@@ -84,9 +87,9 @@ impl Replayer {
                 kl_before: compared.iter().map(|row| row.divergence).collect(),
                 kl_after,
                 agree: compared.iter().map(|row| row.agree).collect(),
-                selected: (0..rows).map(|row| chosen.binary_search(&row).is_ok()).collect(),
-            })
-        });
-        Ok(Observation { layers: observed.collect::<Result<_>>()?, prompt })
+                selected: (0..rows).map(|row| chosen.contains(row)).collect(),
+            });
+        }
+        Ok(Observation { layers, prompt })
     }
 }

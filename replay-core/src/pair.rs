@@ -1,7 +1,7 @@
 //! What is known of the two models.
 use serde::Serialize;
 
-use crate::Role;
+use crate::role::Role;
 
 /// One model of the pair, as loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,7 +27,7 @@ pub struct ModelInfo {
 /// The two models of a replayed pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PairInfo {
-    /// The model it was trained from.
+    /// The model that the RLVR model was trained from.
     pub base: ModelInfo,
     /// The model that is served.
     pub rlvr: ModelInfo,

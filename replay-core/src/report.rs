@@ -3,6 +3,7 @@ use serde::Serialize;
 
 use crate::config::{Alignment, Solver, Strategy};
 use crate::learned::Stop;
+use crate::rank::{EntropySpread, LayerSelection, Selection};
 
 /// How replay ended for one prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -17,29 +18,6 @@ pub enum Status {
     Unchanged,
     /// The prefill is the engine's own, for the reason that the report gives.
     Passthrough,
-}
-
-/// Lowest, mean and highest entropy of the ranked rows of one layer, in nats.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct EntropySpread {
-    /// Lowest.
-    pub min: f32,
-    /// Mean.
-    pub mean: f32,
-    /// Highest.
-    pub max: f32,
-}
-
-impl EntropySpread {
-    /// The spread of these entropies; `None` without any.
-    pub fn of(values: &[f32]) -> Option<Self> {
-        let sum: f64 = values.iter().copied().map(f64::from).sum();
-        (!values.is_empty()).then(|| Self {
-            min: values.iter().copied().fold(f32::INFINITY, f32::min),
-            mean: (sum / values.len() as f64) as f32,
-            max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
-        })
-    }
 }
 
 /// Mean KL(base || RLVR) over the selected rows of one layer, in nats over the whole vocabulary, each model read with its own lens. Rows
@@ -156,5 +134,19 @@ impl Report {
     /// Rows selected over all policy layers.
     pub fn selected(&self) -> usize {
         self.layers.iter().map(|layer| layer.selected).sum()
+    }
+
+    /// Starts the report of each policy layer from what was selected there.
+    pub(crate) fn set_layers(&mut self, selection: &Selection, alignment: Alignment) {
+        let report = |layer: &LayerSelection| LayerReport {
+            layer: layer.layer,
+            edited_residual: alignment.edited_residual(layer.layer),
+            ranked: layer.ranked,
+            not_finite: layer.not_finite,
+            selected: layer.rows.len(),
+            entropy: layer.entropy,
+            kl: None,
+        };
+        self.layers = selection.layers.iter().map(report).collect();
     }
 }

@@ -1,12 +1,13 @@
-//! Every intermediate of one prompt, for external checks.
+//! Every intermediate result of one prompt, for external checks.
 use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::learned::Learned;
+use crate::learned::LearnedDelta;
 use crate::lens::StreamedLens;
-use crate::{Error, ReplayBackend, Replayer, Result, Role};
+use crate::rank::mask;
+use crate::{Error, ReplayBackend, Replayer, Result, Role, RowSet, yield_now};
 
 /// Named tensors of one prompt.
 ///
@@ -46,17 +47,12 @@ impl Trace {
     ///
     /// # Errors
     /// Those of the tensor library.
-    pub fn insert_learned(&mut self, learned: &Learned) -> Result<()> {
+    pub fn insert_learned(&mut self, learned: &LearnedDelta) -> Result<()> {
         let losses: Vec<f32> = learned.losses.iter().map(|&loss| loss as f32).collect();
         self.insert("learned.losses", Tensor::new(losses, &Device::Cpu)?);
         // The selection that was learned with: its residuals are the differentiable decoder's, not the engine's.
         if let Some(rows) = self.get("token_ids").map(|ids| ids.elem_count()) {
-            let mask = learned
-                .selected
-                .iter()
-                .flat_map(|selected| (0..rows).map(|row| u8::from(selected.binary_search(&row).is_ok())));
-            let mask: Vec<u8> = mask.collect();
-            self.insert("mask", Tensor::from_vec(mask, (learned.selected.len(), rows), &Device::Cpu)?);
+            self.insert("mask", mask(learned.selected.iter(), rows)?);
         }
         self.insert("learned.delta", learned.delta.to_device(&Device::Cpu)?.contiguous()?);
         Ok(())
@@ -64,7 +60,7 @@ impl Trace {
 }
 
 impl Replayer {
-    /// Takes clean passes of both models over one prompt and writes down every intermediate; arms nothing.
+    /// Takes clean passes of both models over one prompt and records every intermediate; arms nothing.
     ///
     /// # Errors
     /// Those of the backend's steps.
@@ -79,21 +75,23 @@ impl Replayer {
         trace.insert("token_ids", Tensor::new(tokens, &Device::Cpu)?);
         trace.insert("visual_rows", Tensor::new(visual, &Device::Cpu)?);
         let layers: Vec<usize> = (0..=self.last_residual()).collect();
-        let all: Vec<usize> = (0..rows).collect();
-        let base = backend.capture(Role::Base, &layers).await?;
-        let rlvr = backend.capture(Role::Rlvr, &layers).await?;
+        let all = RowSet::all(rows);
+        let base = backend.capture(Role::Base, &layers, &all).await?;
+        yield_now().await;
+        let rlvr = backend.capture(Role::Rlvr, &layers, &all).await?;
+        yield_now().await;
         for (name, activations) in [("base", &base), ("rlvr", &rlvr)] {
             let lens = backend.lens(activations.role());
             let lens = StreamedLens::new(&*lens, self.settings().lens_memory);
             for &layer in &layers {
-                let residual = activations.residual(layer)?;
-                let entropy = Tensor::new(lens.entropy(residual, &all)?, &Device::Cpu)?;
+                let residual = activations.select(layer, &all)?;
+                let entropy = Tensor::new(lens.entropy(&residual).await?, &Device::Cpu)?;
                 let residual = residual.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?;
                 trace.insert(format!("residual.{name}.{layer}"), residual);
                 trace.insert(format!("entropy.{name}.{layer}"), entropy);
             }
         }
-        let selection = self.rank(backend, &candidates, 0, &base, Some(&rlvr)).await?;
+        let selection = self.policy().rank(backend, &candidates, &base, Some(&rlvr)).await?;
         trace.insert("mask", selection.mask(rows)?);
         Ok(trace)
     }

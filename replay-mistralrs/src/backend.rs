@@ -8,21 +8,23 @@ use replay_core::learned::{Differentiable, Progress};
 use replay_core::lens::LogitLens;
 use replay_core::session::Settings;
 use replay_core::substitute::Edits;
-use replay_core::{Activations, Error, PairInfo, PromptMap, ReplayBackend, ReplayCache, Result, Role};
+use replay_core::{
+    Activations, Error, Exactness, PairInfo, PromptMap, ReplayBackend, ReplayCache, Result, Role, RowSet,
+};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::decoder::EngineDecoder;
 use crate::families::{Labels, Media};
 use crate::lens::EngineLens;
 use crate::load::Loaded;
-use crate::prefix::{needed, prefix};
+use crate::prefix::{needed, prefix, visual_span};
 use crate::prefix_cache::PrefixCache;
 use crate::table::EngineTable;
 use crate::tap::CaptureTap;
 
 /// A pipeline and its base, ready to be replayed.
 pub(crate) struct Bound {
-    /// What new requests are replayed by.
+    /// The settings of new requests.
     pub(crate) settings: RwLock<Settings>,
     /// How both models were loaded.
     pub(crate) table: EngineTable,
@@ -32,17 +34,17 @@ pub(crate) struct Bound {
     pub(crate) base_lens: Arc<EngineLens>,
     pub(crate) rlvr_lens: Arc<EngineLens>,
     pub(crate) labels: Labels,
-    /// The base's vision tower is the RLVR model's, and need not run again.
+    /// Whether both models have the same vision tower, so that it runs once.
     pub(crate) one_encoder: bool,
-    /// Bytes of the base's weights that both models hold, and of all.
+    /// Bytes of the base's weights that both models share, and of all its weights.
     pub(crate) shared_bytes: (usize, usize),
-    /// With strategy `learned`.
+    /// Both decoders with gradients, for strategy `learned`.
     pub(crate) decoders: Option<Decoders>,
     pub(crate) cache: ReplayCache,
     pub(crate) prefixes: Arc<PrefixCache>,
-    /// Why no prefixes are kept, though they were to be.
+    /// Why no prefixes are kept, although the settings ask for it.
     pub(crate) no_prefixes: Option<String>,
-    /// How the engine keeps keys and values, for people.
+    /// How the engine keeps keys and values, as a text for people.
     pub(crate) keys_values: String,
 }
 
@@ -79,7 +81,7 @@ pub(crate) struct EnginePrompt<'c, 'a, 'batch, 'seq> {
     pub(crate) row: usize,
     pub(crate) map: PromptMap,
     pub(crate) edits: Option<Arc<Edits>>,
-    /// Hears of each pass of learning.
+    /// Receives the progress of learning.
     pub(crate) listener: Option<UnboundedSender<Progress>>,
 }
 
@@ -93,11 +95,16 @@ impl ReplayBackend for EnginePrompt<'_, '_, '_, '_> {
         &self.map
     }
 
-    async fn capture(&mut self, role: Role, layers: &[usize]) -> Result<Activations> {
+    /// Side passes run one sequence at a time, so what else is running changes no bit of them.
+    fn exactness(&self) -> Exactness {
+        Exactness::Bits
+    }
+
+    async fn capture(&mut self, role: Role, layers: &[usize], rows: &RowSet) -> Result<Activations> {
         if self.call.cancelled(self.row) {
             return Err(Error::Cancelled);
         }
-        let tap = Arc::new(CaptureTap::new(layers, self.map.len()));
+        let tap = Arc::new(CaptureTap::of_rows(layers, rows.clone()));
         let pass = match role {
             Role::Rlvr => self.call.run_self(self.row, tap.clone()),
             Role::Base => {
@@ -110,8 +117,13 @@ impl ReplayBackend for EnginePrompt<'_, '_, '_, '_> {
         tap.finish(role)
     }
 
-    async fn capture_edited(&mut self, layers: &[usize], edits: Arc<Edits>) -> Result<Option<Activations>> {
-        let tap = Arc::new(CaptureTap::new(layers, self.map.len()).editing(edits));
+    async fn capture_edited(
+        &mut self,
+        layers: &[usize],
+        rows: &RowSet,
+        edits: Arc<Edits>,
+    ) -> Result<Option<Activations>> {
+        let tap = Arc::new(CaptureTap::of_rows(layers, rows.clone()).editing(edits));
         let pass = self.call.run_self(self.row, tap.clone());
         pass.map_err(|e| Error::engine(format!("the edited pass failed: {e}")))?;
         tap.finish(Role::Rlvr).map(Some)
@@ -130,7 +142,9 @@ impl ReplayBackend for EnginePrompt<'_, '_, '_, '_> {
             Role::Base => decoders.base.decoder.clone(),
             Role::Rlvr => decoders.rlvr.decoder.clone(),
         };
-        let captured = self.capture(role, &needed(&decoder, &layers)).await?;
+        // Rows before the span are constant there, but they run too; rows after it matter to nothing.
+        let rows = RowSet::all(visual_span(&self.map).end);
+        let captured = self.capture(role, &needed(&decoder, &layers), &rows).await?;
         Ok(Some(Box::new(prefix(&decoder, &self.map, layers, &captured)?)))
     }
 

@@ -33,9 +33,9 @@ pub(crate) struct EngineDecoder {
     pub(crate) frequencies: Vec<f32>,
     pub(crate) sections: Sections,
     pub(crate) profile: &'static Decoder,
-    /// After how many layers visual features are added.
+    /// How many of the first layers have visual features added to their output.
     pub(crate) deepstack: usize,
-    /// How many rows back the engine's attention looks; this decoder's looks back over all.
+    /// How many rows back the engine's attention looks; this decoder attends to all rows.
     pub(crate) window: Option<usize>,
 }
 
@@ -66,7 +66,7 @@ impl EngineDecoder {
                 let sizes = sizes.ok_or_else(|| missing("rope_scaling.mrope_section"))?;
                 sections(sizes.iter().filter_map(Value::as_u64).map(|n| n as usize).collect())
             }
-            // All frequencies turn with the one position.
+            // All frequencies rotate with the one position.
             None => Sections::Consecutive(Vec::new()),
         };
         // The Qwen families say a window and that it is not used.
@@ -94,7 +94,7 @@ impl EngineDecoder {
         })
     }
 
-    /// How the engine's own arithmetic differs from this decoder's.
+    /// The precision of the engine's own arithmetic; this decoder's is f32.
     pub(crate) fn precision(&self) -> Precision {
         let of = |linear: &Arc<dyn QuantMethod>| match linear.unquant_weight_bias() {
             Some((weight, _)) if weight.dtype() == DType::F32 => Precision::Exact,
@@ -109,10 +109,10 @@ fn rope<'a>(family: &Family, config: &'a Value) -> Option<&'a Value> {
     family.text_field(config, "rope_scaling").or_else(|| family.text_field(config, "rope_parameters"))
 }
 
-/// Whether a model of this configuration can be differentiated; asked before anything is loaded.
+/// The decoder profile of a model that can be differentiated; checked before anything is loaded.
 ///
 /// # Errors
-/// What is not known of it.
+/// If the family has no profile, or the configuration has an activation or rotary scaling that this decoder lacks.
 pub(crate) fn differentiable(family: &Family, config: &Value, role: Role) -> Result<&'static Decoder, AttachError> {
     let profile = family.decoder.ok_or_else(|| AttachError::NotDifferentiable {
         architecture: family.architecture,
@@ -157,7 +157,7 @@ fn scaling(rope: Option<&Value>) -> RotaryScaling {
     scaling.unwrap_or(RotaryScaling::None)
 }
 
-/// How the engine computes, from the finest to the coarsest.
+/// The precision in which the engine computes, from the finest to the coarsest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Precision {
     /// f32, as this decoder.
@@ -174,8 +174,8 @@ fn head_of(weights: &ModelWeights, role: Role) -> Result<Arc<dyn QuantMethod>, A
 }
 
 fn tensor<'a>(weights: &'a ModelWeights, name: &str, role: Role) -> Result<&'a Tensor, AttachError> {
-    let found = weights.residual.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor);
-    found.ok_or_else(|| AttachError::Pipeline(format!("the {role} model has no tensor {name}")))
+    let named = weights.residual.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor);
+    named.ok_or_else(|| AttachError::Pipeline(format!("the {role} model has no tensor {name}")))
 }
 
 fn stored(profile: &Decoder, weights: &ModelWeights, role: Role) -> Result<Vec<Stored>, AttachError> {
@@ -184,10 +184,10 @@ fn stored(profile: &Decoder, weights: &ModelWeights, role: Role) -> Result<Vec<S
         .map(|layer| {
             let own = weights.linear.iter().filter(|(_, of)| *of == Some(layer)).map(|(linear, _)| linear.clone());
             let linears: Vec<_> = own.collect();
-            let found = linears.len();
+            let count = linears.len();
             let linears: [Arc<dyn QuantMethod>; LINEARS] = linears.try_into().map_err(|_| {
                 AttachError::Pipeline(format!(
-                    "layer {layer} of the {role} model has {found} linear layers, {LINEARS} were expected"
+                    "layer {layer} of the {role} model: expected {LINEARS} linear layers, got {count}"
                 ))
             })?;
             let name = |part: &str| format!("{}.{layer}.{part}.weight", profile.layers);
@@ -206,8 +206,8 @@ fn stored(profile: &Decoder, weights: &ModelWeights, role: Role) -> Result<Vec<S
         .collect()
 }
 
-/// Some kinds of layer do not hand out their bias (quantised ones, and those that could be split over devices); the answer to a row of
-/// zeros is it.
+/// The bias of a linear layer: its output for a row of zeros, since some kinds of layer do not hand it out (quantised ones, and those that
+/// could be split over devices).
 fn bias(linear: &dyn QuantMethod) -> candle_core::Result<Option<Tensor>> {
     let (dtype, weight) = match linear.unquant_weight_bias() {
         Some((weight, _)) => (weight.dtype(), weight),
@@ -265,6 +265,11 @@ impl DecoderWeights for EngineDecoder {
             Some((weight, _)) => weight,
             None => self.head.dequantize_w()?,
         };
+        // Checked here, since a device other than a CPU would read past the end.
+        let rows = weight.dim(0)?;
+        if let Some(token) = tokens.iter().find(|token| **token as usize >= rows) {
+            bail!("expected tokens below {rows}, the rows of the head, got {token}")
+        }
         f32(&weight.index_select(&Tensor::new(tokens, weight.device())?, 0)?)
     }
 }

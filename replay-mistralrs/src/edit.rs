@@ -1,4 +1,4 @@
-//! The tap of the real prefill: puts the edits of each sequence into its row of the batch.
+//! The tap of the real prefill: applies the edits of each sequence to its row of the batch.
 use std::sync::Arc;
 
 use candle_core::{IndexOp, Result, Tensor};
@@ -15,7 +15,7 @@ pub(crate) struct EditTap {
 }
 
 impl EditTap {
-    /// `None` if no sequence of the batch has edits. What the prefill makes is kept in `prefixes` as edited.
+    /// `None` if no sequence of the batch has edits. `prefixes` keeps the prefill's keys and values as those of edited rows.
     pub(crate) fn new(rows: Vec<Option<Arc<Edits>>>, prefixes: &Arc<PrefixCache>) -> Option<Self> {
         rows.iter().any(Option::is_some).then(|| Self { rows, prefixes: prefixes.clone() })
     }
@@ -44,8 +44,8 @@ impl LayerTap for EditTap {
     }
 
     fn ignored(&self, site: Site, why: &str) {
-        // Shapes were checked when the edits were made, so this is a fault of ours; the requests are answered all the same, but what
-        // they leave is not what it is taken for.
+        // Shapes were checked when the edits were made, so this is a fault of ours. The requests are answered all the same, but their keys
+        // and values are not those that the prefix cache would take them for.
         self.prefixes.stop();
         if metrics::not_edited() {
             tracing::error!("replay could not edit residual[{}], which went on as it was: {why}", site.layer);

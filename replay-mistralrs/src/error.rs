@@ -1,4 +1,5 @@
 //! Why replay could not be attached.
+use replay_core::ErrorKind;
 use replay_core::config::ConfigError;
 use replay_core::session::SessionError;
 
@@ -76,10 +77,8 @@ impl From<AttachError> for SessionError {
         match error {
             AttachError::File(file) => Self::Configuration(file),
             AttachError::NeedsRestart(why) => Self::NeedsRestart(why.into()),
-            AttachError::EngineFile(_)
-            | AttachError::Replay(replay_core::Error::NoSuchLayer { .. } | replay_core::Error::Unavailable(_)) => {
-                Self::Setup(error.to_string())
-            }
+            AttachError::EngineFile(_) => Self::Setup(error.to_string()),
+            AttachError::Replay(replay) if replay.kind() == ErrorKind::Configuration => Self::Setup(replay.to_string()),
             AttachError::NotAPair(_)
             | AttachError::NoProfile { .. }
             | AttachError::Refused { .. }

@@ -9,7 +9,7 @@ use replay_core::learned::Progress;
 use replay_core::metrics;
 use replay_core::session::{Directive, Mode};
 use replay_core::substitute::Edits;
-use replay_core::{Decision, Error, Replayer};
+use replay_core::{Decision, Error, Mismatch, Replayer};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::backend::{Bound, EnginePrompt};
@@ -159,13 +159,15 @@ impl Hook {
             return Ok(replayer.left("off for this request"));
         }
         if row.cached > 0 {
-            return Err(Error::Unavailable(
-                "the engine took part of this prompt from its prefix cache; attach replay before the engine starts"
-                    .into(),
-            ));
+            return Err(Error::Prompt(Mismatch::new(
+                "rows that the engine computes of this prompt",
+                "all of them",
+                format!("all but {} from its prefix cache", row.cached),
+                "attach replay before the engine starts",
+            )));
         }
         let mut prompt = self.prompt(call, index, row, progress)?;
-        // No future here ever waits: the engine's thread is ours until the real prefill.
+        // Futures of replay yield between slices and wait for nothing: here they run to their end, on the engine's thread.
         pollster::block_on(replayer.direct(&mut prompt, directive, &self.bound.cache))
     }
 

@@ -13,9 +13,9 @@ use crate::families::{Family, Head};
 
 /// Final norm and head of a loaded model, sharing its weights.
 pub(crate) struct EngineLens {
-    /// Of every stream of a residual but the first, if it has several.
+    /// The projections of every stream of a residual but the first, if it has several.
     unembed: Vec<Arc<dyn QuantMethod>>,
-    /// The factor of each channel.
+    /// The weight of the final norm, `[hidden]`.
     norm: Tensor,
     epsilon: f64,
     head: LensHead,
@@ -45,8 +45,8 @@ impl EngineLens {
         let missing =
             |what: &str| AttachError::Pipeline(format!("the {role} model has no {what} that a lens could use"));
         let tensor = |name: &str| {
-            let found = weights.residual.iter().find(|(known, _)| known == name);
-            found.map(|(_, tensor)| tensor).ok_or_else(|| missing(name))
+            let named = weights.residual.iter().find(|(known, _)| known == name);
+            named.map(|(_, tensor)| tensor).ok_or_else(|| missing(name))
         };
         let outside = || weights.linear.iter().filter(|(_, layer)| layer.is_none()).map(|(linear, _)| linear.clone());
         let linear = || outside().next().map(LensHead::Layer).ok_or_else(|| missing("head"));
@@ -82,7 +82,7 @@ impl EngineLens {
         }
     }
 
-    /// Whether it rounds nothing that the model does not.
+    /// Whether it computes in f32 with weights that are not quantised.
     pub(crate) fn is_exact(&self) -> bool {
         let quantised = matches!(&self.head, LensHead::Layer(layer) if layer.quantized_act_type().is_some());
         self.dtype == DType::F32 && !quantised

@@ -182,7 +182,7 @@ impl PrefixCache {
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device, Tensor};
-    use replay_core::{Grid, Image};
+    use replay_core::{Grid, Image, RowSet};
 
     use super::*;
 
@@ -196,7 +196,9 @@ mod tests {
         let placed = images.iter().map(|&(at, of)| (Image::whole(grid, content(of)), (at..at + 4).collect()));
         let map = PromptMap::at(0, &[7; 30], placed.collect()).unwrap();
         let delta = |rows: &[usize]| {
-            Edits::delta(0, rows.to_vec(), Tensor::zeros((rows.len(), 2), DType::F32, &Device::Cpu).unwrap())
+            let rows = RowSet::new(rows.to_vec()).unwrap();
+            let zeros = Tensor::zeros((rows.len(), 2), DType::F32, &Device::Cpu).unwrap();
+            Edits::delta(0, rows, zeros).unwrap()
         };
         Identity::new(&map, depend, edits.map(|(rows, by)| (Arc::new(delta(rows)), by.to_owned())))
     }

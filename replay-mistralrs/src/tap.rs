@@ -1,11 +1,11 @@
-//! The tap of a side pass: keeps the residuals asked for, edited if that is asked for, and stops after the last one.
+//! The tap of a side pass: keeps the residuals asked for, applies edits if there are any, and stops after the last layer asked for.
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{IndexOp, Result, Tensor};
 use mistralrs_core::forward_hook::{Flow, LayerTap, Site};
 use replay_core::substitute::Edits;
-use replay_core::{Activations, Error, Role};
+use replay_core::{Activations, Error, Role, RowSet};
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -17,9 +17,9 @@ struct Seen {
 #[derive(Debug)]
 pub(crate) struct CaptureTap {
     layers: Vec<usize>,
-    /// `None`: whatever the pass has.
-    rows: Option<usize>,
-    /// Put in before anything is captured.
+    /// Rows of the prompt; `None` means all rows of the pass.
+    rows: Option<RowSet>,
+    /// Applied before anything is captured.
     edits: Option<Arc<Edits>>,
     /// Ends the pass after the last of `layers`.
     stops: bool,
@@ -27,8 +27,14 @@ pub(crate) struct CaptureTap {
 }
 
 impl CaptureTap {
+    /// Captures the first `rows` rows.
     pub(crate) fn new(layers: &[usize], rows: usize) -> Self {
-        Self { layers: layers.to_vec(), rows: Some(rows), edits: None, stops: true, seen: Mutex::default() }
+        Self::of_rows(layers, RowSet::all(rows))
+    }
+
+    /// Captures some rows of the prompt: nothing of the others is held after the pass.
+    pub(crate) fn of_rows(layers: &[usize], rows: RowSet) -> Self {
+        Self { rows: Some(rows), ..Self::whole(layers) }
     }
 
     /// Captures all rows of a pass whose length is not known yet.
@@ -61,7 +67,7 @@ impl CaptureTap {
             return Err(Error::Taps { role, expected, saw: seen.taps });
         }
         let all = seen.residuals.values().next().map_or(Ok(0), |residual| residual.dim(0))?;
-        let mut activations = Activations::new(role, self.rows.unwrap_or(all));
+        let mut activations = Activations::new(role, self.rows.clone().unwrap_or_else(|| RowSet::all(all)));
         for (layer, residual) in seen.residuals {
             activations.insert(layer, residual)?;
         }
@@ -87,8 +93,11 @@ impl LayerTap for CaptureTap {
         let hidden = edited.as_ref().unwrap_or(hidden);
         if self.layers.contains(&site.layer) {
             let hidden = hidden.i(0)?;
-            let rows = self.rows.map_or_else(|| hidden.dim(0), Ok)?;
-            seen.residuals.insert(site.layer, hidden.narrow(0, 0, rows)?);
+            let captured = match &self.rows {
+                Some(rows) => rows.take_from(&hidden).map_err(candle_core::Error::wrap)?,
+                None => hidden,
+            };
+            seen.residuals.insert(site.layer, captured);
         }
         Ok(match edited {
             _ if self.stops && site.layer >= self.last() => Flow::Stop,

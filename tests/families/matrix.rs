@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
-use replay_core::conformance::{self, Check, Outcome};
+use replay_core::conformance::{self, Check, ConformanceReport};
 use replay_core::session::{Picture, Prompt};
 use replay_mistralrs::MistralrsSession;
 use replay_mistralrs::families::{self, Family};
@@ -19,7 +19,7 @@ pub(crate) fn picture(width: u32, height: u32) -> Picture {
     shown(&image.into())
 }
 
-pub(super) fn conformance(family: &str) -> Outcome {
+pub(super) fn conformance(family: &str) -> ConformanceReport {
     let spec = Spec::read(family);
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (base, rlvr) = spec.write_pair(folder.path());

@@ -3,9 +3,10 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource};
+use replay_core::ErrorKind;
 use replay_core::config::ConfigError;
 use replay_core::registry::{ReadError, RegistryError};
-use replay_core::session::{ErrorKind, SessionError};
+use replay_core::session::SessionError;
 
 const CONFIGURATION: u8 = 2;
 const NOT_A_PAIR: u8 = 3;

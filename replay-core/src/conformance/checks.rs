@@ -1,16 +1,23 @@
 //! The checks themselves. Each compares two runs that differ in one thing only, so that one fault fails one check.
-use super::{Check, Plan, Prefill, Step, Subject};
+use candle_core::DType;
+
+use super::check::Check;
+use super::plan::{Plan, Step};
+use super::subject::{Prefill, Subject};
 use crate::config::{Layers, Positions, Replay, Rule, Strategy};
-use crate::{Activations, Replayer, Result, Role};
+use crate::{Activations, Exactness, Replayer, Result, Role, RowSet};
 
-type Outcome = Result<std::result::Result<(), String>>;
+/// Whether a check holds, or why it does not; an error where it could not be run.
+type Holds = Result<std::result::Result<(), String>>;
 
-pub(super) async fn check(check: Check, subject: &mut dyn Subject) -> Outcome {
+/// Whether a check holds for a subject.
+pub(super) async fn holds(check: Check, subject: &mut dyn Subject) -> Holds {
     match check {
         Check::LabelsAreWhole => labels(subject).await,
         Check::OffIsIdentical => off(subject).await,
         Check::CaptureDoesNotPerturb => capture(subject).await,
         Check::EarlyExitLeavesNoTrace => early_exit(subject).await,
+        Check::CapturesHoldTheirRows => captured_rows(subject).await,
         Check::EditsLandOnTheirRows => edits(subject).await,
         Check::TwinsAreANoOp => twins(subject).await,
         Check::RowsStayWithTheirSequence => batch(subject).await,
@@ -36,9 +43,17 @@ async fn one(subject: &mut dyn Subject, prompt: usize, plan: Plan) -> Result<Pre
     Ok(all.remove(0))
 }
 
-fn same_bits(what: &str, a: &[f32], b: &[f32]) -> std::result::Result<(), String> {
-    let equal = a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits());
-    if equal { Ok(()) } else { Err(format!("{what}: log-probabilities differ by {:e}", distance(a, b))) }
+/// Whether two prefills give the same answer, as exactly as the engine says that it repeats itself.
+fn same_answer(what: &str, a: &Prefill, b: &Prefill) -> std::result::Result<(), String> {
+    if exactness(a, b).agree(&a.log_probs, &b.log_probs, 1.0) {
+        return Ok(());
+    }
+    Err(format!("{what}: log-probabilities differ by {:e}", distance(&a.log_probs, &b.log_probs)))
+}
+
+/// What the engine states; a prefill without a plan has not asked it.
+fn exactness(a: &Prefill, b: &Prefill) -> Exactness {
+    a.observed.exactness.or(b.observed.exactness).unwrap_or(Exactness::Bits)
 }
 
 fn distance(a: &[f32], b: &[f32]) -> f32 {
@@ -48,20 +63,29 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |worst, d| if d > worst || d.is_nan() { d } else { worst })
 }
 
-fn same_residuals(what: &str, a: &Activations, b: &Activations, layers: &[usize]) -> Outcome {
+/// Whether two captures hold the same values at some rows of some residuals.
+fn same_residuals(
+    what: &str,
+    exactness: Exactness,
+    (a, b): (&Activations, &Activations),
+    layers: &[usize],
+    rows: &RowSet,
+) -> Holds {
     for &layer in layers {
-        let bits = |activations: &Activations| -> Result<Vec<u32>> {
-            let residual = activations.residual(layer)?.to_dtype(candle_core::DType::F32)?;
-            Ok(residual.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f32::to_bits).collect())
+        let values = |activations: &Activations| -> Result<Vec<f32>> {
+            let residual = activations.select(layer, rows)?.to_dtype(DType::F32)?;
+            Ok(residual.flatten_all()?.to_vec1::<f32>()?)
         };
-        if bits(a)? != bits(b)? {
-            return Ok(Err(format!("{what}: residual[{layer}] differs")));
+        let (a, b) = (values(a)?, values(b)?);
+        let largest = a.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        if !exactness.agree(&a, &b, largest) {
+            return Ok(Err(format!("{what}: residual[{layer}] differs by {:e}", distance(&a, &b))));
         }
     }
     Ok(Ok(()))
 }
 
-async fn labels(subject: &mut dyn Subject) -> Outcome {
+async fn labels(subject: &mut dyn Subject) -> Holds {
     let look = || Plan(vec![Step::Capture(Role::Base, vec![0])]);
     let prefills = subject.prefill(vec![(0, look()), (1, look())]).await?;
     let mut sequences = Vec::new();
@@ -92,7 +116,7 @@ async fn labels(subject: &mut dyn Subject) -> Outcome {
         if (next > 0) != subject.has_visual_rows() || prompt.visual_rows().len() != next {
             return Ok(Err(format!("{} visual rows for images of {next} tokens", prompt.visual_rows().len())));
         }
-        if prefill.observed.captures[0].rows() != rows.len() {
+        if prefill.observed.captures.first().is_none_or(|capture| capture.rows() != rows.len()) {
             return Ok(Err("a capture has other rows than the prompt".into()));
         }
         sequences.push(rows[0].sequence);
@@ -100,36 +124,40 @@ async fn labels(subject: &mut dyn Subject) -> Outcome {
     Ok(if sequences[0] == sequences[1] { Err("two sequences have one name".into()) } else { Ok(()) })
 }
 
-async fn off(subject: &mut dyn Subject) -> Outcome {
+async fn off(subject: &mut dyn Subject) -> Holds {
     let replay = Plan(vec![Step::Replay(everything(subject)?)]);
-    let before = one(subject, 0, Plan::default()).await?;
-    one(subject, 0, replay).await?;
+    let mut before = one(subject, 0, Plan::default()).await?;
+    let replayed = one(subject, 0, replay).await?;
     let after = one(subject, 0, Plan::default()).await?;
-    Ok(same_bits("off, on, off", &before.log_probs, &after.log_probs))
+    before.observed.exactness = replayed.observed.exactness;
+    Ok(same_answer("off, on, off", &before, &after))
 }
 
-async fn capture(subject: &mut dyn Subject) -> Outcome {
+async fn capture(subject: &mut dyn Subject) -> Holds {
     let layers: Vec<usize> = (0..=subject.decoder_layers()).collect();
     let plain = one(subject, 0, Plan::default()).await?;
     for role in [Role::Base, Role::Rlvr] {
         let captured = one(subject, 0, Plan(vec![Step::Capture(role, layers.clone())])).await?;
-        if let Err(why) = same_bits(&format!("with a {role} capture"), &plain.log_probs, &captured.log_probs) {
+        if let Err(why) = same_answer(&format!("with a {role} capture"), &plain, &captured) {
             return Ok(Err(why));
         }
     }
     Ok(Ok(()))
 }
 
-async fn early_exit(subject: &mut dyn Subject) -> Outcome {
+async fn early_exit(subject: &mut dyn Subject) -> Holds {
     let all: Vec<usize> = (0..=subject.decoder_layers()).collect();
     for role in [Role::Base, Role::Rlvr] {
         let full = one(subject, 0, Plan(vec![Step::Capture(role, all.clone())])).await?;
         let stopped = Plan(vec![Step::Capture(role, vec![1]), Step::Capture(role, all.clone())]);
         let stopped = one(subject, 0, stopped).await?;
+        let exactness = exactness(&full, &stopped);
         let [early, again] = &stopped.observed.captures[..] else { return Ok(Err("a capture is missing".into())) };
-        let full = &full.observed.captures[0];
+        let [full] = &full.observed.captures[..] else { return Ok(Err("a capture is missing".into())) };
+        let rows = full.prompt_rows();
         for (what, other, layers) in [("stopped early", early, &all[1..2]), ("after an early stop", again, &all[..])] {
-            if let Err(why) = same_residuals(&format!("{role}, {what}"), full, other, layers)? {
+            let both = (full, other);
+            if let Err(why) = same_residuals(&format!("{role}, {what}"), exactness, both, layers, rows)? {
                 return Ok(Err(why));
             }
         }
@@ -137,19 +165,41 @@ async fn early_exit(subject: &mut dyn Subject) -> Outcome {
     Ok(Ok(()))
 }
 
-async fn edits(subject: &mut dyn Subject) -> Outcome {
+/// A capture of some rows is that part of a capture of all.
+async fn captured_rows(subject: &mut dyn Subject) -> Holds {
+    let layers: Vec<usize> = (0..=subject.decoder_layers()).collect();
+    for role in [Role::Base, Role::Rlvr] {
+        let full = one(subject, 0, Plan(vec![Step::Capture(role, layers.clone())])).await?;
+        let [all] = &full.observed.captures[..] else { return Ok(Err("a capture is missing".into())) };
+        for (first, step) in [(1, 2), (0, 3)] {
+            let rows = RowSet::new((first..all.rows()).step_by(step).collect())?;
+            let plan = Plan(vec![Step::CaptureRows { role, layers: layers.clone(), rows: rows.clone() }]);
+            let part = one(subject, 0, plan).await?;
+            let exactness = exactness(&full, &part);
+            let [some] = &part.observed.captures[..] else { return Ok(Err("a capture is missing".into())) };
+            let what = format!("{role}, {} rows of {}", rows.len(), all.rows());
+            if some.prompt_rows() != &rows {
+                return Ok(Err(format!("{what}: the capture holds {} rows", some.rows())));
+            }
+            if let Err(why) = same_residuals(&what, exactness, (all, some), &layers, &rows)? {
+                return Ok(Err(why));
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
+async fn edits(subject: &mut dyn Subject) -> Holds {
     let layers = subject.decoder_layers();
     let plain = one(subject, 0, Plan(vec![Step::Capture(Role::Rlvr, vec![layers])])).await?;
     let candidates = if subject.has_visual_rows() { Positions::Visual } else { Positions::All };
     let rows = plain.observed.prompt.as_ref().map(|prompt| prompt.candidates(candidates)).unwrap_or_default();
     // Not all rows, or a shift by one row could go unseen.
-    let rows: Vec<usize> = rows.iter().copied().step_by(2).collect();
+    let rows = RowSet::new(rows.iter().step_by(2).collect())?;
     for layer in 1..=layers {
         let own = Plan(vec![Step::Edit { role: Role::Rlvr, layer, rows: rows.clone() }]);
         let own = one(subject, 0, own).await?;
-        if let Err(why) =
-            same_bits(&format!("rows of residual[{layer}] replaced by themselves"), &plain.log_probs, &own.log_probs)
-        {
+        if let Err(why) = same_answer(&format!("rows of residual[{layer}] replaced by themselves"), &plain, &own) {
             return Ok(Err(why));
         }
     }
@@ -157,29 +207,30 @@ async fn edits(subject: &mut dyn Subject) -> Outcome {
     for layer in 1..subject.reading_layers() {
         let base = Plan(vec![Step::Edit { role: Role::Base, layer, rows: rows.clone() }]);
         let base = one(subject, 0, base).await?;
-        if same_bits("", &plain.log_probs, &base.log_probs).is_ok() {
+        if same_answer("", &plain, &base).is_ok() {
             return Ok(Err(format!("rows of residual[{layer}] replaced by the base's changed nothing")));
         }
     }
     Ok(Ok(()))
 }
 
-async fn twins(subject: &mut dyn Subject) -> Outcome {
+async fn twins(subject: &mut dyn Subject) -> Holds {
     let all: Vec<usize> = (0..=subject.decoder_layers()).collect();
     let both = Plan(vec![Step::Capture(Role::Base, all.clone()), Step::Capture(Role::Rlvr, all.clone())]);
     let both = one(subject, 0, both).await?;
+    let exactness = exactness(&both, &both);
     let [base, rlvr] = &both.observed.captures[..] else { return Ok(Err("a capture is missing".into())) };
-    if let Err(why) = same_residuals("base and RLVR", base, rlvr, &all)? {
+    if let Err(why) = same_residuals("base and RLVR", exactness, (base, rlvr), &all, base.prompt_rows())? {
         return Ok(Err(why));
     }
     let plain = same_captures(subject);
     let plain = one(subject, 0, plain).await?;
     let replay = Plan(vec![Step::Replay(everything(subject)?)]);
     let replayed = one(subject, 0, replay).await?;
-    Ok(same_bits("replayed", &plain.log_probs, &replayed.log_probs))
+    Ok(same_answer("replayed", &plain, &replayed))
 }
 
-async fn batch(subject: &mut dyn Subject) -> Outcome {
+async fn batch(subject: &mut dyn Subject) -> Holds {
     let replay = Plan(vec![Step::Replay(everything(subject)?)]);
     let alone = [one(subject, 0, replay.clone()).await?, one(subject, 1, Plan::default()).await?];
     let tolerance = subject.batch_tolerance();
@@ -198,25 +249,25 @@ async fn batch(subject: &mut dyn Subject) -> Outcome {
     Ok(Ok(()))
 }
 
-/// An engine in half precision rounds so far on its way; layers that are not its own are further off.
+/// Tolerance of the forward: an engine in half precision rounds so far on its way; layers that are not its own are further off.
 const ROUNDED: f64 = 0.05;
-/// What f32 and the bend of a layer leave between a slope and the gradient.
+/// Tolerance of a slope: f32 rounding, and curvature over the step.
 const SLOPE: f64 = 0.02;
 
-async fn gradients(subject: &mut dyn Subject) -> Outcome {
+async fn gradients(subject: &mut dyn Subject) -> Holds {
     let layers = 0..subject.decoder_layers();
     for role in [Role::Base, Role::Rlvr] {
         let look = one(subject, 0, Plan(vec![Step::Differentiate(role, layers.clone())])).await?;
-        let Some(Some(found)) = look.observed.gradients.first() else { continue };
+        let Some(Some(measured)) = look.observed.gradients.first() else { continue };
         // A NaN must not pass for small.
-        if found.forward.is_nan() || found.forward > ROUNDED {
+        if measured.forward.is_nan() || measured.forward > ROUNDED {
             return Ok(Err(format!(
                 "{role}: the last residual is {:e} of the largest off a captured one",
-                found.forward
+                measured.forward
             )));
         }
-        if found.slope.is_nan() || found.slope > SLOPE {
-            return Ok(Err(format!("{role}: a slope is {:e} of the steepest off the gradient", found.slope)));
+        if measured.slope.is_nan() || measured.slope > SLOPE {
+            return Ok(Err(format!("{role}: a slope is {:e} of the steepest off the gradient", measured.slope)));
         }
     }
     Ok(Ok(()))

@@ -8,15 +8,15 @@ use crate::{Error, ReplayBackend, Result, Role};
 
 /// Rows in which a slope is measured.
 const PROBES: usize = 4;
-/// Length of a step, over the length of its row: so far the layers are straight lines, and f32 still sees it.
+/// Length of a step, as a share of the length of its row: short enough for a layer to be close to linear, long enough for f32 to resolve it.
 const STEP: f64 = 1e-2;
 
-/// What was found of one model's layers.
+/// How far one model's differentiable layers are from its passes and from their own slopes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gradients {
-    /// Largest difference of the last residual from a captured one, over its largest value.
+    /// Largest difference of the last residual from a captured one, as a share of its largest value.
     pub forward: f64,
-    /// Largest difference of a slope that was measured from the gradient's, over the steepest of both.
+    /// Largest difference of a measured slope from the gradient's, as a share of the steepest of both.
     pub slope: f64,
 }
 
@@ -31,9 +31,9 @@ pub(super) async fn gradients(
     layers: Range<usize>,
 ) -> Result<Option<Gradients>> {
     let Some(model) = backend.differentiable(role, layers.clone()).await? else { return Ok(None) };
-    let captured = backend.capture(role, &[layers.end]).await?;
     let rows = model.rows();
-    let last = captured.residual(layers.end)?.narrow(0, rows.start, rows.len())?.to_dtype(DType::F32)?;
+    let captured = backend.capture(role, &[layers.end], &rows.prompt_rows()).await?;
+    let last = captured.residual(layers.end)?.to_dtype(DType::F32)?;
     let input = model.input().clone();
     let (residual, output, tapes) = run(&*model, &input)?;
     let forward = largest(&(&residual - &last)?)? / largest(&last)?.max(f64::MIN_POSITIVE);
@@ -64,7 +64,7 @@ pub(super) async fn gradients(
     Ok(Some(Gradients { forward, slope }))
 }
 
-/// The last residual, it normalised, and of each layer its input and tape.
+/// The last residual, its norm's output, and the input and tape of each layer.
 #[allow(clippy::type_complexity)]
 fn run(model: &dyn Differentiable, input: &Tensor) -> Result<(Tensor, Tensor, Vec<(usize, Tensor, Tape)>)> {
     let (mut residual, mut tapes) = (input.clone(), Vec::new());

@@ -4,21 +4,30 @@ use std::ops::Range;
 use super::gradients::{Gradients, gradients};
 use crate::rank::{LayerSelection, Selection};
 use crate::substitute::Edits;
-use crate::{Activations, PromptMap, ReplayBackend, Replayer, Report, Result, Role};
+use crate::{Activations, Exactness, PromptMap, ReplayBackend, Replayer, Report, Result, Role, RowSet};
 
 /// One step of a plan.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// Capture these residuals.
+    /// Capture these residuals of every row.
     Capture(Role, Vec<usize>),
+    /// Capture these residuals of some rows.
+    CaptureRows {
+        /// Which model.
+        role: Role,
+        /// Which residuals.
+        layers: Vec<usize>,
+        /// Which rows.
+        rows: RowSet,
+    },
     /// Replace these rows of `residual[layer]` by those of a clean pass of this model.
     Edit {
-        /// Whose rows.
+        /// Which model the rows are taken from.
         role: Role,
         /// Which residual.
         layer: usize,
-        /// Positions.
-        rows: Vec<usize>,
+        /// Which rows.
+        rows: RowSet,
     },
     /// Replay as configured.
     Replay(Replayer),
@@ -30,14 +39,16 @@ pub enum Step {
 #[derive(Debug, Clone, Default)]
 pub struct Plan(pub Vec<Step>);
 
-/// What the steps saw.
+/// What the steps observed.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
-    /// The prompt's labels (`None` if there was no step).
+    /// The prompt's labels; `None` if there was no step.
     pub prompt: Option<PromptMap>,
+    /// How closely the engine says that it repeats itself; `None` if there was no step.
+    pub exactness: Option<Exactness>,
     /// One per capture, in order.
     pub captures: Vec<Activations>,
-    /// Of the last replay.
+    /// The report of the last replay.
     pub report: Option<Report>,
     /// One per look at gradients, in order; `None` if the backend has none.
     pub gradients: Vec<Option<Gradients>>,
@@ -49,12 +60,17 @@ impl Plan {
     /// # Errors
     /// Those of the backend.
     pub async fn run(&self, backend: &mut dyn ReplayBackend) -> Result<Observed> {
-        let mut observed = Observed { prompt: Some(backend.prompt().clone()), ..Observed::default() };
+        let (prompt, exactness) = (Some(backend.prompt().clone()), Some(backend.exactness()));
+        let mut observed = Observed { prompt, exactness, ..Observed::default() };
+        let all = RowSet::all(backend.prompt().len());
         for step in &self.0 {
             match step {
-                Step::Capture(role, layers) => observed.captures.push(backend.capture(*role, layers).await?),
+                Step::Capture(role, layers) => observed.captures.push(backend.capture(*role, layers, &all).await?),
+                Step::CaptureRows { role, layers, rows } => {
+                    observed.captures.push(backend.capture(*role, layers, rows).await?);
+                }
                 Step::Edit { role, layer, rows } => {
-                    let activations = backend.capture(*role, &[*layer]).await?;
+                    let activations = backend.capture(*role, &[*layer], rows).await?;
                     // Aligned: policy layer k edits residual k+1.
                     let selected = LayerSelection {
                         layer: layer - 1,

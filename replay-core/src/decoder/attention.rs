@@ -7,13 +7,13 @@ use super::kernel::{Causal, causal_softmax, softmax_backward};
 /// Queries per block.
 const BLOCK: usize = 128;
 
-/// Keys and values that the queries look at: those of rows in front, which are constant, and then those of the rows themselves.
+/// Keys and values that the queries look at: those of earlier rows, which are constant, and then those of the rows themselves.
 pub(super) struct Seen<'a> {
     /// `[key/value heads, keys, head]`.
     pub(super) keys: &'a Tensor,
-    /// The same.
+    /// `[key/value heads, keys, head]`.
     pub(super) values: &'a Tensor,
-    /// Keys visible to each query.
+    /// How many keys each query sees.
     pub(super) visible: &'a [usize],
     /// How many of the keys are constant.
     pub(super) constant: usize,
@@ -30,6 +30,8 @@ fn keys_of(visible: &[usize]) -> usize {
     visible.iter().copied().max().unwrap_or(0)
 }
 
+/// What each query attends to.
+///
 /// # Shapes
 /// `queries`: `[heads, queries, head]`; returns the same.
 pub(super) fn forward(queries: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {

@@ -1,4 +1,4 @@
-//! How fast the coordinates of a head turn with the position, and how models made for longer prompts slow them down.
+//! How fast the coordinates of a head rotate with the position, and how models made for longer prompts slow them down.
 
 /// What is done to the frequencies.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,17 +4,17 @@ use candle_core::{Result, Tensor};
 use super::attention::{self, Seen};
 use super::weights::{DecoderShape, LayerWeights};
 use super::{Rotary, kernel, mlp};
-use crate::lens::select_rows;
+use crate::rows::select_rows;
 
 /// One layer over some rows.
 pub(super) struct Layer<'a> {
     pub(super) shape: &'a DecoderShape,
     pub(super) weights: &'a LayerWeights,
-    /// Of the rows.
+    /// The angles of the rows.
     pub(super) rotary: &'a Rotary,
-    /// Keys and values of the rows in front, `[key/value heads, in front, head]` each.
+    /// Keys and values of the rows before these, `[key/value heads, rows before, head]` each.
     pub(super) in_front: Option<&'a (Tensor, Tensor)>,
-    /// The rows whose output is wanted; all without it.
+    /// The rows whose output is wanted, by their index; `None` means all.
     pub(super) selected: Option<&'a [usize]>,
 }
 
@@ -50,9 +50,11 @@ impl Intermediate {
 }
 
 impl Layer<'_> {
+    /// The forward up to the projections of the feed-forward part.
+    ///
     /// # Shapes
     /// `x`: `[rows, hidden]`.
-    pub(super) fn open(&self, x: &Tensor) -> Result<Intermediate> {
+    pub(super) fn intermediate(&self, x: &Tensor) -> Result<Intermediate> {
         let (shape, weights) = (self.shape, self.weights);
         let normed = kernel::rms_norm(x, &weights.input_norm, shape.epsilon)?;
         let (queries, raw_queries) = self.queries(&self.pick(&normed)?)?;
@@ -60,16 +62,20 @@ impl Layer<'_> {
         let attended = self.with_seen(&keys, &values, |seen| attention::forward(&queries, seen))?;
         let middle = (self.pick(x)? + weights.output.forward(&from_heads(&attended)?)?)?;
         let normed = kernel::rms_norm(&middle, &weights.post_norm, shape.epsilon)?;
-        let (gate, up) = mlp::open(weights, &normed)?;
+        let (gate, up) = mlp::projections(weights, &normed)?;
         Ok(Intermediate { raw: raw_queries.zip(raw_keys), queries, keys, values, middle, gate, up })
     }
 
+    /// The rest of the forward: the layer's output.
+    ///
     /// # Shapes
     /// Returns `[selected, hidden]`.
-    pub(super) fn close(&self, state: &Intermediate) -> Result<Tensor> {
-        &state.middle + mlp::close(self.weights, &state.gate, &state.up)?
+    pub(super) fn output(&self, state: &Intermediate) -> Result<Tensor> {
+        &state.middle + mlp::output(self.weights, &state.gate, &state.up)?
     }
 
+    /// The gradient with respect to `x` of `sum(gradient * output)`.
+    ///
     /// # Shapes
     /// `x`: `[rows, hidden]`, `gradient`: `[selected, hidden]`; returns `[rows, hidden]`.
     pub(super) fn backward(&self, x: &Tensor, state: &Intermediate, gradient: &Tensor) -> Result<Tensor> {
@@ -111,19 +117,19 @@ impl Layer<'_> {
     fn queries(&self, normed: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
         let raw = to_heads(&self.weights.query.forward(normed)?, self.shape.heads)?;
         let norm = self.weights.head_norms.as_ref().map(|(norm, _)| norm);
-        self.turned(raw, norm, &self.queries_rotary()?)
+        self.rotated(raw, norm, &self.queries_rotary()?)
     }
 
     fn keys_values(&self, normed: &Tensor) -> Result<(Tensor, Tensor, Option<Tensor>)> {
         let heads = self.shape.key_value_heads;
         let raw = to_heads(&self.weights.key.forward(normed)?, heads)?;
         let norm = self.weights.head_norms.as_ref().map(|(_, norm)| norm);
-        let (keys, raw) = self.turned(raw, norm, self.rotary)?;
+        let (keys, raw) = self.rotated(raw, norm, self.rotary)?;
         Ok((keys, to_heads(&self.weights.value.forward(normed)?, heads)?, raw))
     }
 
-    /// Norm and rotation; the projection itself is kept where its norm will need it.
-    fn turned(&self, raw: Tensor, norm: Option<&Tensor>, rotary: &Rotary) -> Result<(Tensor, Option<Tensor>)> {
+    /// Norm and rotation of a projection; the projection itself is returned too where the backward of its norm needs it.
+    fn rotated(&self, raw: Tensor, norm: Option<&Tensor>, rotary: &Rotary) -> Result<(Tensor, Option<Tensor>)> {
         match norm {
             Some(norm) => Ok((rotary.forward(&kernel::rms_norm(&raw, norm, self.shape.epsilon)?)?, Some(raw))),
             None => Ok((rotary.forward(&raw)?, None)),

@@ -4,13 +4,15 @@ use candle_core::{Result, Tensor};
 /// A linear layer, f32. Cloning shares the weights.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    /// `[out, in]`.
+    /// The matrix `W`, `[out, in]`.
     pub weight: Tensor,
-    /// `[out]`.
+    /// The bias `b`, `[out]`.
     pub bias: Option<Tensor>,
 }
 
 impl Linear {
+    /// `x W^T + b`.
+    ///
     /// # Shapes
     /// `x`: `[rows, in]`; returns `[rows, out]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
@@ -21,6 +23,8 @@ impl Linear {
         }
     }
 
+    /// The gradient with respect to `x` of `sum(gradient * forward(x))`.
+    ///
     /// # Shapes
     /// `gradient`: `[rows, out]`; returns `[rows, in]`.
     pub(crate) fn backward(&self, gradient: &Tensor) -> Result<Tensor> {

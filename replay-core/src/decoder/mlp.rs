@@ -3,20 +3,26 @@ use candle_core::{Result, Tensor};
 
 use super::{kernel, weights::LayerWeights};
 
+/// `gate(x)` and `up(x)`.
+///
 /// # Shapes
-/// `x`: `[rows, hidden]`; returns gate and up, `[rows, intermediate]` each.
-pub(super) fn open(weights: &LayerWeights, x: &Tensor) -> Result<(Tensor, Tensor)> {
+/// `x`: `[rows, hidden]`; returns `[rows, intermediate]` twice.
+pub(super) fn projections(weights: &LayerWeights, x: &Tensor) -> Result<(Tensor, Tensor)> {
     Ok((weights.gate.forward(x)?, weights.up.forward(x)?))
 }
 
+/// `down(silu(gate) * up)`.
+///
 /// # Shapes
 /// `gate`, `up`: `[rows, intermediate]`; returns `[rows, hidden]`.
-pub(super) fn close(weights: &LayerWeights, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+pub(super) fn output(weights: &LayerWeights, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     weights.down.forward(&kernel::gated(gate, up)?)
 }
 
+/// The gradient with respect to `x` of `sum(gradient * output)`.
+///
 /// # Shapes
-/// `gradient`: `[rows, hidden]`; returns that of `x`, `[rows, hidden]`.
+/// `gate`, `up`: `[rows, intermediate]`, `gradient`: `[rows, hidden]`; returns `[rows, hidden]`.
 pub(super) fn backward(weights: &LayerWeights, gate: &Tensor, up: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     let gradient = weights.down.backward(gradient)?;
     let (to_gate, to_up) = kernel::gated_backward(gate, up, &gradient)?;

@@ -3,12 +3,12 @@ use candle_core::{Device, Result, Tensor};
 
 use super::kernel;
 
-/// Which frequencies turn with which axis of a position (frame, row, column).
+/// Which frequencies rotate with which axis of a position (frame, row, column).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sections {
-    /// The first `n[0]` frequencies turn with axis 0, the next `n[1]` with axis 1, and so on.
+    /// The first `n[0]` frequencies rotate with axis 0, the next `n[1]` with axis 1, and so on.
     Consecutive(Vec<usize>),
-    /// Frequency `3 i + a` turns with axis `a` for `i < n[a]`; whatever is left turns with axis 0.
+    /// Frequency `3 i + a` rotates with axis `a` for `i < n[a]`; all others rotate with axis 0.
     Interleaved(Vec<usize>),
 }
 
@@ -22,8 +22,8 @@ impl Sections {
             }
             Self::Interleaved(sizes) => {
                 let axis = |frequency: usize| {
-                    let (axis, turn) = (frequency % 3, frequency / 3);
-                    if sizes.get(axis).is_some_and(|&size| turn < size) { axis } else { 0 }
+                    let (axis, index) = (frequency % 3, frequency / 3);
+                    if sizes.get(axis).is_some_and(|&size| index < size) { axis } else { 0 }
                 };
                 (0..half).map(axis).collect()
             }
@@ -31,7 +31,7 @@ impl Sections {
     }
 }
 
-/// Cosines and sines of some rows. The two halves of a head are the two coordinates that turn.
+/// Cosines and sines of some rows. The two halves of a head are the two coordinates that rotate.
 #[derive(Debug, Clone)]
 pub struct Rotary {
     /// `[rows, head / 2]`.
@@ -41,7 +41,7 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// Angles `position[axis] * frequency`.
+    /// Rotations by the angles `position[axis] * frequency`.
     ///
     /// # Shapes
     /// `positions`: one triple (frame, row, column) per row; `frequencies`: `[head / 2]`, in radians a position.
@@ -59,20 +59,25 @@ impl Rotary {
         Ok(Self { cos: angles.cos()?, sin: angles.sin()? })
     }
 
-    /// The angles of some of the rows.
+    /// The rotations of some of the rows, by their index.
     pub(crate) fn select(&self, rows: &[usize]) -> Result<Self> {
-        let pick = |tensor: &Tensor| crate::lens::select_rows(tensor, rows)?.contiguous();
+        let pick = |tensor: &Tensor| crate::rows::select_rows(tensor, rows)?.contiguous();
         Ok(Self { cos: pick(&self.cos)?, sin: pick(&self.sin)? })
     }
 
+    /// Rotates each row.
+    ///
     /// # Shapes
     /// `x`: `[heads, rows, head]`; returns the same.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        kernel::turn(x, &self.cos, &self.sin, false)
+        kernel::rotate(x, &self.cos, &self.sin, false)
     }
 
-    /// A rotation's transpose turns the other way.
+    /// The gradient with respect to `x` of `sum(gradient * forward(x))`: the rotation back.
+    ///
+    /// # Shapes
+    /// `gradient`: `[heads, rows, head]`; returns the same.
     pub(crate) fn backward(&self, gradient: &Tensor) -> Result<Tensor> {
-        kernel::turn(gradient, &self.cos, &self.sin, true)
+        kernel::rotate(gradient, &self.cos, &self.sin, true)
     }
 }

@@ -8,6 +8,7 @@ use super::attention::{self, Seen};
 use super::layer::Layer;
 use super::*;
 use crate::learned::Differentiable;
+use crate::{RowSet, Span};
 
 const HIDDEN: usize = 16;
 const SHAPE: DecoderShape = DecoderShape { heads: 4, key_value_heads: 2, head: 4, epsilon: 1e-6 };
@@ -100,7 +101,7 @@ fn gated_silu_agrees_with_finite_differences() {
     agrees(&up, |x| kernel::gated(&gate, x).unwrap(), |c| kernel::gated_backward(&gate, &up, c).unwrap().1);
 }
 
-/// More rows than a block has queries, constant keys in front, some queries only.
+/// More rows than a block has queries, constant keys before them, some queries only.
 #[test]
 fn attention_agrees_with_finite_differences() {
     let rows = 140;
@@ -217,24 +218,20 @@ fn a_layer_agrees_with_finite_differences() {
         let (x, rotary) = (random((6, HIDDEN)), rotary(6));
         for selected in [None, Some(&[1, 4][..])] {
             let layer = Layer { shape: &SHAPE, weights: &weights, rotary: &rotary, in_front: None, selected };
-            let forward = |x: &Tensor| layer.close(&layer.open(x).unwrap()).unwrap();
-            agrees(&x, forward, |c| layer.backward(&x, &layer.open(&x).unwrap(), c).unwrap());
+            let forward = |x: &Tensor| layer.output(&layer.intermediate(x).unwrap()).unwrap();
+            agrees(&x, forward, |c| layer.backward(&x, &layer.intermediate(&x).unwrap(), c).unwrap());
         }
     }
 }
 
 /// A prompt of `rows` rows through a random decoder, with something added to its visual rows after the first layer.
-pub(crate) fn prefix(
-    weights: &Arc<Random>,
-    input: &Tensor,
-    rows: std::ops::Range<usize>,
-    layers: usize,
-) -> DecoderPrefix {
-    let visual: Vec<usize> = rows.clone().step_by(2).collect();
+pub(crate) fn span(weights: &Arc<Random>, input: &Tensor, rows: std::ops::Range<usize>, layers: usize) -> DecoderSpan {
+    let visual = RowSet::new(rows.clone().step_by(2).collect()).unwrap();
     let residuals = BTreeMap::from([(0, input.clone())]);
     let rotary = rotary(rows.end);
-    let input = PrefixInput { layers: 0..layers, residuals: &residuals, rows, visual: &visual, rotary };
-    DecoderPrefix::new(weights.clone(), input).unwrap()
+    let span = Span::new(rows);
+    let input = SpanInput { layers: 0..layers, residuals: &residuals, span, visual: &visual, rotary };
+    DecoderSpan::new(weights.clone(), input).unwrap()
 }
 
 fn close(a: &Tensor, b: &Tensor, tolerance: f32) {
@@ -243,9 +240,9 @@ fn close(a: &Tensor, b: &Tensor, tolerance: f32) {
 }
 
 #[test]
-fn rows_in_front_are_constant_and_change_nothing() {
+fn rows_before_the_span_are_constant_and_change_nothing() {
     let (weights, input) = (Arc::new(Random::new(3, 8, true)), random((9, HIDDEN)));
-    let (whole, cut) = (prefix(&weights, &input, 0..9, 3), prefix(&weights, &input, 4..9, 3));
+    let (whole, cut) = (span(&weights, &input, 0..9, 3), span(&weights, &input, 4..9, 3));
     let (mut all, mut some) = (whole.input().clone(), cut.input().clone());
     for layer in 0..3 {
         all = whole.forward(layer, &all, None).unwrap().0;
@@ -257,29 +254,31 @@ fn rows_in_front_are_constant_and_change_nothing() {
 #[test]
 fn what_is_added_between_layers_is_found_and_stays_on_visual_rows() {
     let (weights, input) = (Arc::new(Random::new(2, 8, false)), random((6, HIDDEN)));
-    let plain = prefix(&weights, &input, 0..6, 2);
+    let plain = span(&weights, &input, 0..6, 2);
     let (first, _) = plain.forward(0, plain.input(), None).unwrap();
     let mask = Tensor::new(&[[0f32], [0.], [1.], [1.], [0.], [0.]], &Device::Cpu).unwrap();
     let features = random((6, HIDDEN)).broadcast_mul(&mask).unwrap();
     let residuals = BTreeMap::from([(0, input.clone()), (1, (&first + &features).unwrap())]);
     let rotary = rotary(4);
-    let input = PrefixInput { layers: 0..2, residuals: &residuals, rows: 2..4, visual: &[2, 3], rotary };
-    let deep = DecoderPrefix::new(weights, input).unwrap();
+    let (rows, visual) = (Span::new(2..4), RowSet::range(2..4));
+    let input = SpanInput { layers: 0..2, residuals: &residuals, span: rows, visual: &visual, rotary };
+    let deep = DecoderSpan::new(weights, input).unwrap();
     let (got, _) = deep.forward(0, deep.input(), None).unwrap();
     close(&got, &(first + features).unwrap().narrow(0, 2, 2).unwrap(), 1e-5);
-    let (one, _) = deep.forward(0, deep.input(), Some(&[1])).unwrap();
+    let second = rows.locate(&RowSet::range(3..4)).unwrap();
+    let (one, _) = deep.forward(0, deep.input(), Some(&second)).unwrap();
     close(&one, &got.narrow(0, 1, 1).unwrap(), 1e-5);
 }
 
 #[test]
 fn a_tape_saves_work_and_changes_no_bit() {
     let (weights, input) = (Arc::new(Random::new(1, 8, true)), random((5, HIDDEN)));
-    let prefix = prefix(&weights, &input, 1..5, 1);
+    let model = span(&weights, &input, 1..5, 1);
     let gradient = random((4, HIDDEN));
-    let (_, tape) = prefix.forward(0, prefix.input(), None).unwrap();
+    let (_, tape) = model.forward(0, model.input(), None).unwrap();
     assert!(tape.bytes() > 0);
-    let with = prefix.backward(0, prefix.input(), None, Some(tape), &gradient).unwrap();
-    let without = prefix.backward(0, prefix.input(), None, None, &gradient).unwrap();
+    let with = model.backward(0, model.input(), None, Some(tape), &gradient).unwrap();
+    let without = model.backward(0, model.input(), None, None, &gradient).unwrap();
     assert_eq!(with.to_vec2::<f32>().unwrap(), without.to_vec2::<f32>().unwrap());
 }
 

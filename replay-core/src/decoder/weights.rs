@@ -1,4 +1,4 @@
-//! What a model hands out to be differentiated.
+//! The weights that a model hands out to be differentiated.
 use candle_core::{Result, Tensor};
 
 use super::Linear;
@@ -12,49 +12,50 @@ pub struct DecoderShape {
     pub key_value_heads: usize,
     /// Width of a head.
     pub head: usize,
-    /// Of every RMSNorm.
+    /// What every RMSNorm adds to the mean square.
     pub epsilon: f64,
 }
 
 /// The weights of one decoder layer, f32, on the layer's device.
 #[derive(Debug, Clone)]
 pub struct LayerWeights {
-    /// RMSNorm in front of the attention, `[hidden]`.
+    /// The weight of the RMSNorm before the attention, `[hidden]`.
     pub input_norm: Tensor,
-    /// `[heads * head, hidden]`.
+    /// The query projection, `[heads * head, hidden]`.
     pub query: Linear,
-    /// `[key/value heads * head, hidden]`.
+    /// The key projection, `[key/value heads * head, hidden]`.
     pub key: Linear,
-    /// `[key/value heads * head, hidden]`.
+    /// The value projection, `[key/value heads * head, hidden]`.
     pub value: Linear,
-    /// RMSNorm of each query and key head, `[head]` each, in families that have it.
+    /// The weights of the RMSNorms of each query and each key head, `[head]` each, in families that have them.
     pub head_norms: Option<(Tensor, Tensor)>,
-    /// `[hidden, heads * head]`.
+    /// The output projection of the attention, `[hidden, heads * head]`.
     pub output: Linear,
-    /// RMSNorm in front of the feed-forward part, `[hidden]`.
+    /// The weight of the RMSNorm before the feed-forward part, `[hidden]`.
     pub post_norm: Tensor,
-    /// `[intermediate, hidden]`.
+    /// The gate projection of the feed-forward part, `[intermediate, hidden]`.
     pub gate: Linear,
-    /// `[intermediate, hidden]`.
+    /// The up projection of the feed-forward part, `[intermediate, hidden]`.
     pub up: Linear,
-    /// `[hidden, intermediate]`.
+    /// The down projection of the feed-forward part, `[hidden, intermediate]`.
     pub down: Linear,
 }
 
-/// A loaded model's weights, one layer at a time: what is f32 already is shared, what is stored otherwise is converted for as long
-/// as its layer is in use.
+/// A loaded model's weights, one layer at a time: f32 weights are shared, others are converted for as long as their layer is in use.
 pub trait DecoderWeights: Send + Sync {
     /// Sizes of the decoder.
     fn shape(&self) -> &DecoderShape;
 
+    /// The weights of one decoder layer.
+    ///
     /// # Errors
     /// If the model has no such layer, or it cannot be converted.
     fn layer(&self, layer: usize) -> Result<LayerWeights>;
 
-    /// The final RMSNorm, `[hidden]`.
+    /// The weight of the final RMSNorm, `[hidden]`.
     fn final_norm(&self) -> &Tensor;
 
-    /// Rows of the head.
+    /// The head's rows of some vocabulary entries.
     ///
     /// # Shapes
     /// Returns `[tokens, hidden]`, f32.

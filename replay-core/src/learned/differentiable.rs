@@ -3,9 +3,10 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use crate::Result;
+use crate::error::Result;
+use crate::rows::{Span, SpanRows};
 
-/// What the forward of one layer may keep for its backward. Only the layer knows what is in it; without it the layer computes again.
+/// What the forward of one layer may keep for its backward. Only the layer knows what is in it; without it the backward computes it again.
 #[derive(Debug)]
 pub struct Tape(pub Vec<Tensor>);
 
@@ -19,27 +20,27 @@ impl Tape {
 /// The first decoder layers of one model over one prompt, with gradients, between the residual where a delta is added and the last
 /// one that is compared.
 ///
-/// Only rows that a delta can move and that the loss can see are here: from the first visual row to the last one. Rows in front are
-/// constant (attention is causal) and inside the implementation; rows behind do not exist. `residual` arguments are always
-/// `[rows, hidden]` of these rows, f32, and rows are counted from the first of them.
+/// Only rows that a delta can move and that the loss can see take part: the [`Span`] from the first visual row to the last. Rows before it
+/// are constant (attention is causal) and inside the implementation; rows after it do not exist. `residual` arguments are always
+/// `[rows, hidden]` of the rows of the span, f32.
 pub trait Differentiable {
-    /// Positions in the prompt of the rows.
-    fn rows(&self) -> Range<usize>;
+    /// The rows of the prompt that take part.
+    fn rows(&self) -> Span;
 
-    /// Decoder layers: from `start` at `residual[start]` to before `end` at `residual[end]`.
+    /// The decoder layers that take part: `residual[start]` enters the first, `residual[end]` leaves the last.
     fn layers(&self) -> Range<usize>;
 
-    /// `residual[start]` of a clean pass.
+    /// `residual[start]` of a clean pass, `[rows, hidden]`.
     fn input(&self) -> &Tensor;
 
-    /// `residual[layer + 1]`, and what the backward of this layer can use.
+    /// Computes `residual[layer + 1]`, and what the backward of this layer can use.
     ///
     /// # Shapes
-    /// Returns `[rows, hidden]`, or `[selected, hidden]` with `selected` rows: a last layer need not compute what nobody looks at.
+    /// `residual`: `[rows, hidden]`; returns `[rows, hidden]`, or `[selected, hidden]` where only `selected` rows are wanted.
     ///
     /// # Errors
     /// Those of the tensor library.
-    fn forward(&self, layer: usize, residual: &Tensor, selected: Option<&[usize]>) -> Result<(Tensor, Tape)>;
+    fn forward(&self, layer: usize, residual: &Tensor, selected: Option<&SpanRows>) -> Result<(Tensor, Tape)>;
 
     /// The gradient of `sum(gradient * forward(layer, residual, selected))` with respect to `residual`.
     ///
@@ -52,15 +53,15 @@ pub trait Differentiable {
         &self,
         layer: usize,
         residual: &Tensor,
-        selected: Option<&[usize]>,
+        selected: Option<&SpanRows>,
         tape: Option<Tape>,
         gradient: &Tensor,
     ) -> Result<Tensor>;
 
-    /// The model's final norm.
+    /// Applies the model's final norm.
     ///
     /// # Shapes
-    /// `[any, hidden]` to the same.
+    /// `residual`: `[any, hidden]`; returns the same.
     ///
     /// # Errors
     /// Those of the tensor library.
@@ -68,11 +69,14 @@ pub trait Differentiable {
 
     /// The gradient of `sum(gradient * norm(residual))` with respect to `residual`.
     ///
+    /// # Shapes
+    /// `residual`, `gradient`: `[any, hidden]`; returns the same.
+    ///
     /// # Errors
     /// Those of the tensor library.
     fn norm_backward(&self, residual: &Tensor, gradient: &Tensor) -> Result<Tensor>;
 
-    /// Rows of the model's head.
+    /// The head's rows of some vocabulary entries.
     ///
     /// # Shapes
     /// Returns `[tokens, hidden]`, f32.

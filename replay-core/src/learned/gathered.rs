@@ -1,4 +1,5 @@
 //! Logits of a few vocabulary entries per row: as many rows of the head as are asked for take part, not the vocabulary.
+use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
@@ -11,23 +12,45 @@ const BLOCK: usize = 4096;
 ///
 /// # Shapes
 /// `normed`: `[rows, hidden]`, `head`: `[entries, hidden]`, `tokens`: `[rows, top]`, u32 indices into `head`; returns `[rows, top]`.
+///
+/// # Errors
+/// If the shapes do not fit; those of the tensor library.
 pub(super) fn forward(normed: &Tensor, head: &Tensor, tokens: &Tensor) -> Result<Tensor> {
-    if normed.device().is_cpu() {
-        return normed.contiguous()?.apply_op3_no_bwd(head, tokens, &Dot);
+    if (normed.dim(0)?, normed.dim(1)?) != (tokens.dim(0)?, head.dim(1)?) {
+        bail!("expected [{}, {}] for gathered logits, got {:?}", tokens.dim(0)?, head.dim(1)?, normed.dims());
     }
+    match normed.device().is_cpu() {
+        true => normed.contiguous()?.apply_op3_no_bwd(head, tokens, &Dot),
+        false => forward_by_tensors(normed, head, tokens),
+    }
+}
+
+/// For devices other than a CPU.
+fn forward_by_tensors(normed: &Tensor, head: &Tensor, tokens: &Tensor) -> Result<Tensor> {
     blocks(tokens, |first, rows, gathered| {
         gathered(head)?.matmul(&normed.narrow(0, first, rows)?.unsqueeze(2)?)?.squeeze(2)
     })
 }
 
-/// `gradient[r] -> sum over i of gradient[r][i] * head[tokens[r][i]]`.
+/// The gradient of [`forward`] with respect to `normed`: `sum over i of gradient[r][i] * head[tokens[r][i]]` for each row `r`.
 ///
 /// # Shapes
-/// `gradient`: `[rows, top]`; returns `[rows, hidden]`.
+/// `gradient`: `[rows, top]`; `head`, `tokens`: as in [`forward`]; returns `[rows, hidden]`.
+///
+/// # Errors
+/// If the shapes do not fit; those of the tensor library.
 pub(super) fn backward(gradient: &Tensor, head: &Tensor, tokens: &Tensor) -> Result<Tensor> {
-    if gradient.device().is_cpu() {
-        return gradient.contiguous()?.apply_op3_no_bwd(head, tokens, &Combine);
+    if gradient.dims() != tokens.dims() {
+        bail!("expected gradients of gathered logits of shape {:?}, got {:?}", tokens.dims(), gradient.dims());
     }
+    match gradient.device().is_cpu() {
+        true => gradient.contiguous()?.apply_op3_no_bwd(head, tokens, &Combine),
+        false => backward_by_tensors(gradient, head, tokens),
+    }
+}
+
+/// For devices other than a CPU.
+fn backward_by_tensors(gradient: &Tensor, head: &Tensor, tokens: &Tensor) -> Result<Tensor> {
     blocks(tokens, |first, rows, gathered| {
         gradient.narrow(0, first, rows)?.unsqueeze(1)?.matmul(&gathered(head)?)?.squeeze(1)
     })
@@ -120,13 +143,55 @@ impl CustomOp3 for Combine {
 fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((from, to))) => Ok(&values[from..to]),
-        _ => bail!("gathered logits need contiguous {:?} values", DType::F32),
+        (other, _) => refused(DType::F32, other, layout),
     }
 }
 
 fn indices<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [u32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::U32(values), Some((from, to))) => Ok(&values[from..to]),
-        _ => bail!("gathered logits need contiguous {:?} indices", DType::U32),
+        (other, _) => refused(DType::U32, other, layout),
+    }
+}
+
+fn refused<T>(expected: DType, got: &CpuStorage, layout: &Layout) -> Result<T> {
+    bail!("expected contiguous {expected:?} values, got {:?} with strides {:?}", got.dtype(), layout.stride())
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::testing::{assert_same_tensors, edge_cases, wide};
+
+    /// Entries that differ from row to row, some repeated.
+    fn tokens(rows: usize, top: usize, entries: usize) -> Tensor {
+        let tokens: Vec<u32> = (0..rows * top).map(|i| (i * i * 31 % entries) as u32).collect();
+        Tensor::from_vec(tokens, (rows, top), &Device::Cpu).unwrap()
+    }
+
+    /// More rows than a block of gathered rows holds, and rows that are not finite.
+    #[test]
+    fn tensors_and_values_give_the_same_logits_and_gradients() {
+        for (normed, top) in [(wide(200, 70, 2.0), 50), (wide(3, 70, 1e3), 4), (edge_cases(), 5)] {
+            let (rows, width) = normed.dims2().unwrap();
+            let (head, tokens) = (wide(90, width, 1.0), tokens(rows, top, 90));
+            let logits = forward(&normed, &head, &tokens).unwrap();
+            // Terms of 1e38 leave other sums in another order: such rows are compared by what is finite of them.
+            let finite = |t: &Tensor| (t.clamp(-1e30f32, 1e30f32).unwrap() * 1e-3).unwrap();
+            assert_same_tensors(&finite(&logits), &finite(&forward_by_tensors(&normed, &head, &tokens).unwrap()));
+            let gradient = wide(rows, top, 0.1);
+            let values = backward(&gradient, &head, &tokens).unwrap();
+            assert_same_tensors(&values, &backward_by_tensors(&gradient, &head, &tokens).unwrap());
+        }
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_refused() {
+        let (normed, head, tokens) = (wide(3, 8, 1.0), wide(5, 8, 1.0), tokens(3, 2, 5));
+        assert!(forward(&normed.narrow(0, 0, 2).unwrap(), &head, &tokens).is_err());
+        assert!(forward(&normed, &wide(5, 7, 1.0), &tokens).is_err());
+        assert!(backward(&wide(3, 3, 1.0), &head, &tokens).is_err());
     }
 }

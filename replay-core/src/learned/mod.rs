@@ -9,20 +9,23 @@
 //! * [`Differentiable`]: what a model offers; [`crate::decoder`] makes one of a model's weights;
 //! * [`Objective`]: loss and gradient, layer by layer, doing nothing that cannot change them;
 //! * [`solve`]: the reference solver and a faster one, both under one guard (best iterate, budgets, cancellation).
+mod delta;
 mod differentiable;
 mod divergence;
 mod gathered;
 mod objective;
 mod progress;
+mod reduce;
 mod solver;
-pub(crate) mod strategy;
 mod targets;
 
+pub use delta::LearnedDelta;
 pub use differentiable::{Differentiable, Tape};
 pub use objective::{Evaluation, Objective};
+pub(crate) use objective::{clean_residuals, last_rows};
 pub use progress::{Progress, Stop};
 pub use solver::{Solution, solve};
-pub use strategy::Learned;
+pub(crate) use targets::Anchor;
 pub use targets::{Target, Targets};
 
 #[cfg(test)]

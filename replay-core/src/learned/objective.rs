@@ -9,20 +9,21 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use super::targets::rows_of;
 use super::{Differentiable, Tape, Target, Targets, divergence, gathered};
-use crate::Result;
+use crate::error::{Error, Result};
+use crate::rows::{SpanRows, select_rows};
+use crate::yielding::yield_now;
 
 /// The loss of one prompt as a function of its delta.
 pub struct Objective<'a> {
     model: &'a dyn Differentiable,
     targets: &'a Targets,
-    /// From where the delta is added to the last residual that is compared.
+    /// The layers between the residual where the delta is added and the last one that is compared.
     layers: Range<usize>,
     by_residual: BTreeMap<usize, &'a Target>,
     /// `[entries, hidden]`, the RLVR head at [`Targets::tokens`].
     head: Tensor,
-    /// Visual rows, counted from the first row of the prefix.
+    /// The visual rows, counted from the first row of the span, `[visual rows]`, u32.
     visual: Tensor,
     normalize: bool,
     activation_memory: u64,
@@ -41,35 +42,41 @@ pub struct Evaluation {
     pub loss: f64,
     /// Mean restricted KL(base || RLVR) over the selected rows, per target.
     pub kl: Vec<f32>,
-    /// `[visual rows, hidden]`; `None` if it was not asked for.
+    /// The gradient of the loss, `[visual rows, hidden]`; `None` if it was not asked for.
     pub gradient: Option<Tensor>,
 }
 
 impl<'a> Objective<'a> {
+    /// The loss of a delta at the rows `visual`, divided by their number if `normalize`. Tapes may take `activation_memory` bytes.
+    ///
     /// # Errors
-    /// If the head has not the entries of the targets.
+    /// If the head lacks an entry of the targets.
     pub fn new(
         model: &'a dyn Differentiable,
         targets: &'a Targets,
-        visual: &[usize],
+        visual: &SpanRows,
         normalize: bool,
         activation_memory: u64,
     ) -> Result<Self> {
-        let rows: Vec<u32> = visual.iter().map(|&row| row as u32).collect();
+        let rows: Vec<u32> = visual.as_slice().iter().map(|&row| row as u32).collect();
         let start = model.layers().start;
+        let head = model.head_rows(&targets.tokens)?;
+        if head.dim(0)? != targets.tokens.len() {
+            return Err(Error::size("rows of the head", targets.tokens.len(), head.dim(0)?));
+        }
         Ok(Self {
             model,
             targets,
             layers: start..targets.last_residual().unwrap_or(start),
             by_residual: targets.layers.iter().map(|target| (target.residual, target)).collect(),
-            head: model.head_rows(&targets.tokens)?,
+            head,
             visual: Tensor::new(rows, model.input().device())?,
             normalize,
             activation_memory,
         })
     }
 
-    /// A delta of zeros.
+    /// A delta of zeros, `[visual rows, hidden]`.
     ///
     /// # Errors
     /// Those of the tensor library.
@@ -78,20 +85,26 @@ impl<'a> Objective<'a> {
         Ok(Tensor::zeros((self.visual.dim(0)?, input.dim(1)?), input.dtype(), input.device())?)
     }
 
+    /// The loss of a delta, and its gradient if that is asked for.
+    ///
     /// # Shapes
     /// `delta`: `[visual rows, hidden]`.
     ///
     /// # Errors
-    /// Those of the model's layers.
+    /// [`Error::Size`] if the delta has another shape; those of the model's layers.
     pub fn evaluate(&self, delta: &Tensor, with_gradient: bool) -> Result<Evaluation> {
+        let expected = [self.visual.dim(0)?, self.model.input().dim(1)?];
+        if delta.dims() != expected {
+            return Err(Error::size("delta", format!("{expected:?}"), format!("{:?}", delta.dims())));
+        }
         let layers = self.layers.clone();
         let mut residual = self.model.input().index_add(&self.visual, delta, 0)?;
         let (mut inputs, mut tapes) = (Vec::new(), Vec::new());
         let mut held = 0;
         let mut kl = BTreeMap::new();
-        let mut pulls = BTreeMap::new();
+        let mut gradients = BTreeMap::new();
         for layer in layers.clone() {
-            self.compare(layer, &residual, with_gradient, &mut kl, &mut pulls)?;
+            self.compare(layer, &residual, with_gradient, &mut kl, &mut gradients)?;
             let (out, tape) = self.model.forward(layer, &residual, self.wanted(layer))?;
             if with_gradient {
                 inputs.push(residual);
@@ -100,18 +113,18 @@ impl<'a> Objective<'a> {
             }
             residual = out;
         }
-        self.compare(layers.end, &residual, with_gradient, &mut kl, &mut pulls)?;
+        self.compare(layers.end, &residual, with_gradient, &mut kl, &mut gradients)?;
         let scale = self.scale();
         let kl: Vec<f64> = self.targets.layers.iter().filter_map(|target| kl.get(&target.residual).copied()).collect();
-        let gradient = if with_gradient { Some(self.pull_back(inputs, tapes, pulls)?) } else { None };
+        let gradient = if with_gradient { Some(self.backward(inputs, tapes, gradients)?) } else { None };
         let loss = kl.iter().sum::<f64>() * scale;
         Ok(Evaluation { loss, kl: kl.into_iter().map(|kl| kl as f32).collect(), gradient })
     }
 
-    /// Rows of the output of this layer that anybody looks at; `None`: all.
-    fn wanted(&self, layer: usize) -> Option<&[usize]> {
+    /// Rows of this layer's output that are needed; `None` means all.
+    fn wanted(&self, layer: usize) -> Option<&SpanRows> {
         let last = layer + 1 == self.layers.end;
-        self.by_residual.get(&(layer + 1)).filter(|_| last).map(|target| &*target.rows)
+        self.by_residual.get(&(layer + 1)).filter(|_| last).map(|target| &target.rows)
     }
 
     fn scale(&self) -> f64 {
@@ -125,12 +138,13 @@ impl<'a> Objective<'a> {
         hidden: &Tensor,
         with_gradient: bool,
         kl: &mut BTreeMap<usize, f64>,
-        pulls: &mut BTreeMap<usize, Tensor>,
+        gradients: &mut BTreeMap<usize, Tensor>,
     ) -> Result<()> {
         let Some(target) = self.by_residual.get(&residual) else { return Ok(()) };
         let layers = self.layers.clone();
+        // The last layer has computed the selected rows only.
         let restricted = residual == layers.end && !layers.is_empty();
-        let rows = rows_of(hidden, &target.rows, restricted)?;
+        let rows = if restricted { hidden.clone() } else { select_rows(hidden, target.rows.as_slice())? };
         let normed = self.model.norm(&rows)?.to_device(self.head.device())?;
         let logits = gathered::forward(&normed, &self.head, &target.entries)?.to_vec2::<f32>()?;
         let (count, top) = (target.rows.len(), target.entries.dim(1)?);
@@ -142,47 +156,49 @@ impl<'a> Objective<'a> {
         if with_gradient {
             let gradient = Tensor::from_vec(gradient, (count, top), self.head.device())?;
             let to_normed = gathered::backward(&gradient, &self.head, &target.entries)?;
-            pulls.insert(residual, self.model.norm_backward(&rows, &to_normed)?);
+            gradients.insert(residual, self.model.norm_backward(&rows, &to_normed)?);
         }
         Ok(())
     }
 
-    fn pull_back(
+    /// The gradient with respect to the delta, from those with respect to the compared residuals' selected rows.
+    fn backward(
         &self,
         mut inputs: Vec<Tensor>,
         mut tapes: Vec<Option<Tape>>,
-        mut pulls: BTreeMap<usize, Tensor>,
+        mut gradients: BTreeMap<usize, Tensor>,
     ) -> Result<Tensor> {
         let layers = self.layers.clone();
-        let mut gradient = match (pulls.remove(&layers.end), self.by_residual.get(&layers.end)) {
-            (Some(pull), _) if !layers.is_empty() => pull,
-            (Some(pull), Some(target)) => add_rows(&self.model.input().zeros_like()?, &target.rows, &pull)?,
+        let mut gradient = match (gradients.remove(&layers.end), self.by_residual.get(&layers.end)) {
+            (Some(part), _) if !layers.is_empty() => part,
+            (Some(part), Some(target)) => add_rows(&self.model.input().zeros_like()?, &target.rows, &part)?,
             _ => self.model.input().zeros_like()?,
         };
         for layer in layers.rev() {
             let (Some(input), Some(tape)) = (inputs.pop(), tapes.pop()) else { break };
             gradient = self.model.backward(layer, &input, self.wanted(layer), tape, &gradient)?;
-            if let (Some(pull), Some(target)) = (pulls.remove(&layer), self.by_residual.get(&layer)) {
-                gradient = add_rows(&gradient, &target.rows, &pull)?;
+            if let (Some(part), Some(target)) = (gradients.remove(&layer), self.by_residual.get(&layer)) {
+                gradient = add_rows(&gradient, &target.rows, &part)?;
             }
         }
         Ok(gradient.to_device(self.visual.device())?.index_select(&self.visual, 0)?)
     }
 }
 
-fn add_rows(all: &Tensor, rows: &[usize], part: &Tensor) -> candle_core::Result<Tensor> {
+/// `all` with `part` added at some rows.
+fn add_rows(all: &Tensor, rows: &SpanRows, part: &Tensor) -> candle_core::Result<Tensor> {
     if rows.len() == all.dim(0)? {
         return all + part.to_device(all.device())?;
     }
-    let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+    let rows: Vec<u32> = rows.as_slice().iter().map(|&row| row as u32).collect();
     all.index_add(&Tensor::new(rows, all.device())?, &part.to_device(all.device())?, 0)
 }
 
-/// Runs a model's layers without a delta and keeps some residuals.
+/// Runs a model's layers without a delta and keeps some residuals, `[rows, hidden]` each. Yields after each layer.
 ///
 /// # Errors
 /// Those of the model's layers.
-pub(super) fn clean_residuals(model: &dyn Differentiable, wanted: &[usize]) -> Result<BTreeMap<usize, Tensor>> {
+pub(crate) async fn clean_residuals(model: &dyn Differentiable, wanted: &[usize]) -> Result<BTreeMap<usize, Tensor>> {
     let layers = model.layers();
     let mut residual = model.input().clone();
     let mut kept = BTreeMap::new();
@@ -192,6 +208,7 @@ pub(super) fn clean_residuals(model: &dyn Differentiable, wanted: &[usize]) -> R
             kept.insert(layer, residual);
         }
         residual = next;
+        yield_now().await;
     }
     if wanted.contains(&layers.end) {
         kept.insert(layers.end, residual);
@@ -199,12 +216,16 @@ pub(super) fn clean_residuals(model: &dyn Differentiable, wanted: &[usize]) -> R
     Ok(kept)
 }
 
-/// The output of `layer` at some rows, computed as [`Objective`] computes the last layer: with the same bits.
-pub(super) fn last_rows(
+/// The output of `layer` at some rows, `[rows, hidden]`, computed as [`Objective`] computes the last layer: with the same bits. `None`
+/// without the layer's input.
+///
+/// # Errors
+/// Those of the layer.
+pub(crate) fn last_rows(
     model: &dyn Differentiable,
     layer: usize,
     residuals: &BTreeMap<usize, Tensor>,
-    rows: &[usize],
+    rows: &SpanRows,
 ) -> Result<Option<Tensor>> {
     residuals.get(&layer).map(|residual| Ok(model.forward(layer, residual, Some(rows))?.0)).transpose()
 }

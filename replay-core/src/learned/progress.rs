@@ -1,14 +1,14 @@
-//! What is said while a delta is learned, and how it ended.
+//! The progress of learning, and why it ended.
 use serde::Serialize;
 
-/// After each evaluation of the loss.
+/// The state of learning after an evaluation of the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Progress {
     /// Evaluations of loss and gradient so far.
     pub pass: usize,
-    /// The most there will be.
+    /// The largest number of evaluations there may be.
     pub passes: usize,
-    /// The loss just seen.
+    /// The loss of the last evaluation.
     pub loss: f64,
 }
 
@@ -16,7 +16,7 @@ pub struct Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// It did as many passes as it may.
+    /// It did as many passes as the settings allow.
     Iterations,
     /// The loss fell by less than the tolerance.
     Tolerance,

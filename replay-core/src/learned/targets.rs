@@ -6,9 +6,9 @@ use candle_core::Tensor;
 use super::Differentiable;
 use super::divergence::log_softmax;
 use super::gathered;
-use crate::Result;
-use crate::lens::{StreamedLens, select_rows};
-use crate::rank::LayerSelection;
+use crate::error::Result;
+use crate::lens::StreamedLens;
+use crate::rows::SpanRows;
 
 /// The target of one policy layer.
 #[derive(Debug, Clone)]
@@ -17,11 +17,11 @@ pub struct Target {
     pub layer: usize,
     /// The RLVR residual that is compared.
     pub residual: usize,
-    /// Selected rows, counted from the first row of the prefix.
-    pub rows: Vec<usize>,
-    /// Per row, indices into [`Targets::tokens`], `[rows, top]`, u32.
+    /// The selected rows.
+    pub rows: SpanRows,
+    /// Indices into [`Targets::tokens`] of each row's likeliest entries, `[rows, top]`, u32.
     pub entries: Tensor,
-    /// The base's log-probabilities, renormalised over those entries: `rows` times `top`.
+    /// The base's log-probabilities, in nats, renormalised over those entries: `rows` lists of `top`.
     pub log_probabilities: Vec<Vec<f64>>,
 }
 
@@ -35,27 +35,33 @@ pub struct Targets {
 }
 
 /// One policy layer's base residual and what is compared with it.
-pub(super) struct Anchor<'a> {
-    /// Rows counted from the first row of the prefix.
-    pub(super) selection: &'a LayerSelection,
+pub(crate) struct Anchor {
+    /// The policy layer.
+    pub(crate) layer: usize,
+    /// The selected rows.
+    pub(crate) rows: SpanRows,
     /// The RLVR residual that is compared.
-    pub(super) residual: usize,
+    pub(crate) residual: usize,
     /// The base's residual at the selected rows, `[selected, hidden]`.
-    pub(super) base: Tensor,
+    pub(crate) base: Tensor,
 }
 
 impl Targets {
-    /// The base's `top` likeliest entries of each selected row, by its own lens, and their probabilities.
+    /// Finds the base's `top` likeliest entries of each selected row, by its own lens, and their probabilities. Yields between blocks of
+    /// the lens.
     ///
     /// # Errors
     /// Those of lens and head.
-    pub(super) fn new(
+    pub(crate) async fn new(
         base: &dyn Differentiable,
         lens: StreamedLens<'_>,
-        anchors: &[Anchor<'_>],
+        anchors: &[Anchor],
         top: usize,
     ) -> Result<Self> {
-        let likeliest = anchors.iter().map(|anchor| lens.likeliest(&anchor.base, top)).collect::<Result<Vec<_>>>()?;
+        let mut likeliest = Vec::with_capacity(anchors.len());
+        for anchor in anchors {
+            likeliest.push(lens.likeliest(&anchor.base, top).await?);
+        }
         let mut tokens: Vec<u32> = likeliest.iter().flatten().flatten().copied().collect();
         tokens.sort_unstable();
         tokens.dedup();
@@ -70,9 +76,9 @@ impl Targets {
             let logits = gathered::forward(&base.norm(&anchor.base)?.to_device(head.device())?, &head, &entries)?;
             let logits = logits.to_vec2::<f32>()?;
             layers.push(Target {
-                layer: anchor.selection.layer,
+                layer: anchor.layer,
                 residual: anchor.residual,
-                rows: anchor.selection.rows.clone(),
+                rows: anchor.rows.clone(),
                 entries,
                 log_probabilities: logits.iter().map(|logits| log_softmax(logits).collect()).collect(),
             });
@@ -84,9 +90,4 @@ impl Targets {
     pub fn last_residual(&self) -> Option<usize> {
         self.layers.iter().map(|target| target.residual).max()
     }
-}
-
-/// Rows of a residual that may hold the selected rows only.
-pub(super) fn rows_of(residual: &Tensor, rows: &[usize], restricted: bool) -> candle_core::Result<Tensor> {
-    if restricted { Ok(residual.clone()) } else { select_rows(residual, rows) }
 }

@@ -4,21 +4,20 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::objective::clean_residuals;
-use super::targets::Anchor;
 use super::*;
+use crate::RowSet;
 use crate::config::{Learned as Settings, Solver};
-use crate::decoder::DecoderPrefix;
-use crate::decoder::tests::{Random, prefix, random};
-use crate::lens::{LogitLens, StreamedLens, select_rows};
-use crate::rank::LayerSelection;
+use crate::decoder::DecoderSpan;
+use crate::decoder::tests::{Random, random, span};
+use crate::lens::{LogitLens, StreamedLens};
+use crate::rows::{Span, SpanRows, select_rows};
 
 const ROWS: usize = 9;
 const VOCABULARY: usize = 40;
-/// Counted from the first row of the prefix.
+/// Counted from the first row of the span.
 const VISUAL: [usize; 4] = [0, 2, 3, 6];
 
-struct Lens<'a>(&'a Random, &'a DecoderPrefix);
+struct Lens<'a>(&'a Random, &'a DecoderSpan);
 
 impl LogitLens for Lens<'_> {
     fn vocabulary(&self) -> usize {
@@ -31,8 +30,8 @@ impl LogitLens for Lens<'_> {
 }
 
 struct Pair {
-    base: (Arc<Random>, DecoderPrefix),
-    rlvr: (Arc<Random>, DecoderPrefix),
+    base: (Arc<Random>, DecoderSpan),
+    rlvr: (Arc<Random>, DecoderSpan),
 }
 
 impl Pair {
@@ -40,37 +39,42 @@ impl Pair {
         let input = random((ROWS, 16));
         let weights = Arc::new(Random::new(3, VOCABULARY, true));
         let others = if twins { weights.clone() } else { Arc::new(weights.drifted(0.1)) };
-        let of = |weights: Arc<Random>| (weights.clone(), prefix(&weights, &input, 1..ROWS, 3));
+        let of = |weights: Arc<Random>| (weights.clone(), span(&weights, &input, 1..ROWS, 3));
         Self { base: of(weights), rlvr: of(others) }
     }
 
     /// Layers 0 and 2, aligned.
     fn targets(&self, top: usize) -> Targets {
         let (weights, base) = &self.base;
-        let residuals = clean_residuals(base, &[1, 2, 3]).unwrap();
-        let selection = |layer, rows: &[usize]| LayerSelection {
-            layer,
-            rows: rows.to_vec(),
-            ranked: 0,
-            not_finite: 0,
-            entropy: None,
-        };
-        let (first, last) = (selection(0, &[0, 3]), selection(2, &[2, 3, 6]));
+        let residuals = pollster::block_on(clean_residuals(base, &[1, 2, 3])).unwrap();
+        let (first, last) = (located(&[0, 3]), located(&[2, 3, 6]));
         let lens = Lens(weights, base);
+        let first_rows = select_rows(&residuals[&1], first.as_slice()).unwrap();
+        let last_rows = last_rows(base, 2, &residuals, &last).unwrap().unwrap();
         let anchors = [
-            Anchor { selection: &first, residual: 1, base: select_rows(&residuals[&1], &first.rows).unwrap() },
-            Anchor {
-                selection: &last,
-                residual: 3,
-                base: objective::last_rows(base, 2, &residuals, &last.rows).unwrap().unwrap(),
-            },
+            Anchor { layer: 0, rows: first, residual: 1, base: first_rows },
+            Anchor { layer: 2, rows: last, residual: 3, base: last_rows },
         ];
-        Targets::new(base, StreamedLens::new(&lens, 1 << 20), &anchors, top).unwrap()
+        pollster::block_on(Targets::new(base, StreamedLens::new(&lens, 1 << 20), &anchors, top)).unwrap()
     }
 }
 
+/// Rows of the span, which begins at row 1.
+fn located(rows: &[usize]) -> SpanRows {
+    let rows = RowSet::new(rows.iter().map(|row| row + 1).collect()).unwrap();
+    Span::new(1..ROWS).locate(&rows).unwrap()
+}
+
 fn objective<'a>(pair: &'a Pair, targets: &'a Targets, memory: u64) -> Objective<'a> {
-    Objective::new(&pair.rlvr.1, targets, &VISUAL, true, memory).unwrap()
+    Objective::new(&pair.rlvr.1, targets, &located(&VISUAL), true, memory).unwrap()
+}
+
+#[test]
+fn a_delta_of_another_shape_is_refused() {
+    let pair = Pair::new(false);
+    let targets = pair.targets(10);
+    let error = objective(&pair, &targets, 0).evaluate(&random((3, 16)), false).unwrap_err().to_string();
+    assert_eq!(error, "delta: expected [4, 16], got [3, 16]");
 }
 
 fn random_delta(scale: f64) -> Tensor {
@@ -78,7 +82,7 @@ fn random_delta(scale: f64) -> Tensor {
 }
 
 fn run(objective: &Objective<'_>, settings: &Settings) -> Solution {
-    solve(objective, settings, &mut |_| ControlFlow::Continue(())).unwrap()
+    pollster::block_on(solve(objective, settings, &mut |_| ControlFlow::Continue(()))).unwrap()
 }
 
 #[test]
@@ -130,16 +134,16 @@ fn nothing_that_matters_is_left_out() {
     let delta = random_delta(0.3);
     let got = objective(&pair, &targets, 0).evaluate(&delta, false).unwrap().loss;
 
-    let residual = |(weights, prefix): &(Arc<Random>, DecoderPrefix), delta: Option<&Tensor>, last: usize| {
+    let residual = |(weights, model): &(Arc<Random>, DecoderSpan), delta: Option<&Tensor>, last: usize| {
         let rows = Tensor::new(VISUAL.map(|row| row as u32).as_slice(), &Device::Cpu).unwrap();
-        let mut x = prefix.input().clone();
+        let mut x = model.input().clone();
         if let Some(delta) = delta {
             x = x.index_add(&rows, delta, 0).unwrap();
         }
         for layer in 0..last {
-            x = prefix.forward(layer, &x, None).unwrap().0;
+            x = model.forward(layer, &x, None).unwrap().0;
         }
-        let logits = Lens(weights, prefix).logits(&x).unwrap().to_dtype(DType::F64).unwrap();
+        let logits = Lens(weights, model).logits(&x).unwrap().to_dtype(DType::F64).unwrap();
         logits.to_vec2::<f64>().unwrap()
     };
     let log_softmax = |row: &[f64]| {
@@ -210,10 +214,10 @@ fn budgets_tolerance_and_a_client_gone_end_the_search() {
     assert_eq!(got.stop, Stop::TimeBudget);
     assert!(started.elapsed().as_secs() < 60);
     let mut passes = 0;
-    let gone = solve(&objective, &slow, &mut |progress| {
+    let gone = pollster::block_on(solve(&objective, &slow, &mut |progress: Progress| {
         passes = progress.pass;
         if progress.pass == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    }));
     assert!(matches!(gone, Err(crate::Error::Cancelled)));
     assert_eq!(passes, 3);
 }

@@ -5,10 +5,16 @@ use rayon::prelude::*;
 use super::values::with_values;
 use crate::simd::vectorized;
 
-/// Shannon entropy in nats of each row of `[rows, vocabulary]` f32 logits. NaN where a row is not finite.
+/// Shannon entropy of each row of logits, in nats. It is NaN where a row is not finite.
 ///
 /// `H = ln S - (sum e^(x-m) (x-m)) / S` with `m` the largest logit and `S = sum e^(x-m)`: exact for one-hot and uniform rows, and
 /// finite for logits of any size.
+///
+/// # Shapes
+/// `logits`: `[rows, vocabulary]`, f32; returns one value for each row.
+///
+/// # Errors
+/// Those of the tensor library.
 pub(super) fn rows(logits: &Tensor) -> candle_core::Result<Vec<f32>> {
     if logits.device().is_cpu() { by_values(logits) } else { by_tensors(logits) }
 }
@@ -69,11 +75,12 @@ fn one(logits: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::{by_tensors, by_values};
-    use crate::lens::tests::{edge_cases, same};
+    use crate::testing::{assert_same, edge_cases, wide};
 
     #[test]
     fn tensors_and_values_give_the_same_entropies() {
-        let logits = edge_cases();
-        same(&by_tensors(&logits).unwrap(), &by_values(&logits).unwrap());
+        for logits in [edge_cases(), wide(3, 5000, 8.0), wide(2, 5000, 1e4), wide(2, 33, 1e38)] {
+            assert_same(&by_tensors(&logits).unwrap(), &by_values(&logits).unwrap());
+        }
     }
 }

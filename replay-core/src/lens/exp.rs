@@ -33,6 +33,16 @@ pub(crate) fn exp(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::exp;
+    use crate::testing::{assert_same, wide};
+
+    #[test]
+    fn tensors_and_values_give_the_same_exponentials() {
+        for x in [wide(1, 1000, 1.0), wide(1, 1000, 60.0), wide(1, 100, 1e30)] {
+            let x = x.abs().unwrap().neg().unwrap().flatten_all().unwrap();
+            let values: Vec<f32> = x.to_vec1::<f32>().unwrap().into_iter().map(exp).collect();
+            assert_same(&values, &x.exp().unwrap().to_vec1::<f32>().unwrap());
+        }
+    }
 
     #[test]
     fn agrees_with_the_standard_library() {

@@ -4,8 +4,14 @@ use rayon::prelude::*;
 
 use super::values::with_values;
 
-/// KL(p || q) in nats of each row pair of `[rows, vocabulary]` f32 logits, each normalised over the whole vocabulary. NaN where a row of
-/// the pair is not finite.
+/// KL(p || q) of each row pair of logits, in nats, each normalised over the whole vocabulary. It is NaN where a row of the pair is not
+/// finite.
+///
+/// # Shapes
+/// `p`, `q`: `[rows, vocabulary]`, f32; returns one value for each row.
+///
+/// # Errors
+/// If the shapes differ; those of the tensor library.
 pub(super) fn rows(p: &Tensor, q: &Tensor) -> candle_core::Result<Vec<f32>> {
     if p.dims() != q.dims() {
         candle_core::bail!("expected logits of one shape, got {:?} and {:?}", p.dims(), q.dims());
@@ -52,20 +58,10 @@ fn one(p: &[f32], q: &[f32]) -> f32 {
     sum as f32
 }
 
-/// The largest logit, and the logarithm of the sum of exponentials relative to it.
+/// The largest logit, and the logarithm of the sum of exponentials relative to it, accumulated in f64. The sum is NaN if a logit is.
 fn log_sum(logits: &[f32]) -> (f32, f32) {
-    let max = max(logits);
-    (max, logits.iter().map(|&x| super::exp::exp(x - max)).sum::<f32>().ln())
-}
-
-/// The largest entry; NaN if any is NaN.
-pub(super) fn max(values: &[f32]) -> f32 {
-    let mut nan = false;
-    let max = values.iter().fold(f32::NEG_INFINITY, |max, &x| {
-        nan |= x.is_nan();
-        if x > max { x } else { max }
-    });
-    if nan { f32::NAN } else { max }
+    let max = crate::simd::max(logits);
+    (max, logits.iter().map(|&x| f64::from(super::exp::exp(x - max))).sum::<f64>().ln() as f32)
 }
 
 #[cfg(test)]
@@ -73,18 +69,33 @@ mod tests {
     use candle_core::Tensor;
 
     use super::{by_tensors, by_values, rows};
-    use crate::lens::tests::{edge_cases, same};
+    use crate::testing::{assert_same, edge_cases, wide};
 
     #[test]
     fn tensors_and_values_give_the_same_divergences() {
-        let logits = edge_cases();
         // Each row beside itself, and beside every other.
-        let count = logits.dim(0).unwrap() as u32;
-        for shift in 0..count {
-            let order: Vec<u32> = (0..count).map(|row| (row + shift) % count).collect();
-            let other = logits.index_select(&Tensor::new(order, logits.device()).unwrap(), 0).unwrap();
-            same(&by_tensors(&logits, &other).unwrap(), &by_values(&logits, &other).unwrap());
+        for logits in [edge_cases(), wide(4, 5000, 8.0), wide(3, 5000, 100.0)] {
+            let count = logits.dim(0).unwrap() as u32;
+            for shift in 0..count {
+                let order: Vec<u32> = (0..count).map(|row| (row + shift) % count).collect();
+                let other = logits.index_select(&Tensor::new(order, logits.device()).unwrap(), 0).unwrap();
+                assert_same(&by_tensors(&logits, &other).unwrap(), &by_values(&logits, &other).unwrap());
+            }
         }
+    }
+
+    #[test]
+    fn the_divergence_of_a_large_vocabulary_is_exact() {
+        let (p, q) = (wide(1, 150_000, 3.0), wide(2, 150_000, 3.0).narrow(0, 1, 1).unwrap());
+        let values = |logits: &Tensor| logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let log_softmax = |logits: &Tensor| {
+            let logits: Vec<f64> = values(logits).into_iter().map(f64::from).collect();
+            let sum = logits.iter().map(|x| x.exp()).sum::<f64>().ln();
+            logits.into_iter().map(move |x| x - sum).collect::<Vec<f64>>()
+        };
+        let exact: f64 = log_softmax(&p).iter().zip(log_softmax(&q)).map(|(p, q)| p.exp() * (p - q)).sum();
+        let got = f64::from(by_values(&p, &q).unwrap()[0]);
+        assert!((got - exact).abs() < 1e-6 * exact, "{got} {exact}");
     }
 
     #[test]

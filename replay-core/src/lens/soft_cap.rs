@@ -16,10 +16,16 @@ use crate::simd::vectorized;
 /// Those of the tensor library.
 pub fn soft_cap(logits: &Tensor, cap: f64) -> candle_core::Result<Tensor> {
     let logits = logits.to_dtype(DType::F32)?;
-    if !logits.device().is_cpu() {
-        return (logits / cap)?.tanh()? * cap;
-    }
-    let mut values = with_values(&logits, <[f32]>::to_vec)?;
+    if logits.device().is_cpu() { by_values(&logits, cap) } else { by_tensors(&logits, cap) }
+}
+
+/// For devices other than a CPU.
+fn by_tensors(logits: &Tensor, cap: f64) -> candle_core::Result<Tensor> {
+    (logits / cap)?.tanh()? * cap
+}
+
+fn by_values(logits: &Tensor, cap: f64) -> candle_core::Result<Tensor> {
+    let mut values = with_values(logits, <[f32]>::to_vec)?;
     let cap = cap as f32;
     values.par_chunks_mut(1 << 14).for_each(|values| {
         vectorized(
@@ -40,6 +46,14 @@ fn one(logit: f32, cap: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{assert_same_tensors, edge_cases, wide};
+
+    #[test]
+    fn tensors_and_values_give_the_same_logits() {
+        for logits in [edge_cases(), wide(3, 5000, 100.0), wide(3, 50, 1e-3)] {
+            assert_same_tensors(&by_tensors(&logits, 30.0).unwrap(), &by_values(&logits, 30.0).unwrap());
+        }
+    }
 
     #[test]
     fn agrees_with_the_standard_library() {

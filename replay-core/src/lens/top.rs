@@ -4,8 +4,13 @@ use rayon::prelude::*;
 
 use super::values::with_values;
 
-/// Indices of the `count` largest logits of each row of `[rows, vocabulary]` f32 logits (all, if there are fewer), largest first; of
-/// equal ones the earlier comes first.
+/// Indices of the `count` largest logits of each row (all, if there are fewer), largest first; of equal ones the earlier comes first.
+///
+/// # Shapes
+/// `logits`: `[rows, vocabulary]`, f32; returns one list for each row.
+///
+/// # Errors
+/// Those of the tensor library.
 pub(super) fn rows(logits: &Tensor, count: usize) -> candle_core::Result<Vec<Vec<u32>>> {
     let vocabulary = logits.dim(1)?;
     with_values(logits, |flat| flat.par_chunks(vocabulary).map(|logits| one(logits, count)).collect())
@@ -31,5 +36,6 @@ mod tests {
         assert_eq!(one(&[0.0, 3.0, -1.0, 3.0, 2.0], 3), [1, 3, 4]);
         assert_eq!(one(&[1.0, 1.0, 1.0], 2), [0, 1]);
         assert_eq!(one(&[1.0, 2.0], 50), [1, 0]);
+        assert_eq!(one(&[f32::NEG_INFINITY, 1e4, -1e4, f32::INFINITY], 4), [3, 1, 2, 0]);
     }
 }

@@ -1,124 +1,91 @@
 //! Step 2: which rows of which policy layer are replayed.
 //!
-//! For policy layer `k` the ranked quantity is `H_base[k+1]`, the logit-lens entropy of the base model at the output of layer `k`.
+//! For policy layer `k` the ranked quantity is `H_base[k+1]`, the logit-lens entropy of the base model at the output of layer `k`. The
+//! engine computes entropies ([`ReplayBackend::entropies`](crate::ReplayBackend::entropies)), [`select`] ranks them.
+mod entropies;
 mod order;
 mod rule;
+mod selection;
+mod spread;
 
-use candle_core::Tensor;
-use serde::Serialize;
+pub use entropies::LayerEntropies;
+pub(crate) use selection::mask;
+pub use selection::{LayerSelection, Selection};
+pub use spread::EntropySpread;
 
-use crate::config::{Keep, Rank};
-use crate::lens::StreamedLens;
-use crate::{Activations, EntropySpread, Error, Result};
+use crate::config::{Below, Keep, Rank, Rule};
+use crate::error::{Error, Mismatch, Result};
+use crate::role::Role;
+use crate::rows::RowSet;
 
 /// The residual that policy layer `layer` ranks: its output, which enters the next layer.
 pub fn ranked_residual(layer: usize) -> usize {
     layer + 1
 }
 
-/// The rows selected at one policy layer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LayerSelection {
-    /// The policy layer.
-    pub layer: usize,
-    /// Positions of the selected rows, ascending.
-    pub rows: Vec<usize>,
-    /// Candidates with a finite entropy.
-    pub ranked: usize,
-    /// Candidates that were left out because their entropy is not finite.
-    pub not_finite: usize,
-    /// Of the ranked candidates' base entropies; `None` if there are none.
-    pub entropy: Option<EntropySpread>,
-}
-
-/// The rows selected at each policy layer, in layer order.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Selection {
-    /// One entry per policy layer.
-    pub layers: Vec<LayerSelection>,
-}
-
-impl Selection {
-    /// No row at all.
-    pub fn is_empty(&self) -> bool {
-        self.layers.iter().all(|layer| layer.rows.is_empty())
-    }
-
-    /// The mask of each policy layer over all rows of the prompt.
-    ///
-    /// # Shapes
-    /// `[policy layers, rows]`, 1 where selected.
-    ///
-    /// # Errors
-    /// [`Error::Size`] if a selected row is not one of them.
-    pub fn mask(&self, rows: usize) -> Result<Tensor> {
-        let mut mask = vec![0u8; self.layers.len() * rows];
-        for (index, layer) in self.layers.iter().enumerate() {
-            for &row in &layer.rows {
-                if row >= rows {
-                    return Err(Error::size("selected row", format!("below {rows}"), row));
-                }
-                mask[index * rows + row] = 1;
-            }
-        }
-        Ok(Tensor::from_vec(mask, (self.layers.len(), rows), &candle_core::Device::Cpu)?)
-    }
-}
-
-/// One model's captured activations and the lens to read them with.
-#[derive(Debug, Clone, Copy)]
-pub struct Lensed<'a> {
-    /// Residuals of the policy layers' outputs.
-    pub activations: &'a Activations,
-    /// The same model's lens.
-    pub lens: StreamedLens<'a>,
-}
-
-/// What to rank.
-#[derive(Debug, Clone, Copy)]
-pub struct RankRequest<'a> {
-    /// Policy layers, ascending.
-    pub layers: &'a [usize],
-    /// The candidate rows, ascending, as the activations count them.
-    pub candidates: &'a [usize],
-    /// The position in the prompt of the activations' first row.
-    pub first: usize,
-    /// The rule.
-    pub rank: &'a Rank,
-}
-
-/// Ranks every policy layer. The RLVR lens reads only the rows that the rule has already selected, since `base_below_rlvr` can
-/// only take rows away.
+/// Turns entropies into a selection.
+///
+/// `base` has an entry for each policy layer, in layer order, with the base's entropies of all candidates. `rlvr` has the RLVR model's, at
+/// least of the rows that [`selected_by_rule`] names, where the settings say `base_below_rlvr`; otherwise it is not looked at.
 ///
 /// # Errors
-/// If a residual was not captured, or the engine's lens fails.
-pub fn rank(request: &RankRequest<'_>, base: Lensed<'_>, rlvr: Option<Lensed<'_>>) -> Result<Selection> {
-    let mut layers = Vec::with_capacity(request.layers.len());
-    for (index, &layer) in request.layers.iter().enumerate() {
-        let ranked = ranked_residual(layer);
-        let entropy = base.lens.entropy(base.activations.residual(ranked)?, request.candidates)?;
-        let finite: Vec<usize> = (0..entropy.len()).filter(|&i| entropy[i].is_finite()).collect();
-        let values: Vec<f32> = finite.iter().map(|&i| entropy[i]).collect();
-        let mut selected = rule::select(request.rank, index, &values);
-        if let (true, Some(rlvr)) = (request.rank.base_below_rlvr, rlvr) {
-            let rows: Vec<usize> = selected.iter().map(|&i| request.candidates[finite[i]]).collect();
-            let theirs = rlvr.lens.entropy(rlvr.activations.residual(ranked)?, &rows)?;
-            let mut theirs = theirs.into_iter();
-            selected.retain(|&i| theirs.next().is_some_and(|theirs| values[i] < theirs));
+/// [`Error::Settings`] if the rule has thresholds for another number of layers; [`Error::NotCaptured`] or [`Error::RowNotCaptured`] if an
+/// RLVR entropy is missing.
+pub fn select(rank: &Rank, base: &[LayerEntropies], rlvr: Option<&[LayerEntropies]>) -> Result<Selection> {
+    check_thresholds(rank, base.len())?;
+    let layers = base.iter().enumerate().map(|(index, entropies)| {
+        let (finite, values) = entropies.finite();
+        let mut selected = rule::select(rank, index, &values);
+        if rank.base_below_rlvr {
+            let rlvr = rlvr.and_then(|rlvr| rlvr.iter().find(|rlvr| rlvr.layer() == entropies.layer()));
+            let rlvr = rlvr
+                .ok_or(Error::NotCaptured { role: Role::Rlvr, layer: ranked_residual(entropies.layer()) })?
+                .of_rows(&finite.subset(&selected), Role::Rlvr)?;
+            let mut rlvr = rlvr.into_iter();
+            selected.retain(|&i| rlvr.next().is_some_and(|rlvr| values[i] < rlvr));
         }
-        if request.rank.keep == Keep::Random {
-            let candidates: Vec<usize> = finite.iter().map(|&i| request.first + request.candidates[i]).collect();
-            selected = rule::random(request.rank.seed, layer, &candidates, selected.len());
+        if rank.keep == Keep::Random {
+            selected = rule::random(rank.seed, entropies.layer(), finite.as_slice(), selected.len());
         }
-        layers.push(LayerSelection {
-            layer,
-            rows: selected.into_iter().map(|i| request.candidates[finite[i]]).collect(),
+        Ok(LayerSelection {
+            layer: entropies.layer(),
+            rows: finite.subset(&selected),
             ranked: values.len(),
-            not_finite: entropy.len() - values.len(),
+            not_finite: entropies.rows().len() - values.len(),
             entropy: EntropySpread::of(&values),
-        });
+        })
+    });
+    Ok(Selection { layers: layers.collect::<Result<_>>()? })
+}
+
+/// Per policy layer, the rows that the rule alone selects: only of these does `base_below_rlvr` need the RLVR model's entropies, since it
+/// can only take rows away.
+///
+/// # Errors
+/// [`Error::Settings`] if the rule has thresholds for another number of layers.
+pub fn selected_by_rule(rank: &Rank, base: &[LayerEntropies]) -> Result<Vec<RowSet>> {
+    check_thresholds(rank, base.len())?;
+    let rows = base.iter().enumerate().map(|(index, entropies)| {
+        let (finite, values) = entropies.finite();
+        finite.subset(&rule::select(rank, index, &values))
+    });
+    Ok(rows.collect())
+}
+
+/// Whether the rule has a threshold for each policy layer, where it has several.
+///
+/// # Errors
+/// [`Error::Settings`] if not.
+pub(crate) fn check_thresholds(rank: &Rank, layers: usize) -> Result<()> {
+    match &rank.rule {
+        Rule::Below(Below::PerLayer(thresholds)) if thresholds.len() != layers => Err(Error::Settings(Mismatch::new(
+            "rank.below",
+            format!("a threshold for each of {layers} policy layers"),
+            format!("{} thresholds", thresholds.len()),
+            "give one threshold per layer, or a single one for all",
+        ))),
+        _ => Ok(()),
     }
-    Ok(Selection { layers })
 }
 
 #[cfg(test)]

@@ -5,18 +5,18 @@ use crate::config::{Keep, Rank, Rule};
 /// Indices of the selected values, ascending. `index` is the position of the policy layer in the list of policy layers.
 pub(super) fn select(rank: &Rank, index: usize, values: &[f32]) -> Vec<usize> {
     let high = rank.keep == Keep::High;
-    let where_ = |keep: &dyn Fn(f32) -> bool| (0..values.len()).filter(|&i| keep(values[i])).collect();
+    let that = |keep: &dyn Fn(f32) -> bool| (0..values.len()).filter(|&i| keep(values[i])).collect();
     match &rank.rule {
         Rule::FractionOfMax(fraction) => {
             let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let threshold = max * *fraction as f32;
             // Not strict: the published code's, so that fraction 1 selects every row.
-            if high { where_(&|h| h >= threshold) } else { where_(&|h| h <= threshold) }
+            if high { that(&|h| h >= threshold) } else { that(&|h| h <= threshold) }
         }
         Rule::Below(below) => match below.threshold(index).map(|nats| nats as f32) {
             // Strict: the published code's.
-            Some(threshold) if high => where_(&|h| h > threshold),
-            Some(threshold) => where_(&|h| h < threshold),
+            Some(threshold) if high => that(&|h| h > threshold),
+            Some(threshold) => that(&|h| h < threshold),
             None => Vec::new(),
         },
         Rule::Quantile(share) => order::first(values, (share * values.len() as f64).round() as usize, high),

@@ -1,18 +1,6 @@
 //! Why a pair is not loaded, or a request not answered.
+use crate::ErrorKind;
 use crate::config::ConfigError;
-
-/// What has to change for it to work: from this follow exit codes and HTTP statuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The configuration.
-    Configuration,
-    /// The choice of models: they are not a pair that can be replayed.
-    Pair,
-    /// The request.
-    Input,
-    /// Nothing that a user wrote: the engine failed.
-    Engine,
-}
 
 /// Why a pair is not loaded, or a request not answered.
 #[derive(Debug, thiserror::Error)]

@@ -26,7 +26,7 @@ use crate::config::Config;
 
 pub use answer::{Alternative, Answer, Choice, TokenLogProb, Usage};
 pub use directive::{Directive, Mode, RequestReport};
-pub use error::{ErrorKind, Fault, SessionError};
+pub use error::{Fault, SessionError};
 pub use event::{Event, Listener, Piece};
 pub use facts::{Facts, Note, Statistics};
 pub use media::{Clip, Picture, PictureError};

@@ -3,16 +3,16 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use super::{HIDDEN, Model, Stream, VOCABULARY, tensor};
-use crate::Result;
+use super::model::{HIDDEN, Model, Stream, VOCABULARY, tensor};
 use crate::learned::{Differentiable, Tape};
+use crate::{Result, Span, SpanRows};
 
 pub(super) struct Layers {
     model: Model,
-    rows: Range<usize>,
+    span: Span,
     layers: Range<usize>,
     input: Tensor,
-    /// Of each layer from the first on, the rows in front.
+    /// The rows before the span at the input of each layer, from the first layer on.
     front: Vec<Stream>,
     /// A row's gradient leaves out what it does to the rows after it.
     forgetful: bool,
@@ -23,16 +23,16 @@ impl Layers {
     pub(super) fn new(
         model: Model,
         stream: &Stream,
-        rows: Range<usize>,
+        span: Span,
         layers: Range<usize>,
         forgetful: bool,
     ) -> Result<Self> {
-        let input = tensor(&stream[rows.clone()].to_vec())?;
-        let mut front = vec![stream[..rows.start].to_vec()];
+        let input = tensor(&stream[span.start..span.end].to_vec())?;
+        let mut front = vec![stream[..span.start].to_vec()];
         for layer in layers.clone() {
             front.extend(front.last().map(|rows| model.layer(layer, rows)));
         }
-        Ok(Self { model, rows, layers, input, front, forgetful })
+        Ok(Self { model, span, layers, input, front, forgetful })
     }
 
     fn whole(&self, layer: usize, residual: &Tensor) -> Result<Stream> {
@@ -43,8 +43,8 @@ impl Layers {
 }
 
 impl Differentiable for Layers {
-    fn rows(&self) -> Range<usize> {
-        self.rows.clone()
+    fn rows(&self) -> Span {
+        self.span
     }
 
     fn layers(&self) -> Range<usize> {
@@ -55,11 +55,11 @@ impl Differentiable for Layers {
         &self.input
     }
 
-    fn forward(&self, layer: usize, residual: &Tensor, selected: Option<&[usize]>) -> Result<(Tensor, Tape)> {
+    fn forward(&self, layer: usize, residual: &Tensor, selected: Option<&SpanRows>) -> Result<(Tensor, Tape)> {
         let next = self.model.layer(layer, &self.whole(layer, residual)?);
-        let rows = &next[self.rows.start..];
+        let rows = &next[self.span.start..];
         let rows: Stream = match selected {
-            Some(selected) => selected.iter().map(|&row| rows[row]).collect(),
+            Some(selected) => selected.as_slice().iter().map(|&row| rows[row]).collect(),
             None => rows.to_vec(),
         };
         Ok((tensor(&rows)?, Tape(vec![])))
@@ -69,12 +69,12 @@ impl Differentiable for Layers {
         &self,
         layer: usize,
         residual: &Tensor,
-        selected: Option<&[usize]>,
+        selected: Option<&SpanRows>,
         _: Option<Tape>,
         gradient: &Tensor,
     ) -> Result<Tensor> {
         let stream = self.whole(layer, residual)?;
-        let first = self.rows.start;
+        let first = self.span.start;
         let mut out = vec![[0f32; HIDDEN]; stream.len() - first];
         let mut sum = [0f32; HIDDEN];
         let mixed: Stream = stream
@@ -86,7 +86,7 @@ impl Differentiable for Layers {
             })
             .collect();
         for (index, above) in gradient.to_vec2::<f32>()?.iter().enumerate() {
-            let row = selected.map_or(index, |selected| selected[index]);
+            let row = selected.map_or(index, |selected| selected.as_slice()[index]);
             let position = first + row;
             let slope: [f32; HIDDEN] = std::array::from_fn(|i| {
                 let dot: f32 = (0..HIDDEN).map(|j| self.model.weight(layer, i, j) * mixed[position][j]).sum();

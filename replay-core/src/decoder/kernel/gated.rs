@@ -6,25 +6,40 @@ use super::{CHUNK, values, values_mut};
 use crate::lens::exp;
 use crate::simd::vectorized;
 
+/// `silu(gate) * up`.
+///
 /// # Shapes
-/// Both `[rows, width]`, contiguous; returns the same.
+/// `gate`, `up`: `[rows, width]`, contiguous; returns the same.
 pub(in crate::decoder) fn gated(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
-    if gate.device().is_cpu() {
-        let out = up.copy()?;
-        out.inplace_op2(gate, &TimesSilu)?;
-        return Ok(out);
+    if !gate.device().is_cpu() {
+        return by_tensors(gate, up);
     }
-    gate.silu()? * up
+    let out = up.copy()?;
+    out.inplace_op2(gate, &TimesSilu)?;
+    Ok(out)
 }
 
 /// Gradients of [`gated`] with respect to gate and up.
+///
+/// # Shapes
+/// All `[rows, width]`, contiguous.
 pub(in crate::decoder) fn gated_backward(gate: &Tensor, up: &Tensor, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
-    if gate.device().is_cpu() {
-        let (to_gate, to_up) = (gradient.copy()?, gradient.copy()?);
-        to_gate.inplace_op3(gate, up, &GatedBackward)?;
-        to_up.inplace_op2(gate, &TimesSilu)?;
-        return Ok((to_gate, to_up));
+    if !gate.device().is_cpu() {
+        return backward_by_tensors(gate, up, gradient);
     }
+    let (to_gate, to_up) = (gradient.copy()?, gradient.copy()?);
+    to_gate.inplace_op3(gate, up, &GatedBackward)?;
+    to_up.inplace_op2(gate, &TimesSilu)?;
+    Ok((to_gate, to_up))
+}
+
+/// [`gated`] for devices other than a CPU.
+pub(super) fn by_tensors(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    gate.silu()? * up
+}
+
+/// [`gated_backward`] for devices other than a CPU.
+pub(super) fn backward_by_tensors(gate: &Tensor, up: &Tensor, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
     let sigmoid = (gate.neg()?.exp()? + 1.0)?.recip()?;
     let silu = (gate * &sigmoid)?;
     let slope = (&sigmoid + (&silu * (1.0 - &sigmoid)?)?)?;

@@ -10,15 +10,21 @@ use crate::simd::{sum, vectorized};
 /// # Shapes
 /// `x`: `[.., width]`, contiguous, `weight`: `[width]`; returns the shape of `x`.
 pub(in crate::decoder) fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f64) -> Result<Tensor> {
-    if x.device().is_cpu() {
-        let out = x.copy()?;
-        out.inplace_op2(weight, &Norm(epsilon))?;
-        return Ok(out);
+    if !x.device().is_cpu() {
+        return by_tensors(x, weight, epsilon);
     }
+    let out = x.copy()?;
+    out.inplace_op2(weight, &Norm(epsilon))?;
+    Ok(out)
+}
+
+/// [`rms_norm`] for devices other than a CPU.
+pub(super) fn by_tensors(x: &Tensor, weight: &Tensor, epsilon: f64) -> Result<Tensor> {
     x.broadcast_mul(&inverse_rms(x, epsilon)?)?.broadcast_mul(weight)
 }
 
-/// With `r = 1 / sqrt(mean(x^2) + epsilon)` and `u = g * w`: `r * u - x * r^3 * mean(u * x)`.
+/// The gradient of [`rms_norm`] with respect to `x`: `r * u - x * r^3 * mean(u * x)`, with `r = 1 / sqrt(mean(x^2) + epsilon)` and
+/// `u = gradient * w`.
 ///
 /// # Shapes
 /// `gradient`: that of the output, the shape of `x`, contiguous; returns that of the input.
@@ -28,11 +34,16 @@ pub(in crate::decoder) fn rms_norm_backward(
     epsilon: f64,
     gradient: &Tensor,
 ) -> Result<Tensor> {
-    if x.device().is_cpu() {
-        let out = gradient.copy()?;
-        out.inplace_op3(x, weight, &NormBackward(epsilon))?;
-        return Ok(out);
+    if !x.device().is_cpu() {
+        return backward_by_tensors(x, weight, epsilon, gradient);
     }
+    let out = gradient.copy()?;
+    out.inplace_op3(x, weight, &NormBackward(epsilon))?;
+    Ok(out)
+}
+
+/// [`rms_norm_backward`] for devices other than a CPU.
+pub(super) fn backward_by_tensors(x: &Tensor, weight: &Tensor, epsilon: f64, gradient: &Tensor) -> Result<Tensor> {
     let r = inverse_rms(x, epsilon)?;
     let u = gradient.broadcast_mul(weight)?;
     let along = ((&u * x)?.mean_keepdim(D::Minus1)? * (r.sqr()? * &r)?)?;

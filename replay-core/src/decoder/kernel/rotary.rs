@@ -1,4 +1,4 @@
-//! The two halves of each head turn by an angle per row.
+//! Rotation of the two halves of each head by an angle per row.
 use candle_core::{CpuStorage, D, InplaceOp3, Layout, Result, Tensor};
 use rayon::prelude::*;
 
@@ -9,28 +9,33 @@ use crate::simd::vectorized;
 ///
 /// # Shapes
 /// `x`: `[heads, rows, head]`, contiguous; `cos`, `sin`: `[rows, head / 2]`; returns the shape of `x`.
-pub(in crate::decoder) fn turn(x: &Tensor, cos: &Tensor, sin: &Tensor, back: bool) -> Result<Tensor> {
+pub(in crate::decoder) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor, back: bool) -> Result<Tensor> {
     let (cos, sin) = (cos.to_device(x.device())?, sin.to_device(x.device())?);
-    if x.device().is_cpu() {
-        let out = x.copy()?;
-        out.inplace_op3(&cos, &sin, &Turn { back })?;
-        return Ok(out);
+    if !x.device().is_cpu() {
+        return by_tensors(x, &cos, sin, back);
     }
+    let out = x.copy()?;
+    out.inplace_op3(&cos, &sin, &Rotate { back })?;
+    Ok(out)
+}
+
+/// [`rotate`] for devices other than a CPU.
+pub(super) fn by_tensors(x: &Tensor, cos: &Tensor, sin: Tensor, back: bool) -> Result<Tensor> {
     let sin = if back { sin.neg()? } else { sin };
     let half = x.dim(D::Minus1)? / 2;
     let (a, b) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
-    let first = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;
-    let second = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
+    let first = (a.broadcast_mul(cos)? - b.broadcast_mul(&sin)?)?;
+    let second = (b.broadcast_mul(cos)? + a.broadcast_mul(&sin)?)?;
     Tensor::cat(&[first, second], D::Minus1)
 }
 
-struct Turn {
+struct Rotate {
     back: bool,
 }
 
-impl InplaceOp3 for Turn {
+impl InplaceOp3 for Rotate {
     fn name(&self) -> &'static str {
-        "rotary turn"
+        "rotary embedding"
     }
 
     fn cpu_fwd(

@@ -6,30 +6,40 @@ use super::{values, values_mut, width};
 use crate::lens::exp;
 use crate::simd::{max, sum, vectorized};
 
-/// What each row of attention scores may look at.
+/// Which keys each row of attention scores sees.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::decoder) struct Causal<'a> {
-    /// Keys visible to each query row (a row's own position is its last visible key).
+    /// How many keys each query sees; the last of them is its own position.
     pub(in crate::decoder) visible: &'a [usize],
 }
 
-/// `softmax(scale * scores)` over the visible keys, in place; the others get probability 0.
+/// `softmax(scale * scores)` over the keys that a query sees, in place; the others get probability 0.
 ///
 /// # Shapes
 /// `scores`: `[batch, groups * queries, keys]`, fresh and contiguous; row `r` belongs to query `r % queries`.
 pub(in crate::decoder) fn causal_softmax(scores: Tensor, scale: f32, causal: Causal<'_>) -> Result<Tensor> {
-    if scores.device().is_cpu() {
-        scores.inplace_op1(&Softmax { scale, visible: causal.visible })?;
-        return Ok(scores);
+    if !scores.device().is_cpu() {
+        return by_tensors(&scores, scale, causal);
     }
+    scores.inplace_op1(&Softmax { scale, visible: causal.visible })?;
+    Ok(scores)
+}
+
+/// [`causal_softmax`] for devices other than a CPU.
+pub(super) fn by_tensors(scores: &Tensor, scale: f32, causal: Causal<'_>) -> Result<Tensor> {
     let (batch, rows, keys) = scores.dims3()?;
     let queries = causal.visible.len();
-    let hidden = |&visible: &usize| (0..keys).map(move |key| if key < visible { 0f32 } else { f32::NEG_INFINITY });
-    let mask: Vec<f32> = causal.visible.iter().flat_map(hidden).collect();
-    let mask = Tensor::from_vec(mask, (queries, keys), scores.device())?;
-    let scores = (scores * f64::from(scale))?.reshape((batch, rows / queries, queries, keys))?.broadcast_add(&mask)?;
+    let shape = (batch, rows / queries, queries, keys);
+    let seen = |&visible: &usize| (0..keys).map(move |key| u8::from(key < visible));
+    let seen: Vec<u8> = causal.visible.iter().flat_map(seen).collect();
+    let seen = Tensor::from_vec(seen, (1, 1, queries, keys), scores.device())?.broadcast_as(shape)?;
+    let scores = (scores * f64::from(scale))?.reshape(shape)?;
+    let hidden = Tensor::full(f32::NEG_INFINITY, shape, scores.device())?;
+    let scores = seen.where_cond(&scores, &hidden)?;
     let exp = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
-    exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)?.reshape((batch, rows, keys))
+    let probabilities = exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)?;
+    // In a row that is not finite too, a key that is not seen has probability 0.
+    seen.where_cond(&probabilities, &probabilities.zeros_like()?)?.reshape((batch, rows, keys))
 }
 
 /// Gradient through the softmax: `scale * p * (g - sum(g * p))`, in place of `gradient`.
@@ -37,11 +47,16 @@ pub(in crate::decoder) fn causal_softmax(scores: Tensor, scale: f32, causal: Cau
 /// # Shapes
 /// Both `[batch, rows, keys]`, contiguous, `gradient` fresh.
 pub(in crate::decoder) fn softmax_backward(gradient: Tensor, probabilities: &Tensor, scale: f32) -> Result<Tensor> {
-    if gradient.device().is_cpu() {
-        gradient.inplace_op2(probabilities, &SoftmaxBackward { scale })?;
-        return Ok(gradient);
+    if !gradient.device().is_cpu() {
+        return backward_by_tensors(&gradient, probabilities, scale);
     }
-    let along = (&gradient * probabilities)?.sum_keepdim(D::Minus1)?;
+    gradient.inplace_op2(probabilities, &SoftmaxBackward { scale })?;
+    Ok(gradient)
+}
+
+/// [`softmax_backward`] for devices other than a CPU.
+pub(super) fn backward_by_tensors(gradient: &Tensor, probabilities: &Tensor, scale: f32) -> Result<Tensor> {
+    let along = (gradient * probabilities)?.sum_keepdim(D::Minus1)?;
     (gradient.broadcast_sub(&along)? * probabilities)? * f64::from(scale)
 }
 

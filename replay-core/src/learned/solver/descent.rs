@@ -2,14 +2,14 @@
 use candle_core::Tensor;
 
 use super::{Ended, Search};
-use crate::Result;
+use crate::error::Result;
 use crate::learned::Stop;
 
-pub(super) fn run(search: &mut Search<'_>, start: Tensor) -> Result<Ended> {
+pub(super) async fn run(search: &mut Search<'_>, start: Tensor) -> Result<Ended> {
     let mut delta = start;
     let mut previous = None;
     while search.passes_left() {
-        let (loss, gradient) = match search.pass(&delta)? {
+        let (loss, gradient) = match search.pass(&delta).await? {
             Ok(pass) => pass,
             Err(stop) => return Ok(Ended { delta, known: Some((f64::NAN, Vec::new())), stop }),
         };

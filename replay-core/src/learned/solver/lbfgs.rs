@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use candle_core::Tensor;
 
 use super::{Ended, Search};
-use crate::Result;
+use crate::error::Result;
 use crate::learned::Stop;
+use crate::learned::reduce::dot;
 
 /// Pairs of steps remembered.
 const MEMORY: usize = 10;
@@ -27,10 +28,10 @@ struct Pair {
     curvature: f64,
 }
 
-pub(super) fn run(search: &mut Search<'_>, start: Tensor) -> Result<Ended> {
+pub(super) async fn run(search: &mut Search<'_>, start: Tensor) -> Result<Ended> {
     let not_finite = |delta| Ended { delta, known: Some((f64::NAN, Vec::new())), stop: Stop::NotFinite };
     let mut delta = start;
-    let (mut loss, mut gradient) = match search.pass(&delta)? {
+    let (mut loss, mut gradient) = match search.pass(&delta).await? {
         Ok(pass) => pass,
         Err(_) => return Ok(not_finite(delta)),
     };
@@ -53,7 +54,7 @@ pub(super) fn run(search: &mut Search<'_>, start: Tensor) -> Result<Ended> {
             let step = (&direction * length)?;
             let trial = (&delta + &step)?;
             // A trial that is not finite is a step too long, not the end.
-            let (shorter, found) = match search.pass(&trial)? {
+            let (shorter, accepted) = match search.pass(&trial).await? {
                 Ok((trial_loss, gradient)) if trial_loss <= loss + SUFFICIENT * length * slope => {
                     (length, Some((trial_loss, gradient)))
                 }
@@ -64,7 +65,7 @@ pub(super) fn run(search: &mut Search<'_>, start: Tensor) -> Result<Ended> {
                 }
                 Err(_) => (SHORTEN.0 * length, None),
             };
-            if let Some((trial_loss, gradient)) = found {
+            if let Some((trial_loss, gradient)) = accepted {
                 break (step, trial_loss, gradient);
             }
             length = shorter;
@@ -109,8 +110,4 @@ fn direction(pairs: &VecDeque<Pair>, gradient: &Tensor, learning_rate: f64) -> R
         direction = (direction + (&pair.step * (weight - back))?)?;
     }
     Ok(direction)
-}
-
-fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {
-    Ok(f64::from((a * b)?.sum_all()?.to_scalar::<f32>()?))
 }

@@ -7,19 +7,21 @@ use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
+use super::reduce::dot;
 use super::{Evaluation, Objective, Progress, Stop};
 use crate::config::{Learned as Settings, Solver};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
+use crate::yielding::yield_now;
 
 /// A loss counts as risen if it exceeds the best by more than this share of it: less is rounding.
 const RISE: f64 = 1e-3;
 
-/// What was found.
+/// The delta that a solver ended with.
 #[derive(Debug, Clone)]
 pub struct Solution {
     /// `[visual rows, hidden]`, f32.
     pub delta: Tensor,
-    /// The loss in front of each step, one per pass.
+    /// The loss before each step, one per pass.
     pub losses: Vec<f64>,
     /// The loss of the delta itself.
     pub final_loss: f64,
@@ -31,11 +33,12 @@ pub struct Solution {
     pub kl_after: Vec<f32>,
 }
 
-/// Minimises the loss as the settings say. `observe` hears of every pass and can end the search.
+/// Minimises the loss as the settings say. `observe` is called after every pass and can end the search. The future yields after every
+/// pass.
 ///
 /// # Errors
 /// [`Error::Cancelled`] if `observe` breaks; those of the model's layers.
-pub fn solve(
+pub async fn solve(
     objective: &Objective<'_>,
     settings: &Settings,
     observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
@@ -51,16 +54,16 @@ pub fn solve(
     };
     let start = objective.zero()?;
     let ended = match settings.solver {
-        Solver::GradientDescent => descent::run(&mut search, start)?,
-        Solver::Lbfgs => lbfgs::run(&mut search, start)?,
+        Solver::GradientDescent => descent::run(&mut search, start).await?,
+        Solver::Lbfgs => lbfgs::run(&mut search, start).await?,
     };
     search.finish(ended)
 }
 
-/// A solver's last word: the delta that it would return, unless the guard knows a better one.
+/// Where a solver ended: its delta is the solution, unless the guard knows a better one.
 struct Ended {
     delta: Tensor,
-    /// What is known of it; a last step has not been evaluated.
+    /// Its loss and KL, if they were evaluated: those of a last step were not.
     known: Option<(f64, Vec<f32>)>,
     stop: Stop,
 }
@@ -84,7 +87,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// One pass: loss and gradient at `delta`. `Err(stop)` inside: the guard says that the search is over.
-    fn pass(&mut self, delta: &Tensor) -> Result<std::result::Result<(f64, Tensor), Stop>> {
+    async fn pass(&mut self, delta: &Tensor) -> Result<std::result::Result<(f64, Tensor), Stop>> {
         let Evaluation { loss, kl, gradient } = self.objective.evaluate(delta, true)?;
         self.losses.push(loss);
         let passes = self.settings.iterations as usize;
@@ -92,8 +95,9 @@ impl Search<'_> {
         if (self.observe)(progress).is_break() {
             return Err(Error::Cancelled);
         }
+        yield_now().await;
         let gradient = gradient.ok_or_else(|| Error::size("gradient of the loss", "one", "none"))?;
-        let slope = squared_norm(&gradient)?;
+        let slope = dot(&gradient, &gradient)?;
         if !loss.is_finite() || !slope.is_finite() {
             return Ok(Err(Stop::NotFinite));
         }
@@ -127,7 +131,7 @@ impl Search<'_> {
         (!budget.is_zero() && self.started.elapsed() >= budget).then_some(Stop::TimeBudget)
     }
 
-    /// What is known of the best delta, if this is its loss.
+    /// Loss and KL of the best delta, if this is its loss.
     fn known(&self, loss: f64) -> Option<(f64, Vec<f32>)> {
         self.best.as_ref().filter(|best| best.loss == loss).map(|best| (loss, best.kl.clone()))
     }
@@ -136,7 +140,7 @@ impl Search<'_> {
         self.losses.len() < self.settings.iterations as usize
     }
 
-    /// Evaluates a delta that nobody has looked at yet, and falls back to the best one known.
+    /// Evaluates the last delta if the solver has not, and falls back to the best one known if it is worse.
     fn finish(mut self, ended: Ended) -> Result<Solution> {
         let Ended { delta, known, mut stop } = ended;
         let (loss, kl) = match known {
@@ -166,8 +170,4 @@ impl Search<'_> {
         };
         Ok(Solution { delta, losses: self.losses, final_loss, stop, kl_before: self.kl_before, kl_after })
     }
-}
-
-fn squared_norm(tensor: &Tensor) -> candle_core::Result<f64> {
-    Ok(f64::from(tensor.sqr()?.sum_all()?.to_scalar::<f32>()?))
 }

@@ -1,109 +1,9 @@
-//! Labelled prompt rows. Labels travel with the rows; nothing is attributed by counting.
+//! The labelled rows of one prompt.
 use serde::Serialize;
 
+use super::{Image, RowSet, VisualLabel};
 use crate::config::Positions;
 use crate::{Error, Result};
-
-/// Visual tokens of one image or clip: frames, and rows and columns of tokens (after the vision tower has merged its patches).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Grid {
-    /// Frames; 1 for an image.
-    pub frames: usize,
-    /// Token rows of a frame.
-    pub rows: usize,
-    /// Token columns of a frame.
-    pub columns: usize,
-}
-
-impl Grid {
-    /// Visual tokens in all.
-    pub fn tokens(&self) -> usize {
-        self.frames * self.rows * self.columns
-    }
-}
-
-/// The identity of an image's content: a blake3 hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct ImageContent([u8; 32]);
-
-impl ImageContent {
-    /// Of its pixels, together with how they are laid out: the same bytes in another shape or colour type are another image.
-    pub fn of(width: u32, height: u32, colour: &str, pixels: &[u8]) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&width.to_le_bytes()).update(&height.to_le_bytes());
-        hasher.update(&(colour.len() as u64).to_le_bytes()).update(colour.as_bytes()).update(pixels);
-        Self(*hasher.finalize().as_bytes())
-    }
-
-    /// Of a clip: of all its frames, in order.
-    pub fn of_clip(frames: impl IntoIterator<Item = Self>) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        // No image's hash begins like this.
-        hasher.update(b"clip");
-        frames.into_iter().for_each(|frame| {
-            hasher.update(&frame.0);
-        });
-        Self(*hasher.finalize().as_bytes())
-    }
-
-    /// The hash.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-/// One image (or clip) of the prompt, in prompt order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Image {
-    /// Its visual tokens, in the order of the prompt: one grid, or one for each piece where a family cuts a large image up (tiles,
-    /// and the whole image once more in small).
-    pub grids: Vec<Grid>,
-    /// Its identity.
-    pub content: ImageContent,
-}
-
-impl Image {
-    /// An image in one piece.
-    pub fn whole(grid: Grid, content: ImageContent) -> Self {
-        Self { grids: vec![grid], content }
-    }
-
-    /// Visual tokens in all.
-    pub fn tokens(&self) -> usize {
-        self.grids.iter().map(Grid::tokens).sum()
-    }
-
-    /// The places of its tokens, in the order of the prompt; frames are counted through all pieces.
-    fn labels(&self, image: usize) -> impl Iterator<Item = VisualLabel> {
-        let starts = self.grids.iter().scan(0, |next, grid| {
-            let start = *next;
-            *next += grid.frames;
-            Some(start)
-        });
-        self.grids.iter().zip(starts).flat_map(move |(grid, start)| {
-            let Grid { rows, columns, .. } = *grid;
-            (0..grid.tokens()).map(move |i| VisualLabel {
-                image,
-                frame: start + i / (rows * columns),
-                row: i / columns % rows,
-                column: i % columns,
-            })
-        })
-    }
-}
-
-/// Which piece of which image a visual row stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct VisualLabel {
-    /// Index of the image in the prompt.
-    pub image: usize,
-    /// Frame of a clip, or piece of an image that is cut up; 0 for an image.
-    pub frame: usize,
-    /// Token row in the frame.
-    pub row: usize,
-    /// Token column in the frame.
-    pub column: usize,
-}
 
 /// One prompt position of one sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -138,15 +38,16 @@ impl PromptMap {
     ) -> Result<Self> {
         let expected: usize = images.iter().map(Image::tokens).sum();
         // A prompt without images may contain the placeholder as text; then it is text.
-        let found = (0..tokens.len()).filter(|&position| expected > 0 && is_placeholder(tokens[position]));
-        let mut found: Vec<usize> = found.collect();
-        if found.len() != expected {
-            return Err(Error::size(format!("placeholder tokens for {} images", images.len()), expected, found.len()));
+        let placeholders = (0..tokens.len()).filter(|&position| expected > 0 && is_placeholder(tokens[position]));
+        let mut placeholders: Vec<usize> = placeholders.collect();
+        if placeholders.len() != expected {
+            let what = format!("placeholder tokens for {} images", images.len());
+            return Err(Error::size(what, expected, placeholders.len()));
         }
         let mut placed = Vec::with_capacity(images.len());
         for image in images {
-            let rest = found.split_off(image.tokens());
-            placed.push((image, std::mem::replace(&mut found, rest)));
+            let rest = placeholders.split_off(image.tokens());
+            placed.push((image, std::mem::replace(&mut placeholders, rest)));
         }
         Self::at(sequence, tokens, placed)
     }
@@ -186,32 +87,33 @@ impl PromptMap {
         &self.images
     }
 
-    /// Rows of the prompt.
+    /// How many rows the prompt has.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// A prompt without rows.
+    /// Whether the prompt has no row.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Positions of the visual rows.
+    /// Positions of the visual rows, ascending.
     pub fn visual_rows(&self) -> Vec<usize> {
         self.rows.iter().filter(|row| row.visual.is_some()).map(|row| row.position).collect()
     }
 
-    /// Positions of the rows that a policy ranks.
-    pub fn candidates(&self, positions: Positions) -> Vec<usize> {
+    /// The rows that a policy with these positions ranks.
+    pub fn candidates(&self, positions: Positions) -> RowSet {
         match positions {
-            Positions::Visual => self.visual_rows(),
-            Positions::All => (0..self.len()).collect(),
+            Positions::Visual => RowSet::ascending(self.visual_rows()),
+            Positions::All => RowSet::all(self.len()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Grid, ImageContent};
     use super::*;
 
     const PAD: u32 = 9;

@@ -1,0 +1,44 @@
+//! How far the models are apart at the edited rows, before and after.
+use candle_core::Tensor;
+
+use crate::lens::StreamedLens;
+use crate::substitute::Edits;
+use crate::{Activations, KlMean, LayerReport, ReplayBackend, Result, Role};
+
+/// Writes the mean divergence of the edited rows into each layer's report: of clean passes, and with the edit of that layer alone.
+///
+/// # Errors
+/// If a residual or row was not captured; those of the lenses.
+pub(super) async fn measure(
+    backend: &dyn ReplayBackend,
+    memory: u64,
+    edits: &Edits,
+    base: &Activations,
+    rlvr: &Activations,
+    layers: &mut [LayerReport],
+) -> Result<()> {
+    let (base_lens, rlvr_lens) = (backend.lens(Role::Base), backend.lens(Role::Rlvr));
+    let (base_lens, rlvr_lens) = (StreamedLens::new(&*base_lens, memory), StreamedLens::new(&*rlvr_lens, memory));
+    for layer in layers {
+        let residual = layer.edited_residual;
+        let Some(edit) = edits.layer(residual) else { continue };
+        let own = rlvr.select(residual, edit.rows())?;
+        let base = base.select(residual, edit.rows())?;
+        let before = mean_divergence(&base_lens, &base, &rlvr_lens, &own).await?;
+        let after = mean_divergence(&base_lens, &base, &rlvr_lens, &edit.changed(&own)?).await?;
+        layer.kl = before.zip(after).map(|(before, after)| KlMean { before, after });
+    }
+    Ok(())
+}
+
+/// The mean over all rows but those that are not finite in one of the models; `None` if there are no others.
+async fn mean_divergence(
+    base_lens: &StreamedLens<'_>,
+    base: &Tensor,
+    rlvr_lens: &StreamedLens<'_>,
+    rlvr: &Tensor,
+) -> Result<Option<f32>> {
+    let kl = base_lens.divergence(base, rlvr_lens, rlvr).await?;
+    let known: Vec<f64> = kl.into_iter().filter(|kl| !kl.is_nan()).map(f64::from).collect();
+    Ok((!known.is_empty()).then(|| (known.iter().sum::<f64>() / known.len() as f64) as f32))
+}
