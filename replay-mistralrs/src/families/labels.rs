@@ -8,7 +8,7 @@ use replay_core::{Error, Grid, Image, ImageContent, PromptMap, Result};
 use serde_json::Value;
 
 use super::Family;
-use crate::model_files::ModelFiles;
+use crate::models::model_files::ModelFiles;
 
 /// The tokens that stand for visual content in the prompt that the model sees.
 #[derive(Debug, Clone, Copy)]

@@ -7,8 +7,9 @@ use replay_core::config::Config;
 use serde::Deserialize;
 
 use super::models;
+use crate::config::engine_file::read_config;
 use crate::error::AttachError;
-use crate::host_file::{is_rlvr_model, read_config};
+use crate::models::source::is_rlvr_model;
 
 /// What the engine reads of its file.
 #[derive(Debug, Clone, Deserialize)]

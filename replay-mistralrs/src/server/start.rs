@@ -9,9 +9,9 @@ use mistralrs_server_core::mistralrs_for_server_builder::MistralRsForServerBuild
 use replay_core::config::Config;
 
 use super::engine_file::{EngineFile, Mode};
-use crate::attach::install_observed;
-use crate::attached::Attached;
 use crate::error::AttachError;
+use crate::pairing::attach::install_observed;
+use crate::pairing::attached::Attached;
 
 /// A running engine: itself, its default model, and the replay of each model by the engine's name for it.
 pub(super) type Started = (Arc<MistralRs>, String, BTreeMap<String, Option<Attached>>);

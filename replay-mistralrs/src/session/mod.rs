@@ -17,10 +17,10 @@ use replay_core::session::{
     Answer, Facts, Fault, Input, Listener, Part, Prompt, Request, Sampling, Session, SessionError, Settings, Statistics,
 };
 
-use crate::attached::Attached;
 use crate::error::AttachError;
-use crate::facts;
-use crate::loaded_pair::LoadedPair;
+use crate::pairing::attached::Attached;
+use crate::pairing::facts;
+use crate::pairing::loaded_pair::LoadedPair;
 
 use call::Call;
 use first_token::FirstToken;

@@ -1,0 +1,50 @@
+//! Loads the pair of a configuration, for an engine that the caller starts.
+use mistralrs_core::SchedulerConfig;
+use replay_core::Role;
+use replay_core::config::Config;
+
+use crate::config::paged;
+use crate::config::table::EngineTable;
+use crate::error::AttachError;
+use crate::models::load::{Answering, Loaded, load};
+use crate::models::source::ModelSource;
+use crate::pairing::attach::attach_loaded;
+use crate::pairing::attached::Attached;
+use crate::pairing::base::Base;
+
+/// What an engine is started with.
+pub struct LoadedPair {
+    /// The RLVR model.
+    pub pipeline: Loaded,
+    /// `None` if replay is disabled.
+    pub replay: Option<Attached>,
+    /// How the engine schedules its sequences: with pages where the table asks for them.
+    pub scheduler: SchedulerConfig,
+}
+
+impl std::fmt::Debug for LoadedPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedPair").field("replay", &self.replay).finish_non_exhaustive()
+    }
+}
+
+impl LoadedPair {
+    /// Loads both models and attaches replay; the base alone is left out where replay is disabled.
+    ///
+    /// # Errors
+    /// What keeps the two models from being loaded or replayed.
+    pub fn load(config: &Config) -> Result<Self, AttachError> {
+        let table = EngineTable::read(config)?;
+        let source = ModelSource::find(&config.pair.rlvr, config.source_path.as_deref())
+            .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;
+        // The base first: an engine that sizes its cache by free memory would leave no room for it.
+        let base = if config.replay.enabled { Some(Base::load(config)?) } else { None };
+        let answering = Answering { paged: table.paged.as_ref(), chat_template: table.chat_template.as_deref() };
+        let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), answering, Ok)?;
+        let replay = base.map(|base| attach_loaded(&base, &pipeline)).transpose()?;
+        let loaded = pipeline.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
+        let scheduler = paged::scheduler(&*loaded, table.max_seqs);
+        drop(loaded);
+        Ok(Self { pipeline, replay, scheduler })
+    }
+}
