@@ -13,52 +13,35 @@
 //!
 //! Words: `residual[j]` is the residual stream entering decoder layer `j`, of shape `[rows, hidden]`; a row is one prompt position
 //! of one sequence; entropies and log-probabilities are in nats.
-mod activations;
-mod backend;
-mod cache;
 pub mod config;
 pub mod conformance;
-mod decide;
 pub mod decoder;
+mod engine;
 mod error;
-mod exactness;
 pub mod learned;
 pub mod lens;
-pub mod metrics;
-mod observe;
-mod pair;
-mod policy;
 pub mod rank;
 pub mod registry;
-mod replayer;
+mod replay;
 mod report;
 mod role;
 mod rows;
 pub mod session;
 mod simd;
-mod strategy;
 pub mod substitute;
-#[cfg(feature = "tables")]
-pub mod tables;
 #[cfg(test)]
 mod testing;
-mod trace;
 mod yielding;
 
-pub use activations::Activations;
-pub use backend::ReplayBackend;
-pub use cache::ReplayCache;
 pub use candle_core;
 pub use config::Config;
-pub use decide::{Decided, Decision};
+pub use engine::{Activations, Exactness, ModelInfo, PairInfo, ReplayBackend};
 pub use error::{Error, ErrorKind, Mismatch, Result};
-pub use exactness::Exactness;
-pub use observe::{LayerObservation, Observation};
-pub use pair::{ModelInfo, PairInfo};
 pub use rank::EntropySpread;
-pub use replayer::{Replayed, Replayer};
+pub use replay::{Decided, Decision, LayerObservation, Observation, ReplayCache, Replayed, Replayer, Trace, metrics};
+#[cfg(feature = "tables")]
+pub use report::tables;
 pub use report::{KlMean, LayerReport, LearnedReport, Milliseconds, Precision, Report, Status};
 pub use role::Role;
 pub use rows::{Grid, Image, ImageContent, PromptMap, RowLabel, RowSet, Span, SpanRows, VisualLabel};
-pub use trace::Trace;
 pub use yielding::yield_now;

@@ -6,7 +6,6 @@
 //! * [`Facts`] and [`Statistics`]: what `check`, `bench` and the metrics show;
 //! * [`SessionError`]: why there is no answer, with a kind from which exit codes and HTTP statuses follow.
 mod answer;
-mod directive;
 mod error;
 mod event;
 mod facts;
@@ -15,7 +14,6 @@ mod prompt;
 mod request;
 mod sampling;
 mod seeded;
-mod settings;
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -24,8 +22,8 @@ use async_trait::async_trait;
 
 use crate::config::Config;
 
+pub use crate::replay::{Directive, Mode, Profile, RequestReport, Settings};
 pub use answer::{Alternative, Answer, Choice, TokenLogProb, Usage};
-pub use directive::{Directive, Mode, RequestReport};
 pub use error::{Fault, SessionError};
 pub use event::{Event, Listener, Piece};
 pub use facts::{Facts, Note, Statistics};
@@ -34,7 +32,6 @@ pub use prompt::{Prompt, Turn};
 pub use request::{Constraint, Input, Message, Part, Request, Text, Thinking, ToolCall, Tools};
 pub use sampling::{Dry, Sampling};
 pub use seeded::perturb;
-pub use settings::{Profile, Settings};
 
 /// A loaded pair that answers prompts.
 #[async_trait]

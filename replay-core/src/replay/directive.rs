@@ -1,5 +1,5 @@
 //! What one request asks of replay, and what it hears of it.
-use super::Profile;
+use super::settings::Profile;
 use crate::{Observation, Report, Trace};
 
 /// Whether one request is replayed.

@@ -11,8 +11,8 @@ use crate::learned::{
     Anchor, Differentiable, LearnedDelta, Objective, Solution, Stop, Targets, clean_residuals, last_rows, solve,
 };
 use crate::lens::StreamedLens;
-use crate::policy::Policy;
 use crate::rank::{Selection, ranked_residual};
+use crate::replay::policy::Policy;
 use crate::rows::{Span, SpanRows, select_rows};
 use crate::substitute::Edits;
 use crate::{Activations, Error, KlMean, LearnedReport, Milliseconds, ReplayBackend, Result, Role, RowSet, yield_now};

@@ -4,7 +4,7 @@ use tracing::{Instrument, info_span};
 use super::capture;
 use super::clock::Clock;
 use super::measure::measure;
-use crate::policy::Policy;
+use crate::replay::policy::Policy;
 use crate::substitute::Edits;
 use crate::{ReplayBackend, Report, Result, Role, RowSet, Status};
 

@@ -3,12 +3,14 @@ use std::sync::Arc;
 
 use tracing::instrument;
 
-use crate::cache::{self, Entry, ReplayCache};
+use super::strategy;
+
 use crate::config::{Replay, Strategy};
 use crate::learned::{LearnedDelta, Stop};
-use crate::policy::Policy;
+use crate::replay::cache::{self, Entry, ReplayCache};
+use crate::replay::policy::Policy;
 use crate::substitute::Edits;
-use crate::{Error, Milliseconds, PairInfo, Precision, ReplayBackend, Report, Result, Role, RowSet, Status, strategy};
+use crate::{Error, Milliseconds, PairInfo, Precision, ReplayBackend, Report, Result, Role, RowSet, Status};
 
 /// The settings of a configuration, bound to the depth of the models it is for.
 ///

@@ -1,4 +1,7 @@
 //! What replay did to one prompt.
+#[cfg(feature = "tables")]
+pub mod tables;
+
 use serde::Serialize;
 
 use crate::config::{Alignment, Solver, Strategy};

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use crate::config::OnError;
-use crate::session::{Directive, Mode, RequestReport};
+use crate::replay::{Directive, Mode, RequestReport};
 use crate::substitute::Edits;
 use crate::{Error, ReplayBackend, ReplayCache, Replayed, Replayer, Result, Status, metrics};
 
