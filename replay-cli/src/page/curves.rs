@@ -1,7 +1,7 @@
 //! Pages of curves and tables: `replay analyse`, `replay eval`.
 use serde::Serialize;
 
-use super::{PageError, Parts, render};
+use super::render::{PageError, Parts, render};
 
 /// What the page shows.
 #[derive(Debug, Serialize)]

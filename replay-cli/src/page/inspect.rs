@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use replay_core::{LearnedReport, PairInfo, Report};
 use serde::Serialize;
 
-use super::{PageError, Parts, render};
+use super::render::{PageError, Parts, render};
 
 /// What the page shows.
 #[derive(Debug, Serialize)]

@@ -2,7 +2,7 @@
 use axum::http::StatusCode;
 use replay_core::session::{Fault, SessionError};
 
-use super::ApiError;
+use super::error::ApiError;
 
 pub(super) fn refusal(error: &SessionError) -> ApiError {
     let SessionError::Input { fault, message } = error else { return ApiError::session(error) };

@@ -4,27 +4,17 @@
 //! * [`Served`]: the models, some of them replayed;
 //! * [`ServeOptions`]: what a request may reach;
 //! * [`router`]: everything as one axum router, to be served or nested.
-mod answer;
-mod arrival;
-mod auth;
-mod body;
-mod chat;
-mod completions;
 mod door;
 mod error;
 mod failure;
-mod listing;
 mod media;
-mod metrics;
 mod models;
-mod network;
-mod normalize;
 mod openai;
-mod reload;
-mod stream;
+mod options;
+mod routes;
+mod shared;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,66 +25,16 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::adapters;
+
+use door::{arrival, auth, normalize};
+use media::Media;
+use routes::{chat, completions, engine, listing, metrics, reload};
+use shared::Shared;
+
 pub use error::ApiError;
 pub use models::{Served, ServedModel};
-pub use reload::Reload;
-
-use crate::adapters;
-use media::Media;
-
-/// What a request may reach, and how large it may be.
-#[derive(Debug, Clone)]
-pub struct ServeOptions {
-    /// The key that every request but a health check has to carry; `None`: no key.
-    pub api_key: Option<String>,
-    /// The directory that paths and `file:` URLs of images may name something in; `None`: no local file at all.
-    pub image_root: Option<PathBuf>,
-    /// Whether images may be fetched over http and https.
-    pub fetch: bool,
-    /// Whether they may be fetched from this machine and private networks.
-    pub private_addresses: bool,
-    /// The largest request body, in bytes.
-    pub max_body: usize,
-    /// The largest image, in bytes as it comes.
-    pub max_image_bytes: usize,
-    /// The largest image, in pixels as its header says.
-    pub max_pixels: u64,
-    /// The most images in one request.
-    pub max_images: usize,
-    /// Whether the engine's routes that change it (unload, reload, requantise, tune) or keep what was said (responses) may be used.
-    pub admin: bool,
-    /// `POST /v1/replay/reload`; only together with a key.
-    pub reload: Option<Reload>,
-}
-
-impl Default for ServeOptions {
-    fn default() -> Self {
-        Self {
-            api_key: None,
-            image_root: None,
-            fetch: true,
-            private_addresses: false,
-            max_body: 32 << 20,
-            max_image_bytes: 20 << 20,
-            max_pixels: 50_000_000,
-            max_images: 64,
-            admin: false,
-            reload: None,
-        }
-    }
-}
-
-/// What every handler shares.
-#[derive(Debug)]
-struct Shared {
-    served: Served,
-    /// Of the models whose engine has routes of its own, by the models' names.
-    engine_routes: BTreeMap<String, Router>,
-    media: Media,
-    options: ServeOptions,
-    /// Seconds since 1970.
-    started: u64,
-}
+pub use options::{Reload, ServeOptions};
 
 /// The whole server as a router.
 ///
@@ -122,7 +62,7 @@ pub async fn router(served: Served, options: ServeOptions) -> anyhow::Result<Rou
         .layer(cors)
         .route("/v1/models", get(listing::all))
         // The engines have routes below it that change them.
-        .route("/v1/models/{*name}", get(listing::one).fallback(door::engine_route))
+        .route("/v1/models/{*name}", get(listing::one).fallback(engine::route))
         .route("/health", get(|| async { "OK" }))
         .route("/metrics", get(move |State(shared)| metrics::render(metrics.clone(), shared)));
     let ours = match shared.options.reload {
@@ -130,7 +70,7 @@ pub async fn router(served: Served, options: ServeOptions) -> anyhow::Result<Rou
         None => ours,
     };
     Ok(ours
-        .fallback(door::engine_route)
+        .fallback(engine::route)
         .with_state(shared.clone())
         .layer(from_fn_with_state(shared.clone(), arrival::whole))
         .layer(from_fn_with_state(shared.clone(), auth::check))

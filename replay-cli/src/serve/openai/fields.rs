@@ -1,7 +1,7 @@
 //! The fields of a JSON object, by the type that each has to have. `null` is not given.
 use serde_json::{Map, Value};
 
-use crate::serve::ApiError;
+use crate::serve::error::ApiError;
 
 /// The fields of a body.
 #[derive(Debug, Clone, Copy)]

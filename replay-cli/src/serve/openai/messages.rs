@@ -3,7 +3,7 @@ use replay_core::session::{Message, Part, ToolCall};
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, wrong};
-use crate::serve::ApiError;
+use crate::serve::error::ApiError;
 use crate::serve::media::{Kind, Medium, Source};
 
 /// Messages whose pictures and videos are still to come: the message and part that each belongs to.

@@ -5,7 +5,7 @@ use replay_core::session::{Constraint, Dry, Request, Sampling, Thinking, Tools};
 use serde_json::{Map, Value, json};
 
 use super::fields::{Fields, wrong};
-use crate::serve::ApiError;
+use crate::serve::error::ApiError;
 
 /// Without a word of the client.
 const TEMPERATURE: f64 = 1.0;

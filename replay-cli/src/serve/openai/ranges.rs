@@ -1,7 +1,7 @@
 //! The values that sampling parameters may have. Their types are checked where they are read.
 use serde_json::Value;
 
-use crate::serve::ApiError;
+use crate::serve::error::ApiError;
 
 /// As in the OpenAI API.
 const MAX_SAMPLES: u64 = 128;

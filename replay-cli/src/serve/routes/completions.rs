@@ -8,10 +8,11 @@ use replay_core::session::{Input, Request, Text};
 
 use super::answer::answer;
 use super::body::{Body, invalid};
-use super::openai::{Kind, read_options};
-use super::{ApiError, Shared};
+use crate::serve::error::ApiError;
+use crate::serve::openai::{Kind, read_options};
+use crate::serve::shared::Shared;
 
-pub(super) async fn completions(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+pub(in crate::serve) async fn completions(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     completion(&shared, &body).await.unwrap_or_else(IntoResponse::into_response)
 }
 

@@ -6,9 +6,11 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{ApiError, Shared, arrival};
+use super::arrival;
+use crate::serve::error::ApiError;
+use crate::serve::shared::Shared;
 
-pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(in crate::serve) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     // A browser asks whether it may ask before it has the key.
     let open = matches!(request.uri().path(), "/health" | "/") || request.method() == Method::OPTIONS;
     let Some(key) = shared.options.api_key.as_deref().filter(|_| !open) else { return next.run(request).await };

@@ -7,12 +7,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use super::ApiError;
+use crate::serve::error::ApiError;
 
 /// No error is longer.
 const MAX_ERROR: usize = 64 << 10;
 
-pub(super) async fn normalize_errors(request: Request, next: Next) -> Response {
+pub(in crate::serve) async fn normalize_errors(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {

@@ -5,10 +5,12 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use replay_core::session::{Request, Session};
 
-use super::openai::{Identity, Kind};
-use super::{ApiError, failure, stream};
+use super::stream;
+use crate::serve::error::ApiError;
+use crate::serve::failure;
+use crate::serve::openai::{Identity, Kind};
 
-pub(super) async fn answer(
+pub(in crate::serve) async fn answer(
     session: &Arc<dyn Session>,
     kind: Kind,
     model: &str,

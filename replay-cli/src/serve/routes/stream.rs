@@ -15,8 +15,8 @@ use replay_core::session::{Answer, Event, Piece, Request, Session, SessionError,
 use serde_json::json;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-use super::failure;
-use super::openai::Identity;
+use crate::serve::failure;
+use crate::serve::openai::Identity;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 

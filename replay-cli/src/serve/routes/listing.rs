@@ -6,15 +6,15 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::{Shared, body};
+use crate::serve::shared::Shared;
 
-pub(super) async fn all(State(shared): State<Arc<Shared>>) -> Response {
+pub(in crate::serve) async fn all(State(shared): State<Arc<Shared>>) -> Response {
     let models: Vec<Value> = shared.served.names().into_iter().map(|name| entry(&shared, name)).collect();
     Json(json!({ "object": "list", "data": models })).into_response()
 }
 
-pub(super) async fn one(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
-    match body::model(&shared, Some(&name)) {
+pub(in crate::serve) async fn one(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+    match shared.model(Some(&name)) {
         Ok(_) => Json(entry(&shared, &name)).into_response(),
         Err(refusal) => refusal.into_response(),
     }

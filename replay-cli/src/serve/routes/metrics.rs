@@ -5,12 +5,12 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use replay_core::session::Statistics;
 
-use super::Shared;
+use crate::serve::shared::Shared;
 
 static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 
 /// The recorder of this process; the first server installs it.
-pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
+pub(in crate::serve) fn install() -> anyhow::Result<PrometheusHandle> {
     let mut installed = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = &*installed {
         return Ok(handle.clone());
@@ -21,7 +21,7 @@ pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
     Ok(installed.insert(handle).clone())
 }
 
-pub(super) async fn render(handle: PrometheusHandle, shared: Arc<Shared>) -> String {
+pub(in crate::serve) async fn render(handle: PrometheusHandle, shared: Arc<Shared>) -> String {
     let statistics: Vec<_> = shared.served.models().map(|(_, session)| session.statistics()).collect();
     let sum = |pick: fn(&Statistics) -> u64| statistics.iter().map(pick).sum();
     replay_core::metrics::memory(sum(|s| s.cache_bytes), sum(|s| s.prefix_bytes), sum(|s| s.base_bytes));

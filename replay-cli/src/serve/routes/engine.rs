@@ -8,13 +8,14 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::media::{Kind, Source};
-use super::openai::check_ranges;
-use super::{ApiError, Shared, body};
 use crate::adapters;
+use crate::serve::error::ApiError;
+use crate::serve::media::{Kind, Source};
+use crate::serve::openai::check_ranges;
+use crate::serve::shared::Shared;
 
 /// Hands a request on to the own routes of the engine of the model that it names.
-pub(super) async fn engine_route(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+pub(in crate::serve) async fn route(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     through(&shared, request).await.unwrap_or_else(IntoResponse::into_response)
 }
 
@@ -31,7 +32,7 @@ async fn through(shared: &Shared, request: Request) -> Result<Response, ApiError
     }
     let (name, request) = match request.method() {
         &Method::POST => looked_at(shared, request).await?,
-        _ => (body::model(shared, None)?.0, request),
+        _ => (shared.model(None)?.0, request),
     };
     let Some(router) = shared.engine_routes.get(name) else {
         return Err(ApiError::invalid("not_found", "there is no such route here").with_status(StatusCode::NOT_FOUND));
@@ -51,7 +52,7 @@ async fn looked_at(shared: &Shared, request: Request) -> Result<(&str, Request),
     let mut value: Value = serde_json::from_slice(&bytes)
         .map_err(|e| ApiError::invalid("invalid_json", format!("the body is not JSON: {e}")))?;
     let named = ["model", "model_id"].iter().find_map(|field| value.get(*field)).and_then(Value::as_str);
-    let (name, _) = body::model(shared, named)?;
+    let (name, _) = shared.model(named)?;
     check_ranges(&value)?;
     admit_media(shared, &mut value).await?;
     parts.headers.remove(header::CONTENT_LENGTH);

@@ -9,12 +9,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 
-use super::{ApiError, Shared};
+use crate::serve::error::ApiError;
+use crate::serve::shared::Shared;
 
 /// The longest pause in a body.
 const PAUSE: Duration = Duration::from_secs(15);
 
-pub(super) async fn whole(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(in crate::serve) async fn whole(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     match taken(body.into_data_stream(), shared.options.max_body).await {
         Ok(body) => next.run(Request::from_parts(parts, Body::from(body))).await,
@@ -44,7 +45,7 @@ async fn taken(mut pieces: BodyDataStream, most: usize) -> Result<Bytes, ApiErro
 }
 
 /// Takes what is left, up to as much again: a client that is still sending would see a broken connection in place of the answer.
-pub(super) async fn drained(mut pieces: BodyDataStream, most: usize) {
+pub(in crate::serve) async fn drained(mut pieces: BodyDataStream, most: usize) {
     let mut left = most;
     while let Ok(Some(Ok(piece))) = tokio::time::timeout(PAUSE, pieces.next()).await {
         match left.checked_sub(piece.len()) {

@@ -1,7 +1,10 @@
 //! Images and videos of a request. Each is looked at here before an engine sees it: as pixels, or, for an engine's own routes, as a data URL,
 //! since the engine itself would open any path of the server and fetch any body.
+mod fetch;
+mod local;
+mod network;
+
 use std::io::Cursor;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,8 +16,8 @@ use image::{AnimationDecoder, ImageDecoder, Limits};
 use replay_core::session::{Clip, Picture};
 use url::Url;
 
-use super::network::is_public;
-use super::{ApiError, ServeOptions};
+use super::error::ApiError;
+use super::options::ServeOptions;
 use crate::media::{self, MediaError};
 
 /// Of all images of one request, once decoded.
@@ -23,8 +26,6 @@ const MAX_DECODED: u64 = 1 << 30;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Images of one request that are fetched at a time.
 const AT_A_TIME: usize = 8;
-const TIMEOUT: Duration = Duration::from_secs(15);
-const MAX_REDIRECTS: usize = 3;
 
 /// What a URL is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +150,7 @@ impl Media {
             Ok(url) if url.scheme() == "data" => embedded(&source.url)?,
             Ok(url) if matches!(url.scheme(), "http" | "https") => self.fetched(url).await?,
             Ok(url) if url.scheme() == "file" => {
-                let path = url.to_file_path().map_err(|()| refused_path())?;
+                let path = url.to_file_path().map_err(|()| local::refused_path())?;
                 self.local(&path).await?
             }
             Ok(_) => {
@@ -186,79 +187,6 @@ impl Media {
         }
         // Four channels of 16 bits are the widest of the common formats.
         Ok(pixels * 8)
-    }
-
-    async fn local(&self, path: &Path) -> Result<Vec<u8>, ApiError> {
-        let root = self.root.as_ref().ok_or_else(refused_path)?;
-        // Links resolved on both sides: what counts is where the file is.
-        let found = root.join(path).canonicalize().ok().filter(|found| found.starts_with(root) && found.is_file());
-        // Whether something else is there must not be told.
-        let found =
-            found.ok_or_else(|| ApiError::invalid("image_not_found", "there is no such image on this server"))?;
-        let size = tokio::fs::metadata(&found).await.map_or(u64::MAX, |meta| meta.len());
-        if size > self.max_bytes as u64 {
-            return Err(too_large(self.max_bytes));
-        }
-        tokio::fs::read(&found)
-            .await
-            .map_err(|_| ApiError::invalid("image_not_found", "there is no such image on this server"))
-    }
-
-    async fn fetched(&self, mut url: Url) -> Result<Vec<u8>, ApiError> {
-        if !self.fetch {
-            return Err(ApiError::invalid("fetch_refused", "this server fetches no images: send them as data: URLs"));
-        }
-        for _ in 0..=MAX_REDIRECTS {
-            let response = self.client(&url).await?.get(url.clone()).send().await.map_err(|_| unreachable_image())?;
-            if response.status().is_redirection() {
-                let location = response.headers().get("location").and_then(|to| to.to_str().ok());
-                let next =
-                    location.and_then(|to| url.join(to).ok()).filter(|to| matches!(to.scheme(), "http" | "https"));
-                url = next.ok_or_else(unreachable_image)?;
-                continue;
-            }
-            if !response.status().is_success() {
-                return Err(unreachable_image());
-            }
-            return self.body(response).await;
-        }
-        Err(ApiError::invalid("too_many_redirects", format!("an image URL may redirect {MAX_REDIRECTS} times")))
-    }
-
-    /// A client that can reach the addresses that were looked at, and no others: a name could resolve otherwise the next time.
-    async fn client(&self, url: &Url) -> Result<reqwest::Client, ApiError> {
-        let (host, port) = (url.host_str().unwrap_or(""), url.port_or_known_default().unwrap_or(80));
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let found = tokio::net::lookup_host((bare, port)).await.map_err(|_| unreachable_image())?;
-        let addresses: Vec<SocketAddr> = found.collect();
-        if addresses.is_empty() {
-            return Err(unreachable_image());
-        }
-        if !self.private && addresses.iter().any(|address| !is_public(address.ip())) {
-            return Err(ApiError::invalid("address_refused", "this server fetches images from public addresses only"));
-        }
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .resolve_to_addrs(host, &addresses)
-            .build();
-        client.map_err(|e| ApiError::engine(&e))
-    }
-
-    async fn body(&self, response: reqwest::Response) -> Result<Vec<u8>, ApiError> {
-        if response.content_length().is_some_and(|length| length > self.max_bytes as u64) {
-            return Err(too_large(self.max_bytes));
-        }
-        let mut bytes = Vec::new();
-        let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            bytes.extend_from_slice(&chunk.map_err(|_| unreachable_image())?);
-            if bytes.len() > self.max_bytes {
-                return Err(too_large(self.max_bytes));
-            }
-        }
-        Ok(bytes)
     }
 }
 
@@ -316,14 +244,6 @@ fn embedded(source: &str) -> Result<Vec<u8>, ApiError> {
     let broken = || ApiError::invalid("invalid_data_url", "this data: URL cannot be decoded");
     let url = data_url::DataUrl::process(source).map_err(|_| broken())?;
     Ok(url.decode_to_vec().map_err(|_| broken())?.0)
-}
-
-fn refused_path() -> ApiError {
-    ApiError::invalid("local_path_refused", "this server reads no local files: send images as data: URLs")
-}
-
-fn unreachable_image() -> ApiError {
-    ApiError::invalid("image_unreachable", "the image could not be fetched")
 }
 
 fn too_large(limit: usize) -> ApiError {

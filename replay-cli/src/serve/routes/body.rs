@@ -1,12 +1,12 @@
 //! What chat and text completions have in common: a body, the model it names, and what it asks of replay.
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use replay_core::session::{Directive, Mode, Request, Session, Settings};
 use serde_json::{Map, Value};
 
-use super::openai::{Fields, check_ranges};
-use super::{ApiError, Shared};
+use crate::serve::error::ApiError;
+use crate::serve::openai::{Fields, check_ranges};
+use crate::serve::shared::Shared;
 
 /// A body whose values make sense, without our own field.
 pub(super) struct Body<'a> {
@@ -29,7 +29,7 @@ impl<'a> Body<'a> {
             Some(Value::String(name)) => Some(name.as_str()),
             Some(_) => return Err(invalid("`model` is a text").about("model")),
         };
-        let (name, session) = model(shared, name)?;
+        let (name, session) = shared.model(name)?;
         let settings = session.settings();
         let directive = directive(fields.get("replay"), settings.as_ref())?;
         Ok(Self { fields, name, session, settings, directive })
@@ -44,16 +44,6 @@ impl<'a> Body<'a> {
         request.directive = self.directive;
         request.settings.clone_from(&self.settings);
     }
-}
-
-/// The model of that name; the default without one.
-pub(super) fn model<'a>(shared: &'a Shared, name: Option<&str>) -> Result<(&'a str, &'a Arc<dyn Session>), ApiError> {
-    shared.served.model(name.filter(|name| *name != "default")).ok_or_else(|| {
-        let known = shared.served.names().join(", ");
-        ApiError::invalid("model_not_found", format!("there is no such model here; there are: {known}"))
-            .about("model")
-            .with_status(StatusCode::NOT_FOUND)
-    })
 }
 
 pub(super) fn invalid(why: impl Into<String>) -> ApiError {
