@@ -44,6 +44,16 @@ fn the_core_names_no_engine() {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains("mistralrs_core") && !text.contains("mistralrs_quant"), "{}", path.display());
     }
+    let mut program = Vec::new();
+    files(&repository().join("replay-cli/src"), "rs", &mut program);
+    for path in program {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for engine in ["mistralrs_core", "mistralrs_quant", "mistralrs_server_core"] {
+            assert!(!text.contains(engine), "{} names {engine}", path.display());
+        }
+        let links = path.file_name().is_some_and(|name| name == "adapters.rs");
+        assert!(links || !text.contains("replay_mistralrs"), "{} names an adapter", path.display());
+    }
 }
 
 #[test]
