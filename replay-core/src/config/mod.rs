@@ -36,6 +36,7 @@
 
 mod adapter;
 mod below;
+mod candidates;
 mod combinations;
 mod error;
 mod file;
@@ -61,6 +62,7 @@ mod tests;
 
 pub use adapter::AdapterTable;
 pub use below::Below;
+pub(crate) use candidates::Candidates;
 pub use error::{ConfigError, Problem};
 pub use file::Config;
 pub use host::Host;

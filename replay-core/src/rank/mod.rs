@@ -3,8 +3,7 @@
 //! For policy layer `k` the ranked quantity is `H_base[k+1]`, the logit-lens entropy of the base model at the output of layer `k`. The
 //! engine computes entropies ([`ReplayBackend::entropies`](crate::ReplayBackend::entropies)), [`select`] ranks them.
 mod entropies;
-mod order;
-mod rule;
+mod random;
 mod selection;
 mod spread;
 
@@ -13,7 +12,7 @@ pub(crate) use selection::mask;
 pub use selection::{LayerSelection, Selection};
 pub use spread::EntropySpread;
 
-use crate::config::{Below, Keep, Rank, Rule};
+use crate::config::{Below, Candidates, Keep, Rank, Rule};
 use crate::error::{Error, Mismatch, Result};
 use crate::role::Role;
 use crate::rows::RowSet;
@@ -35,7 +34,7 @@ pub fn select(rank: &Rank, base: &[LayerEntropies], rlvr: Option<&[LayerEntropie
     check_thresholds(rank, base.len())?;
     let layers = base.iter().enumerate().map(|(index, entropies)| {
         let (finite, values) = entropies.finite();
-        let mut selected = rule::select(rank, index, &values);
+        let mut selected = by_rule(rank, index, &values);
         if rank.base_below_rlvr {
             let rlvr = rlvr.and_then(|rlvr| rlvr.iter().find(|rlvr| rlvr.layer() == entropies.layer()));
             let rlvr = rlvr
@@ -45,7 +44,7 @@ pub fn select(rank: &Rank, base: &[LayerEntropies], rlvr: Option<&[LayerEntropie
             selected.retain(|&i| rlvr.next().is_some_and(|rlvr| values[i] < rlvr));
         }
         if rank.keep == Keep::Random {
-            selected = rule::random(rank.seed, entropies.layer(), finite.as_slice(), selected.len());
+            selected = random::select(rank.seed, entropies.layer(), finite.as_slice(), selected.len());
         }
         Ok(LayerSelection {
             layer: entropies.layer(),
@@ -67,9 +66,14 @@ pub fn selected_by_rule(rank: &Rank, base: &[LayerEntropies]) -> Result<Vec<RowS
     check_thresholds(rank, base.len())?;
     let rows = base.iter().enumerate().map(|(index, entropies)| {
         let (finite, values) = entropies.finite();
-        finite.subset(&rule::select(rank, index, &values))
+        finite.subset(&by_rule(rank, index, &values))
     });
     Ok(rows.collect())
+}
+
+/// Indices of the values that the rule selects, ascending. `index` is the place of their layer in the list of policy layers.
+fn by_rule(rank: &Rank, index: usize, values: &[f32]) -> Vec<usize> {
+    rank.rule.select(&Candidates::new(values, index, rank.keep == Keep::High))
 }
 
 /// Whether the rule has a threshold for each policy layer, where it has several.

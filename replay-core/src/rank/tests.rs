@@ -47,7 +47,7 @@ fn random_takes_as_many_rows_as_low_would_and_always_the_same_ones() {
     assert_eq!(random.len(), low.len());
     assert!(random != low, "{random:?}");
     assert_eq!(selected(Rule::FractionOfMax(0.6), Keep::Random, &BASE, None).rows, random);
-    let drawn = |seed| rule::random(seed, 0, &[0, 1, 2, 3, 4, 5, 6, 7], 3);
+    let drawn = |seed| random::select(seed, 0, &[0, 1, 2, 3, 4, 5, 6, 7], 3);
     assert!((0..50).any(|seed| drawn(seed) != drawn(7)));
 }
 

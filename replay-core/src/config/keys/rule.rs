@@ -1,4 +1,5 @@
-//! The rules of the table `[replay.rank]`: each has a key of its own, and a file gives one.
+//! The rules of the table `[replay.rank]`: each has a key of its own, and a file gives one. A rule is declared here, with what it selects, and
+//! nowhere else.
 
 use std::ops::{Bound, Range};
 
@@ -7,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::below::Below;
+use super::super::candidates::Candidates;
 use super::super::key::{Described, Fallback};
 use super::super::reader::{Given, Session, Slot, TableReader};
 use super::super::shape::{Count, Number, Shape, Thresholds, Written};
@@ -15,14 +17,14 @@ use super::settings::key;
 
 const WITHOUT: Fallback = Fallback::Depends("the preset's rule; one rule is required without a preset");
 
-/// Declares the rules: variant, key, shape and help of each. The `note` is documentation for callers of the library.
+/// Declares the rules: variant, key, shape, help and what it selects of each. The `note` is documentation for callers of the library.
 macro_rules! rules {
     (
         $(#[$attribute:meta])*
         pub enum Rule {
             $(
                 $(#[doc = $help:literal])+
-                $variant:ident($type:ty) = $key:ident { shape: $shape:expr $(, note: $note:literal)? $(,)? }
+                $variant:ident($type:ty) = $key:ident { shape: $shape:expr, selects: $selects:expr $(, note: $note:literal)? $(,)? }
             )+
         }
     ) => {
@@ -37,6 +39,16 @@ macro_rules! rules {
             pub const fn key(&self) -> &'static str {
                 match self {
                     $(Self::$variant(_) => stringify!($key),)+
+                }
+            }
+
+            /// Indices of the selected candidates, ascending.
+            pub(crate) fn select(&self, candidates: &Candidates<'_>) -> Vec<usize> {
+                match self {
+                    $(Self::$variant(value) => {
+                        let select: fn(&$type, &Candidates<'_>) -> Vec<usize> = $selects;
+                        select(value, candidates)
+                    })+
                 }
             }
         }
@@ -128,19 +140,28 @@ rules! {
         /// Rows with H at most this fraction of the largest H of this prompt and layer: the paper's rule.
         FractionOfMax(f64) = fraction_of_max {
             shape: Number { what: "a number", low: Bound::Excluded(0.0), high: Bound::Included(1.0) },
+            // Not strict, as the published code: fraction 1 selects every row.
+            selects: |fraction, candidates| candidates.at_most(candidates.largest() * *fraction as f32),
             note: "`H <= f * max H`, the maximum over the candidates of this prompt and layer; `0 < f <= 1`.",
         }
         /// Rows with H below an absolute threshold: one for all policy layers, or one for each.
         Below(Below) = below {
             shape: Thresholds,
+            // Strict, as the published code.
+            selects: |below, candidates| match below.threshold(candidates.policy_layer()) {
+                Some(nats) => candidates.below(nats as f32),
+                None => Vec::new(),
+            },
         }
         /// This share of the rows, lowest H first.
         Quantile(f64) = quantile {
             shape: Number { what: "a number", low: Bound::Included(0.0), high: Bound::Included(1.0) },
+            selects: |share, candidates| candidates.lowest((share * candidates.len() as f64).round() as usize),
         }
         /// This many rows, lowest H first.
         Top(usize) = top {
             shape: Count::<usize>::within(1..=i64::MAX),
+            selects: |count, candidates| candidates.lowest(*count),
         }
     }
 }

@@ -1,0 +1,14 @@
+//! `keep = "random"`: as many rows as the rule selects, whatever their entropy.
+
+/// As many of `candidates` as `count`: those with the lowest hashes of seed, layer and position. Gives their indices, ascending.
+pub(super) fn select(seed: u64, layer: usize, candidates: &[usize], count: usize) -> Vec<usize> {
+    let draw = |&position: &usize| {
+        let place = [seed, layer as u64, position as u64].map(u64::to_le_bytes).concat();
+        *blake3::hash(&place).as_bytes()
+    };
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by_cached_key(|&i| draw(&candidates[i]));
+    order.truncate(count);
+    order.sort_unstable();
+    order
+}
