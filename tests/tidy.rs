@@ -128,3 +128,26 @@ fn every_code_of_an_error_is_on_its_page() {
         assert!(listed.contains(&code), "{code} is not on the page");
     }
 }
+
+/// The packages that a crate of this workspace is built from, without any feature that is off by default.
+fn packages_of(name: &str) -> Vec<String> {
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    cargo.args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--package", name]);
+    let output = cargo.current_dir(repository()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split(' ').next()).map(String::from).collect()
+}
+
+#[test]
+fn the_adapter_brings_no_server_and_the_core_no_evaluation() {
+    let adapter = packages_of("replay-mistralrs");
+    assert!(adapter.iter().any(|name| name == "mistralrs-core"));
+    for server in ["axum", "mistralrs-server-core", "replay-cli"] {
+        assert!(!adapter.iter().any(|name| name == server), "replay-mistralrs brings {server}");
+    }
+    let core = packages_of("replay-core");
+    for foreign in ["mistralrs-core", "axum", "image", "tokio"] {
+        assert!(!core.iter().any(|name| name == foreign), "replay-core brings {foreign}");
+    }
+}
