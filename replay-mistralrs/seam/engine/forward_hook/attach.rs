@@ -3,15 +3,14 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use mistralrs_quant::distributed::{use_nccl, use_ring};
 
-use super::prompt::PromptHook;
+use super::hook::PromptHook;
 use crate::{
     pipeline::{GeneralMetadata, Pipeline},
     EngineConfig,
 };
 
 /// Sees every pipeline just before its engine starts (also after a reload or a reboot), and may give it a hook.
-pub type Observer =
-    dyn Fn(&mut dyn Pipeline) -> Result<Option<Arc<dyn PromptHook>>, String> + Send + Sync;
+pub type Observer = dyn Fn(&mut dyn Pipeline) -> Result<Option<Arc<dyn PromptHook>>, String> + Send + Sync;
 
 static OBSERVER: RwLock<Option<Arc<Observer>>> = RwLock::new(None);
 // The metadata is the one thing of a pipeline that is shared and lives exactly as long; a `Weak` keeps its address unique.

@@ -8,7 +8,7 @@ use std::{
 use candle_core::{DType, Result, Tensor};
 use tokio::sync::Mutex;
 
-use super::prefix::{KeysValues, LayerKeysValues};
+use super::keys_values::{KeysValues, LayerKeysValues};
 use crate::{
     paged_attention::KVCacheManager,
     pipeline::{CacheBackendMetadata, Pipeline},

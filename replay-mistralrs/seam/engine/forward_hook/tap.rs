@@ -7,7 +7,7 @@ use std::{
 
 use candle_core::{Error, Result, Tensor};
 
-use super::{encodings, pages, prefix};
+use super::{cut, encodings, pages};
 
 /// Where a tap fires: the input of decoder layer `layer` (the number of layers: the output of the last one). `call` counts the calls
 /// for this layer in this forward, since one family passes a second tensor through the device mapper (0 is the residual stream).
@@ -54,7 +54,7 @@ pub(crate) fn in_side_pass() -> bool {
 
 pub(crate) fn tap(layer: usize, hidden: Tensor) -> Result<Tensor> {
     pages::at(layer);
-    let hidden = prefix::entering(hidden)?;
+    let hidden = cut::entering(hidden)?;
     // Taken out while it runs, so that a tap which runs a model does not tap itself.
     let Some(mut active) = ACTIVE.take() else {
         return Ok(hidden);
@@ -76,13 +76,9 @@ fn step(active: &mut Active, site: Site, hidden: Tensor) -> Result<Tensor> {
     let why = match flow {
         Ok(Flow::Continue) => return Ok(hidden),
         Ok(Flow::Replace(new)) if same_kind(&new, &hidden) => return Ok(new),
-        Ok(Flow::Replace(new)) => format!(
-            "the tap replaced {:?} {:?} by {:?} {:?}",
-            hidden.shape(),
-            hidden.dtype(),
-            new.shape(),
-            new.dtype()
-        ),
+        Ok(Flow::Replace(new)) => {
+            format!("the tap replaced {:?} {:?} by {:?} {:?}", hidden.shape(), hidden.dtype(), new.shape(), new.dtype())
+        }
         Ok(Flow::Stop) if active.side => {
             active.stopped = true;
             return Err(Error::Msg("stopped by the tap".into()));
