@@ -1,10 +1,10 @@
-//! A sequence that has its whole answer, as a hook sees it.
+//! A sequence whose answer is complete, as the hook sees it.
 use candle_core::Result;
 
 use super::{keys_values::KeysValues, pages, prompt::Request};
 use crate::{pipeline::Pipeline, sequence::Sequence};
 
-/// A sequence that has its whole answer.
+/// A sequence whose answer is complete.
 pub struct Answered<'a> {
     pub(super) pipeline: &'a dyn Pipeline,
     pub(super) sequence: &'a mut Sequence,
@@ -15,16 +15,16 @@ impl Answered<'_> {
         Request::of(self.sequence)
     }
 
-    /// Prompt and answer. The last token may have no keys and values.
+    /// The tokens of prompt and answer. The last one may have no keys and values.
     pub fn tokens(&self) -> &[u32] {
         self.sequence.get_toks()
     }
 
-    /// What is known of its positions, as a copy; `None` if not all of it is.
+    /// Copies the keys and values of the sequence out of the cache; `None` if the cache has dropped some of them.
     pub fn keys_values(&mut self) -> Result<Option<KeysValues>> {
         match pages::usable(self.pipeline) {
-            true => pages::of_sequence(self.pipeline, self.sequence),
-            false => KeysValues::of_sequence(self.sequence),
+            true => pages::read_sequence(self.pipeline, self.sequence),
+            false => KeysValues::from_sequence(self.sequence),
         }
     }
 }

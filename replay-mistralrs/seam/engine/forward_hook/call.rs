@@ -1,4 +1,4 @@
-//! What a hook may do in a prompt step.
+//! One prompt step, as the hook sees it and may act on it.
 use std::sync::Arc;
 
 use candle_core::Result;
@@ -6,9 +6,9 @@ use tokio::sync::mpsc::Sender;
 
 use super::{
     keys_values::KeysValues,
-    pass::{pass, Io},
-    prefix::Beginning,
-    prompt::{row, PromptRow},
+    pass::{run_pass, InputContext},
+    prefix::KnownPrefix,
+    prompt::{describe, PromptRow},
     tap::LayerTap,
 };
 use crate::{
@@ -17,39 +17,41 @@ use crate::{
     Response, VideoInput,
 };
 
-pub(super) type OwnPass<'a> = dyn FnMut(&mut Sequence, Arc<dyn LayerTap>) -> Result<()> + 'a;
+/// Runs a side pass of the hooked model.
+pub(super) type SelfPass<'a> = dyn FnMut(&mut Sequence, Arc<dyn LayerTap>) -> Result<()> + 'a;
 
-/// The sequences of one prompt step. `row` is an index into [`PromptCall::rows`], and into the batch of the real forward.
+/// The sequences of one prompt step. A `row` is an index into [`PromptCall::rows`] and into the batch of the real forward.
 pub struct PromptCall<'a, 'batch, 'seq> {
     pub(super) sequences: &'batch mut [&'seq mut Sequence],
-    pub(super) io: &'a Io,
-    pub(super) own: &'a mut OwnPass<'a>,
-    /// The real forward can begin after a prefix.
+    pub(super) context: &'a InputContext,
+    pub(super) self_pass: &'a mut SelfPass<'a>,
+    /// Whether the real forward can begin after a known prefix.
     pub(super) may_begin_later: bool,
-    pub(super) beginning: Option<Beginning>,
+    pub(super) prefix: Option<KnownPrefix>,
 }
 
 impl PromptCall<'_, '_, '_> {
+    /// Describes each sequence of the batch.
     pub fn rows(&self) -> Vec<PromptRow> {
-        self.sequences.iter().map(|s| row(s)).collect()
+        self.sequences.iter().map(|s| describe(s)).collect()
     }
 
-    /// The images as the request brought them (some families' processors take them out of the sequence at its prefill).
+    /// The images of the request. Read them before the prefill: some input processors take them out of the sequence.
     pub fn images(&self, row: usize) -> &[image::DynamicImage] {
         self.sequences[row].images().unwrap_or(&[])
     }
 
-    /// The videos as the request brought them.
+    /// The videos of the request.
     pub fn videos(&self, row: usize) -> &[VideoInput] {
         self.sequences[row].videos().unwrap_or(&[])
     }
 
-    /// Where the answer goes. It identifies a request to whoever sent it (`Sender::same_channel`).
+    /// The channel of the answer. A caller recognises its own request by it (`Sender::same_channel`).
     pub fn responder(&self, row: usize) -> Sender<Response> {
         self.sequences[row].responder()
     }
 
-    /// The client went away, or the engine was told to stop.
+    /// Whether the client has disconnected or the engine was told to stop.
     pub fn cancelled(&self, row: usize) -> bool {
         self.responder(row).is_closed() || crate::should_terminate_engine_sequences()
     }
@@ -60,29 +62,32 @@ impl PromptCall<'_, '_, '_> {
         self.sequences[row].set_state(SequenceState::Done(StopReason::Canceled));
     }
 
-    /// Whether [`begin_after`](Self::begin_after) is possible for this batch.
+    /// Whether this batch supports [`begin_after`](Self::begin_after).
     pub fn may_begin_later(&self) -> bool {
         self.may_begin_later
     }
 
-    /// The real forward begins after so many positions, whose keys and values these are, row by row. Two positions at least must be left.
+    /// Makes the real forward skip the first `skipped` positions and take their keys and values from `known`, one entry per row.
+    ///
+    /// # Errors
+    /// If the batch does not support it, an entry has fewer positions, or fewer than two positions would be left to compute.
     pub fn begin_after(&mut self, known: Vec<Arc<KeysValues>>, skipped: usize) -> Result<()> {
         let positions = self.sequences.first().map_or(0, |s| s.get_toks().len());
         let whole = known.len() == self.sequences.len() && known.iter().all(|known| known.positions() >= skipped);
         if !self.may_begin_later || !whole || skipped == 0 || skipped + 2 > positions {
             candle_core::bail!("a batch of {} times {positions} positions cannot begin after {skipped}", known.len());
         }
-        self.beginning = Some(Beginning { known, skipped, positions });
+        self.prefix = Some(KnownPrefix { keys_values: known, skipped, positions });
         Ok(())
     }
 
-    /// A clean prompt pass of the hooked model over one sequence. Leaves no trace.
+    /// Runs the hooked model over the prompt of one sequence, without edits other than the tap's. Sequence and caches stay unchanged.
     pub fn run_self(&mut self, row: usize, tap: Arc<dyn LayerTap>) -> Result<()> {
-        (self.own)(self.sequences[row], tap)
+        (self.self_pass)(self.sequences[row], tap)
     }
 
-    /// The same sequence, tokens and pixels, through another model. Leaves no trace in either.
+    /// Runs another model over the same tokens and pixels. Sequence and caches of both models stay unchanged.
     pub fn run_on(&mut self, row: usize, other: &mut dyn Pipeline, tap: Arc<dyn LayerTap>) -> Result<()> {
-        pass(other, self.io, self.sequences[row], tap).map(drop)
+        run_pass(other, self.context, self.sequences[row], tap).map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! Keys and values of the first positions of a sequence, copied out of a cache.
+//! Copies of a sequence's keys and values.
 use candle_core::{Result, Tensor};
 
 use crate::{
@@ -6,10 +6,10 @@ use crate::{
     sequence::Sequence,
 };
 
-/// Keys and values of one layer, `None` if it keeps none of its own.
+/// Keys and values of one layer; `None` for a layer that reads another layer's.
 pub(super) type LayerKeysValues = Option<(Tensor, Tensor)>;
 
-/// Keys and values of the first positions of one sequence: `[1, heads, positions, head_dim]` of every layer that keeps its own.
+/// Keys and values of the first positions of one sequence, `[1, heads, positions, head_dim]` for each layer that stores its own.
 #[derive(Debug)]
 pub struct KeysValues {
     pub(super) layers: Vec<LayerKeysValues>,
@@ -17,54 +17,56 @@ pub struct KeysValues {
 }
 
 impl KeysValues {
+    /// Number of positions that each layer holds.
     pub fn positions(&self) -> usize {
         self.positions
     }
 
-    /// Bytes held.
+    /// Size of all tensors, in bytes.
     pub fn bytes(&self) -> u64 {
         let size = |t: &Tensor| (t.elem_count() * t.dtype().size_in_bytes()) as u64;
         self.layers.iter().flatten().map(|(k, v)| size(k) + size(v)).sum()
     }
 
-    /// A copy of what a sequence has by now (its cache is written to in place). `None` if a layer has dropped its first positions.
-    pub(super) fn of_sequence(sequence: &mut Sequence) -> Result<Option<Self>> {
+    /// Copies the sequence's own cache, which the engine overwrites in place. `None` if a layer has dropped its first positions.
+    pub(super) fn from_sequence(sequence: &mut Sequence) -> Result<Option<Self>> {
         if sequence.normal_cache().iter().any(Option::is_some) {
-            Self::of_layers(sequence.normal_cache())
+            Self::from_layers(sequence.normal_cache())
         } else {
-            Self::copied(sequence.cache().to_vec())
+            Self::copy_from(sequence.cache().to_vec())
         }
     }
 
-    /// The same, of what the model's cache holds.
-    pub(super) fn of_cache(cache: &EitherCache) -> Result<Option<Self>> {
+    /// Copies the model's cache, which holds the batch that just ran. `None` if a layer is recurrent or has dropped its first positions.
+    pub(super) fn from_cache(cache: &EitherCache) -> Result<Option<Self>> {
         match cache {
             EitherCache::Normal(_) => {
                 let layers: Vec<_> = cache.normal().0.iter().cloned().map(Some).collect();
-                Self::of_layers(&layers)
+                Self::from_layers(&layers)
             }
-            EitherCache::Full(layers) => Self::copied(layers.lock().to_vec()),
+            EitherCache::Full(layers) => Self::copy_from(layers.lock().to_vec()),
             EitherCache::Hybrid(_) => Ok(None),
         }
     }
 
-    fn of_layers(layers: &[Option<KvCache>]) -> Result<Option<Self>> {
-        let mut held = Vec::with_capacity(layers.len());
+    fn from_layers(layers: &[Option<KvCache>]) -> Result<Option<Self>> {
+        let mut tensors = Vec::with_capacity(layers.len());
         for layer in layers {
             let Some(own) = layer.as_ref().filter(|layer| !layer.is_shared()) else {
-                held.push(None);
+                tensors.push(None);
                 continue;
             };
             if matches!(own, KvCache::Rotating { k, .. } if k.current_seq_len() > k.max_seq_len()) {
                 return Ok(None);
             }
             let (Some(k), Some(v)) = (own.k()?, own.v()?) else { return Ok(None) };
-            held.push(Some((k, v)));
+            tensors.push(Some((k, v)));
         }
-        Self::copied(held)
+        Self::copy_from(tensors)
     }
 
-    pub(super) fn copied(layers: Vec<LayerKeysValues>) -> Result<Option<Self>> {
+    /// Copies the tensors of all layers. `None` unless all layers hold the same number of positions.
+    pub(super) fn copy_from(layers: Vec<LayerKeysValues>) -> Result<Option<Self>> {
         let mut lengths = layers.iter().flatten().map(|(k, _)| k.dim(2)).collect::<Result<Vec<_>>>()?;
         lengths.dedup();
         let &[positions] = lengths.as_slice() else { return Ok(None) };

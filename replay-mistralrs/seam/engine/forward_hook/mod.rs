@@ -1,25 +1,26 @@
-//! Observe and edit the residual stream of a model's prompt forward.
+//! Hooks that observe and edit the residual stream of a model's prompt forward.
 //!
-//! Inert unless a hook is attached: one thread-local read per layer, one lock read per prompt step.
+//! Without a hook the cost is one thread-local read per layer and one lock read per prompt step.
 //!
 //! Each file imports only files listed above it:
 //!
-//! * [`weights`]: tensors that two models hold once where they are equal;
-//! * [`model`]: weights, vocabulary and configuration of a loaded model, and a model loaded with fewer layers;
-//! * [`encodings`]: vision-tower outputs that the passes of one prompt share;
-//! * [`keys_values`]: keys and values of a sequence's first positions;
-//! * [`prompt`]: what a hook sees of the sequences that are about to be prefilled;
-//! * [`isolate`]: sequence and cache set aside for a side pass, and put back;
-//! * [`cut`]: what a model prepared for the whole prompt, cut to the rows after a known prefix;
-//! * [`pages`]: known prefixes where keys and values are kept in pages;
-//! * [`prefix`]: a prompt whose forward begins after a prefix of known keys and values;
+//! * [`weights`]: one copy in memory of tensors that are equal in two models;
+//! * [`model`]: weights and configuration of a loaded model, and loading a model with fewer layers;
+//! * [`encodings`]: encoder outputs that the passes of one prompt step share;
+//! * [`keys_values`]: copies of a sequence's keys and values;
+//! * [`prompt`]: descriptions of the sequences that are about to be prefilled;
+//! * [`isolate`]: sets sequence and cache aside for a side pass;
+//! * [`cut`]: cuts what the model prepared for the whole prompt to the positions after a known prefix;
+//! * [`pages`]: known prefixes with PagedAttention;
+//! * [`prefix`]: a forward that skips a prefix whose keys and values are known;
 //! * [`tap`]: the observation point in front of every decoder layer;
-//! * [`pass`]: side passes, which leave no trace in sequences or caches;
-//! * [`probe`]: passes of a model that no engine runs yet;
-//! * [`call`], [`answer`]: what a hook may do in a prompt step, and after an answer;
-//! * [`hook`]: the trait;
-//! * [`attach`]: which pipeline has which hook, and the process-wide observer of engine starts;
-//! * [`step`]: what the engine's own steps call.
+//! * [`pass`]: side passes, which change no sequence and no cache;
+//! * [`probe`]: passes of a model before its engine starts;
+//! * [`call`]: one prompt step, as the hook sees it;
+//! * [`answer`]: a sequence whose answer is complete;
+//! * [`hook`]: the trait that a hook implements;
+//! * [`attach`]: the hook of each pipeline, and the observer of engine starts;
+//! * [`step`]: entry points for the engine's steps.
 mod answer;
 mod attach;
 mod call;
@@ -57,7 +58,7 @@ pub(crate) use encodings::{share_encoding, shared_encoding};
 pub(crate) use model::edited_config;
 pub(crate) use pages::donated;
 pub(crate) use step::{answered, forward, prepare};
-// Without PagedAttention nobody calls these.
+// Builds without PagedAttention do not use these.
 pub(crate) use tap::{in_side_pass, tap};
 pub(crate) use weights::pooled;
 #[allow(unused_imports)]

@@ -1,4 +1,4 @@
-//! Side passes: a prompt through a model, clean, leaving no trace in sequences or caches.
+//! Side passes: a model runs over a prompt without changing sequences or caches.
 use std::{
     any::Any,
     panic::{catch_unwind, AssertUnwindSafe},
@@ -9,10 +9,10 @@ use candle_core::{Error, Result, Tensor};
 use tokenizers::Tokenizer;
 
 use super::{
-    isolate::{isolate, park, unpark},
+    isolate::{restore_media, swap_cache, swap_media},
     keys_values::LayerKeysValues,
     pages,
-    prefix::{self, Beginning},
+    prefix::{self, KnownPrefix},
     tap::{side_pass, LayerTap},
 };
 use crate::{
@@ -20,13 +20,14 @@ use crate::{
     sequence::Sequence,
 };
 
-pub(super) struct Io {
+/// What a pipeline needs to make a model's inputs of a sequence.
+pub(super) struct InputContext {
     processor: Arc<dyn Processor>,
     tokenizer: Option<Arc<Tokenizer>>,
     config: Option<Arc<dyn Any>>,
 }
 
-impl Io {
+impl InputContext {
     pub(super) fn of<P: Pipeline + ?Sized>(pipeline: &P) -> Self {
         Self {
             processor: pipeline.get_processor(),
@@ -36,53 +37,56 @@ impl Io {
     }
 }
 
-/// The logits after the last position, `[1, 1, vocabulary]`, unless the tap stopped the pass.
-pub(super) fn pass<P: Pipeline + ?Sized>(
+/// Runs the model over the whole prompt, and returns the logits after the last position, `[1, 1, vocabulary]`; `None` if the tap stopped
+/// the pass.
+pub(super) fn run_pass<P: Pipeline + ?Sized>(
     pipeline: &mut P,
-    io: &Io,
+    context: &InputContext,
     sequence: &mut Sequence,
     tap: Arc<dyn LayerTap>,
 ) -> Result<Option<Tensor>> {
-    pass_from(pipeline, io, sequence, tap, None, |_, _| ()).map(|(logits, ())| logits)
+    run_pass_after(pipeline, context, sequence, tap, None, |_, _| ()).map(|(logits, ())| logits)
 }
 
-/// The same, from where it begins; `after` sees the pipeline before the pass is undone, and what layers computed that keep keys and
-/// values in pages.
-pub(super) fn pass_from<P: Pipeline + ?Sized, T>(
+/// Runs the model after a known prefix. `read` gets the pipeline before its cache is restored, and the keys and values that layers with
+/// pages computed.
+pub(super) fn run_pass_after<P: Pipeline + ?Sized, T>(
     pipeline: &mut P,
-    io: &Io,
+    context: &InputContext,
     sequence: &mut Sequence,
     tap: Arc<dyn LayerTap>,
-    beginning: Option<&Beginning>,
-    after: impl FnOnce(&P, Vec<LayerKeysValues>) -> T,
+    prefix: Option<&KnownPrefix>,
+    read: impl FnOnce(&P, Vec<LayerKeysValues>) -> T,
 ) -> Result<(Option<Tensor>, T)> {
-    let parked = park(sequence, &pipeline.device())?;
-    let inputs = inputs(pipeline, io, sequence);
-    unpark(sequence, parked);
+    let media = swap_media(sequence, &pipeline.device())?;
+    let inputs = process_inputs(pipeline, context, sequence);
+    restore_media(sequence, media);
     let InputProcessorOutput { inputs, .. } = inputs?;
-    let undo = isolate(pipeline);
-    let run = |pipeline: &mut P| prefix::begin(pipeline, beginning, |pipeline| pipeline.forward_inputs(inputs, false));
+    let restore_cache = swap_cache(pipeline);
+    let run =
+        |pipeline: &mut P| prefix::forward_after(pipeline, prefix, |pipeline| pipeline.forward_inputs(inputs, false));
     let (done, in_pages) =
         pages::record(pipeline, |pipeline| catch_unwind(AssertUnwindSafe(|| side_pass(tap, || run(pipeline)))));
-    let seen = after(pipeline, in_pages);
-    undo();
+    let result = read(pipeline, in_pages);
+    restore_cache();
     let done = done.unwrap_or_else(|_| Err(Error::Msg("the model panicked in a side pass".into())))?;
     let logits = match done {
         Some(ForwardInputsResult::CausalGeneration { logits }) => Some(logits),
         _ => None,
     };
-    Ok((logits, seen))
+    Ok((logits, result))
 }
 
-pub(super) fn inputs<P: Pipeline + ?Sized>(
+/// Makes the model's inputs of one sequence. A panic of the input processor becomes an error.
+pub(super) fn process_inputs<P: Pipeline + ?Sized>(
     pipeline: &P,
-    io: &Io,
+    context: &InputContext,
     sequence: &mut Sequence,
 ) -> Result<InputProcessorOutput> {
     let metadata = pipeline.get_metadata();
     let inputs = crate::engine_fixes::guarded(|| {
-        io.processor.inputs_processor().process_inputs(
-            io.tokenizer.clone(),
+        context.processor.inputs_processor().process_inputs(
+            context.tokenizer.clone(),
             &mut [&mut *sequence],
             true,
             metadata.is_xlora,
@@ -91,7 +95,7 @@ pub(super) fn inputs<P: Pipeline + ?Sized>(
             None,
             false,
             metadata.sliding_window,
-            io.config.clone(),
+            context.config.clone(),
             None,
             pipeline.device_mapper(),
         )

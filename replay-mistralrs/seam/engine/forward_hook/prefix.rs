@@ -1,8 +1,7 @@
-//! A prompt whose forward begins after a prefix, the keys and values of which are known.
+//! A prompt forward that skips a prefix whose keys and values are known.
 //!
-//! The model prepares the whole prompt as ever (embeddings with images in their places, positions, masks); what it has prepared is cut
-//! to the rows after the prefix where it enters the decoder layers. So images, positions of three dimensions and batches stay the
-//! model's own business, and scheduler and input processors see an ordinary prompt.
+//! The model prepares the whole prompt as usual: embeddings with image features, positions, masks. [`cut`] removes the rows of the prefix
+//! where they enter the decoder layers. So scheduler, input processors, image placement and M-RoPE need no change.
 use std::sync::Arc;
 
 use candle_core::{Error, Result, Tensor};
@@ -18,19 +17,19 @@ use crate::{
     sequence::Sequence,
 };
 
-/// Where the forward of a batch begins.
-pub(crate) struct Beginning {
-    /// Of each row of the batch.
-    pub(super) known: Vec<Arc<KeysValues>>,
-    /// Positions that are left out.
+/// The prefix that the forward of a batch skips.
+pub(crate) struct KnownPrefix {
+    /// The keys and values of each row of the batch.
+    pub(super) keys_values: Vec<Arc<KeysValues>>,
+    /// Number of positions that are not computed.
     pub(super) skipped: usize,
-    /// Positions of the whole prompt.
+    /// Length of the whole prompt.
     pub(super) positions: usize,
 }
 
-/// Whether a forward of these sequences can begin later: their positions are as many, nothing asks for logits of all of them, and the
-/// model keeps keys and values by position.
-pub(super) fn possible<P: Pipeline + ?Sized>(pipeline: &P, sequences: &[&mut Sequence]) -> bool {
+/// Whether a forward of these sequences can skip a prefix: they have the same length, no request wants the logits of all positions, and
+/// the model keeps keys and values by position.
+pub(super) fn supported<P: Pipeline + ?Sized>(pipeline: &P, sequences: &[&mut Sequence]) -> bool {
     let metadata = pipeline.get_metadata();
     !pipeline.cache().is_hybrid()
         && !metadata.no_kv_cache
@@ -42,42 +41,42 @@ pub(super) fn possible<P: Pipeline + ?Sized>(pipeline: &P, sequences: &[&mut Seq
             .all(|s| !s.return_raw_logits && !s.has_audios() && s.get_toks().len() == sequences[0].get_toks().len())
 }
 
-/// Runs the real forward from where it begins.
-pub(super) fn begin<P: Pipeline + ?Sized, T>(
+/// Runs `forward` after the known prefix, or over the whole prompt if there is none or its keys and values do not fit the cache.
+pub(super) fn forward_after<P: Pipeline + ?Sized, T>(
     pipeline: &mut P,
-    beginning: Option<&Beginning>,
+    prefix: Option<&KnownPrefix>,
     forward: impl FnOnce(&mut P) -> Result<T>,
 ) -> Result<T> {
     struct Reset;
     impl Drop for Reset {
         fn drop(&mut self) {
-            pages::forget();
+            pages::clear_prefix();
         }
     }
-    let Some(beginning) = beginning else { return forward(pipeline) };
-    let filled = prefix_of(beginning).and_then(|layers| match pages::usable(pipeline) {
+    let Some(prefix) = prefix else { return forward(pipeline) };
+    let filled = batch_layers(prefix).and_then(|layers| match pages::usable(pipeline) {
         true => {
-            pages::know(layers);
+            pages::set_prefix(layers);
             Ok(())
         }
-        false => fill(pipeline.cache(), layers),
+        false => fill_cache(pipeline.cache(), layers),
     });
     if let Err(e) = filled {
-        clear(pipeline.cache());
+        clear_cache(pipeline.cache());
         tracing::warn!("known keys and values could not be used, the whole prompt runs: {e}");
         return forward(pipeline);
     }
     let _reset = Reset;
-    cut::with_cut(beginning.skipped, beginning.positions, || forward(pipeline))
+    cut::with_cut(prefix.skipped, prefix.positions, || forward(pipeline))
 }
 
-/// Keys and values of the prefix, of the whole batch, layer by layer.
-fn prefix_of(beginning: &Beginning) -> Result<Vec<LayerKeysValues>> {
-    let layers = beginning.known.first().map_or(0, |known| known.layers.len());
+/// Joins the prefixes of all rows to one batch, for each layer.
+fn batch_layers(prefix: &KnownPrefix) -> Result<Vec<LayerKeysValues>> {
+    let layers = prefix.keys_values.first().map_or(0, |row| row.layers.len());
     let layer = |index: usize| {
-        let rows = beginning.known.iter().map(|known| known.layers.get(index)?.as_ref());
+        let rows = prefix.keys_values.iter().map(|row| row.layers.get(index)?.as_ref());
         let Some(rows) = rows.collect::<Option<Vec<_>>>() else { return Ok(None) };
-        let first = |t: &Tensor| t.narrow(2, 0, beginning.skipped);
+        let first = |t: &Tensor| t.narrow(2, 0, prefix.skipped);
         let k = rows.iter().map(|(k, _)| first(k)).collect::<Result<Vec<_>>>()?;
         let v = rows.iter().map(|(_, v)| first(v)).collect::<Result<Vec<_>>>()?;
         Ok(Some((Tensor::cat(&k, 0)?.contiguous()?, Tensor::cat(&v, 0)?.contiguous()?)))
@@ -85,8 +84,8 @@ fn prefix_of(beginning: &Beginning) -> Result<Vec<LayerKeysValues>> {
     (0..layers).map(layer).collect()
 }
 
-/// The model's cache, empty before a prompt, as if the prefix had just run.
-fn fill(cache: &EitherCache, layers: Vec<LayerKeysValues>) -> Result<()> {
+/// Writes the prefix into the model's cache, which is empty before a prompt.
+fn fill_cache(cache: &EitherCache, layers: Vec<LayerKeysValues>) -> Result<()> {
     for (index, layer) in layers.into_iter().enumerate() {
         let Some((k, v)) = layer else { continue };
         let missing = || Error::Msg(format!("the model has no layer {index}"));
@@ -101,7 +100,7 @@ fn fill(cache: &EitherCache, layers: Vec<LayerKeysValues>) -> Result<()> {
     Ok(())
 }
 
-fn clear(cache: &EitherCache) {
+fn clear_cache(cache: &EitherCache) {
     match cache {
         EitherCache::Normal(_) => cache.normal().0.iter_mut().for_each(KvCache::reset),
         EitherCache::Full(layers) => layers.lock().iter_mut().for_each(|layer| *layer = None),

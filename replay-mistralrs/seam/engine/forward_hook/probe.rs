@@ -1,4 +1,4 @@
-//! Passes of a model that no engine runs yet, for checks at start-up.
+//! Passes of a model before its engine starts, for checks at start-up.
 use std::sync::Arc;
 
 use candle_core::{Error, Result, Tensor};
@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, Mutex};
 use super::{
     keys_values::KeysValues,
     pages,
-    pass::{inputs, pass, pass_from, Io},
-    prefix::{self, Beginning},
-    prompt::{row, PromptRow},
+    pass::{process_inputs, run_pass, run_pass_after, InputContext},
+    prefix::{self, KnownPrefix},
+    prompt::{describe, PromptRow},
     tap::{Flow, LayerTap, Site},
 };
 use crate::{
@@ -18,71 +18,82 @@ use crate::{
     sequence::{SeqStepType, Sequence, SequenceGroup, SequenceRecognizer},
 };
 
-/// A prompt through a model that no engine runs yet: for checks at start-up. `tokens` hold one placeholder for each image; the row
-/// tells what became of them. With it the logits after the last position, unless the tap stopped the pass.
+/// Runs a prompt through a model that no engine runs yet. `tokens` hold one placeholder for each image; the returned row has them
+/// expanded. The logits are those after the last position, or `None` if the tap stopped the pass.
 pub fn probe(
     pipeline: &mut dyn Pipeline,
     tokens: Vec<u32>,
     images: Vec<image::DynamicImage>,
     tap: Arc<dyn LayerTap>,
 ) -> Result<(PromptRow, Option<Tensor>)> {
-    let (io, mut sequence) = trial(pipeline, tokens, images)?;
-    let logits = pass(pipeline, &io, &mut sequence, tap)?;
-    Ok((row(&sequence), logits))
+    let (context, mut sequence) = new_sequence(pipeline, tokens, images)?;
+    let logits = run_pass(pipeline, &context, &mut sequence, tap)?;
+    Ok((describe(&sequence), logits))
 }
 
-/// What a model says of the last position of a prompt.
+/// Logits after the last position of a prompt, `[1, 1, vocabulary]`, computed in several ways.
 pub struct Later {
-    /// `[1, 1, vocabulary]`: when the whole prompt runs.
+    /// The model ran over the whole prompt.
     pub whole: Tensor,
-    /// When it begins after its own first position, and after all but its last two.
+    /// The forward skipped the prompt's first position, and all but its last two, with the prompt's own keys and values.
     pub after_its_own: Vec<Tensor>,
-    /// When it begins after what it has in common with an earlier prompt, with keys and values of that one.
+    /// The forward skipped the tokens that an earlier prompt begins with too, with the keys and values of that prompt.
     pub after_another: Tensor,
 }
 
-/// The same from where it begins; `None` if this pipeline's forward cannot begin later. Tokens and images of the prompt, and of the earlier
-/// one.
+/// Runs a prompt as a whole and after known prefixes; `None` if the pipeline's forward cannot skip a prefix. Takes tokens and images of
+/// the prompt and of an earlier one.
 pub fn probe_later(
     pipeline: &mut dyn Pipeline,
     (tokens, images): (Vec<u32>, Vec<image::DynamicImage>),
     (earlier_tokens, earlier_images): (Vec<u32>, Vec<image::DynamicImage>),
 ) -> Result<Option<Later>> {
-    let (io, mut sequence) = trial(pipeline, tokens, images)?;
-    let (_, mut earlier) = trial(pipeline, earlier_tokens, earlier_images)?;
-    if !prefix::possible(pipeline, &[&mut sequence]) {
+    let (context, mut sequence) = new_sequence(pipeline, tokens, images)?;
+    let (_, mut earlier) = new_sequence(pipeline, earlier_tokens, earlier_images)?;
+    if !prefix::supported(pipeline, &[&mut sequence]) {
         return Ok(None);
     }
-    let (_, other) = whole(pipeline, &io, &mut earlier)?;
-    let (whole, own) = whole(pipeline, &io, &mut sequence)?;
+    let (_, other) = run_whole(pipeline, &context, &mut earlier)?;
+    let (whole, own) = run_whole(pipeline, &context, &mut sequence)?;
     let (Some(own), Some(other)) = (own, other) else { return Ok(None) };
     let positions = sequence.get_toks().len();
     let common = earlier.get_toks().iter().zip(sequence.get_toks()).take_while(|(a, b)| a == b).count();
     let mut after = |known: Arc<KeysValues>, skipped: usize| {
-        let beginning = Beginning { known: vec![known], skipped: skipped.clamp(1, positions.max(3) - 2), positions };
-        let (logits, ()) = pass_from(pipeline, &io, &mut sequence, Arc::new(Unseen), Some(&beginning), |_, _| ())?;
+        let skipped = skipped.clamp(1, positions.max(3) - 2);
+        let prefix = KnownPrefix { keys_values: vec![known], skipped, positions };
+        let (logits, ()) =
+            run_pass_after(pipeline, &context, &mut sequence, Arc::new(NoEdits), Some(&prefix), |_, _| ())?;
         logits.ok_or_else(|| Error::Msg("a pass gave no logits".into()))
     };
     let after_its_own = vec![after(own.clone(), 1)?, after(own, positions)?];
     Ok(Some(Later { whole, after_its_own, after_another: after(other, common)? }))
 }
 
-/// The logits after the last position, and all keys and values.
-fn whole(pipeline: &mut dyn Pipeline, io: &Io, sequence: &mut Sequence) -> Result<(Tensor, Option<Arc<KeysValues>>)> {
-    let (logits, known) = pass_from(pipeline, io, sequence, Arc::new(Unseen), None, |pipeline, in_pages| {
-        match pages::usable(pipeline) {
-            true => KeysValues::copied(in_pages),
-            false => KeysValues::of_cache(pipeline.cache()),
-        }
-    })?;
+/// Runs the whole prompt, and returns the logits after the last position and the keys and values of all positions.
+fn run_whole(
+    pipeline: &mut dyn Pipeline,
+    context: &InputContext,
+    sequence: &mut Sequence,
+) -> Result<(Tensor, Option<Arc<KeysValues>>)> {
+    let (logits, known) = run_pass_after(
+        pipeline,
+        context,
+        sequence,
+        Arc::new(NoEdits),
+        None,
+        |pipeline, in_pages| match pages::usable(pipeline) {
+            true => KeysValues::copy_from(in_pages),
+            false => KeysValues::from_cache(pipeline.cache()),
+        },
+    )?;
     let logits = logits.ok_or_else(|| Error::Msg("a pass gave no logits".into()))?;
     Ok((logits, known?.map(Arc::new)))
 }
 
-/// Looks away.
-struct Unseen;
+/// A tap that edits nothing.
+struct NoEdits;
 
-impl LayerTap for Unseen {
+impl LayerTap for NoEdits {
     fn layer_input(&self, _: Site, _: &Tensor) -> Result<Flow> {
         Ok(Flow::Continue)
     }
@@ -90,10 +101,14 @@ impl LayerTap for Unseen {
     fn ignored(&self, _: Site, _: &str) {}
 }
 
-/// A sequence as the engine makes one of a request.
-fn trial(pipeline: &dyn Pipeline, tokens: Vec<u32>, images: Vec<image::DynamicImage>) -> Result<(Io, Sequence)> {
+/// Makes a sequence as the engine does for a request, with its placeholders expanded.
+fn new_sequence(
+    pipeline: &dyn Pipeline,
+    tokens: Vec<u32>,
+    images: Vec<image::DynamicImage>,
+) -> Result<(InputContext, Sequence)> {
     let images = Some(images).filter(|images| !images.is_empty());
-    // One family expands the text of the prompt, not its tokens.
+    // One family expands placeholders in the prompt's text, not in its tokens.
     let text = pipeline.tokenizer().and_then(|tokenizer| tokenizer.decode(&tokens, false).ok()).unwrap_or_default();
     let (responder, _) = mpsc::channel(1);
     let sampler = Sampler::new(None, 0, None, None, None, None, None, -1, 1.0, 0.0, vec![]);
@@ -130,10 +145,10 @@ fn trial(pipeline: &dyn Pipeline, tokens: Vec<u32>, images: Vec<image::DynamicIm
         false,
         vec![],
     );
-    let io = Io::of(pipeline);
+    let context = InputContext::of(pipeline);
     if sequence.has_images() {
-        // As the engine does when a request comes in: the first call expands the placeholders.
-        inputs(pipeline, &io, &mut sequence)?;
+        // The first call expands the placeholders; the engine makes it when a request arrives.
+        process_inputs(pipeline, &context, &mut sequence)?;
     }
-    Ok((io, sequence))
+    Ok((context, sequence))
 }

@@ -1,4 +1,4 @@
-//! What a hook sees of the sequences that are about to be prefilled.
+//! Descriptions of the sequences that are about to be prefilled, for the hook.
 use std::sync::Weak;
 
 use candle_core::Tensor;
@@ -6,16 +6,16 @@ use tokio::sync::Mutex;
 
 use crate::sequence::{Sequence, SequenceGroup};
 
-/// A piece of media in the prompt, as far as the engine knows (may be empty or partial for some families).
+/// The tokens of one image, audio or video in the prompt. Some families record them in part or not at all.
 #[derive(Debug, Clone)]
 pub struct MediaSpan {
-    /// The engine's own name of the content. It ignores an image's width and height: do not key anything by it.
+    /// The engine's identifier of the content. It ignores an image's width and height, so do not use it as a cache key.
     pub identifier: String,
     pub offset: usize,
     pub length: usize,
 }
 
-/// The request that a sequence answers. The `n` choices of one request share their prompt, and this.
+/// Identifies the request that a sequence answers. The `n` choices of one request compare equal.
 #[derive(Debug, Clone)]
 pub struct Request(Weak<Mutex<SequenceGroup>>);
 
@@ -24,6 +24,7 @@ impl Request {
         Self(sequence.group_handle())
     }
 
+    /// Whether the engine has dropped all sequences of the request.
     pub fn is_over(&self) -> bool {
         self.0.strong_count() == 0
     }
@@ -35,16 +36,16 @@ impl PartialEq for Request {
     }
 }
 
-/// One sequence of the batch.
+/// Describes one sequence of the batch.
 #[derive(Debug, Clone)]
 pub struct PromptRow {
     pub sequence: usize,
     pub request: Request,
-    /// All its tokens.
+    /// All tokens of the sequence.
     pub tokens: Vec<u32>,
-    /// `tokens[prompt_len..]` were generated: a sequence is prefilled again, with what it has generated, after it was set aside.
+    /// `tokens[prompt_len..]` were generated: the engine prefills a preempted sequence again, together with its generated tokens.
     pub prompt_len: usize,
-    /// The real forward sees the positions `tokens[cached..]`.
+    /// The real forward computes `tokens[cached..]`; earlier positions come from the prefix cache.
     pub cached: usize,
     pub images: usize,
     pub media: Vec<MediaSpan>,
@@ -53,7 +54,8 @@ pub struct PromptRow {
     pub video_grid_thw: Option<Vec<Vec<u32>>>,
 }
 
-pub(super) fn row(s: &Sequence) -> PromptRow {
+/// Describes `s` for the hook.
+pub(super) fn describe(s: &Sequence) -> PromptRow {
     let grid = |grid: &Option<Tensor>| grid.as_ref()?.to_vec2::<u32>().ok();
     PromptRow {
         sequence: *s.id(),

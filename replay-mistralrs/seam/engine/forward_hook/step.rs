@@ -1,4 +1,4 @@
-//! What the engine's own steps call: before a prompt, in its forward, and after an answer.
+//! Entry points for the engine's steps: before a prompt, around the forward, and after an answer.
 use std::{
     any::Any,
     panic::{catch_unwind, AssertUnwindSafe},
@@ -12,8 +12,8 @@ use super::{
     attach::hook_of,
     call::PromptCall,
     encodings, pages,
-    pass::{pass, Io},
-    prefix::{self, Beginning},
+    pass::{run_pass, InputContext},
+    prefix::{self, KnownPrefix},
     tap::{with_tap, LayerTap},
 };
 use crate::{
@@ -21,14 +21,14 @@ use crate::{
     sequence::Sequence,
 };
 
-/// What a hook has the real forward of a step do.
+/// What the hook set up for the real forward of a step.
 #[derive(Default)]
 pub(crate) struct Prepared {
     tap: Option<Arc<dyn LayerTap>>,
-    beginning: Option<Beginning>,
+    prefix: Option<KnownPrefix>,
 }
 
-/// The real forward of a step.
+/// Runs the real forward of a step, under the hook's tap and after its known prefix.
 pub(crate) fn forward<P: Pipeline + ?Sized>(
     pipeline: &mut P,
     prepared: &Prepared,
@@ -36,13 +36,13 @@ pub(crate) fn forward<P: Pipeline + ?Sized>(
     return_raw_logits: bool,
 ) -> Result<ForwardInputsResult> {
     with_tap(prepared.tap.clone(), || {
-        prefix::begin(pipeline, prepared.beginning.as_ref(), |pipeline| {
+        prefix::forward_after(pipeline, prepared.prefix.as_ref(), |pipeline| {
             crate::engine_fixes::forward(pipeline, inputs, return_raw_logits)
         })
     })
 }
 
-/// Lets the hook of this pipeline, if there is one, look at the prompts that are about to run.
+/// Calls the pipeline's hook, if it has one, before its prompts run.
 pub(crate) fn prepare<P: Pipeline + ?Sized>(
     pipeline: &mut P,
     sequences: &mut [&mut Sequence],
@@ -50,23 +50,24 @@ pub(crate) fn prepare<P: Pipeline + ?Sized>(
     backend: &CacheBackendMetadata,
 ) -> Prepared {
     pages::begin_step(backend);
-    // A step that failed between its side passes and its forward left what they shared.
+    // A step that failed before its forward has left its encoder outputs here.
     encodings::end();
     if !is_prompt {
         return Prepared::default();
     }
     let Some(hook) = hook_of(&pipeline.get_metadata()) else { return Prepared::default() };
-    // A prefix hit of the default scheduler shows only the suffix of the prompt, without its images: it cannot be run again.
+    // After a prefix hit the default scheduler holds only the rest of the prompt, without its images: no side pass can run it.
     if sequences.iter().any(|s| s.token_offset() != 0) {
         return Prepared::default();
     }
     encodings::begin(hook.shares_encoders());
-    let io = Io::of(pipeline);
-    let may_begin_later = prefix::possible(pipeline, sequences);
-    let mut own = |s: &mut Sequence, tap: Arc<dyn LayerTap>| pass(pipeline, &io, s, tap).map(drop);
-    let mut call = PromptCall { sequences, io: &io, own: &mut own, may_begin_later, beginning: None };
+    let context = InputContext::of(pipeline);
+    let may_begin_later = prefix::supported(pipeline, sequences);
+    let mut self_pass = |s: &mut Sequence, tap: Arc<dyn LayerTap>| run_pass(pipeline, &context, s, tap).map(drop);
+    let mut call =
+        PromptCall { sequences, context: &context, self_pass: &mut self_pass, may_begin_later, prefix: None };
     match catch_unwind(AssertUnwindSafe(|| hook.before_prompt(&mut call))) {
-        Ok(Ok(tap)) => Prepared { tap, beginning: call.beginning },
+        Ok(Ok(tap)) => Prepared { tap, prefix: call.prefix },
         Ok(Err(e)) => {
             tracing::warn!("forward hook failed, the prompt runs without it: {e}");
             Prepared::default()
@@ -78,11 +79,11 @@ pub(crate) fn prepare<P: Pipeline + ?Sized>(
     }
 }
 
-/// Tells the hook of this pipeline, if there is one, that a sequence has its answer.
+/// Calls the pipeline's hook, if it has one, after a sequence has its complete answer.
 pub(crate) fn answered(pipeline: &dyn Pipeline, sequence: &mut Sequence) {
     let Some(hook) = hook_of(&pipeline.get_metadata()) else { return };
-    let told = catch_unwind(AssertUnwindSafe(|| hook.after_answer(&mut Answered { pipeline, sequence })));
-    if told.is_err() {
+    let called = catch_unwind(AssertUnwindSafe(|| hook.after_answer(&mut Answered { pipeline, sequence })));
+    if called.is_err() {
         tracing::warn!("forward hook panicked after an answer");
     }
 }
