@@ -1,8 +1,9 @@
-//! The kernels of PagedAttention in plain tensors, for a CPU: slow, and there to try out what surrounds them. The caches are laid out as
-//! the GPU's: keys `[blocks, kv_heads, head_dim / x, block, x]`, values `[blocks, kv_heads, head_dim, block]`.
+//! PagedAttention's kernels as tensor operations on a CPU. They are slow, and serve to test the code around the kernels without a GPU.
+//!
+//! The caches have the GPU's layout: keys `[blocks, kv_heads, head_dim / x, block, x]`, values `[blocks, kv_heads, head_dim, block]`.
 use candle_core::{bail, DType, IndexOp, Result, Tensor, D};
 
-/// Writes keys and values `[tokens, kv_heads, head_dim]` into their slots; a negative slot is padding.
+/// Writes keys and values, `[tokens, kv_heads, head_dim]`, into their cache slots. A negative slot marks padding.
 pub(crate) fn reshape_and_cache(
     key: &Tensor,
     value: &Tensor,
@@ -25,7 +26,8 @@ pub(crate) fn reshape_and_cache(
     Ok(())
 }
 
-/// Keys and values `[tokens, kv_heads, head_dim]` of all sequences, one after another; `cumulative` `[sequences + 1]`.
+/// Reads the keys and values of all sequences, concatenated, `[tokens, kv_heads, head_dim]`. `cumulative`, `[sequences + 1]`, holds the
+/// token offsets where sequences begin and end.
 pub(crate) fn gather_kv_cache(
     key_cache: &Tensor,
     value_cache: &Tensor,
@@ -38,15 +40,15 @@ pub(crate) fn gather_kv_cache(
     let ends = cumulative.to_vec1::<u32>()?;
     let (mut keys, mut values) = (Vec::new(), Vec::new());
     for (sequence, ends) in ends.windows(2).enumerate() {
-        let (k, v) = held(key_cache, value_cache, &block_tables.i(sequence)?, (ends[1] - ends[0]) as usize)?;
+        let (k, v) = read_blocks(key_cache, value_cache, &block_tables.i(sequence)?, (ends[1] - ends[0]) as usize)?;
         keys.push(k);
         values.push(v);
     }
     Ok((Tensor::cat(&keys, 0)?.to_dtype(dtype)?, Tensor::cat(&values, 0)?.to_dtype(dtype)?))
 }
 
-/// Keys and values `[tokens, kv_heads, head_dim]` of the first tokens in these blocks.
-fn held(key_cache: &Tensor, value_cache: &Tensor, blocks: &Tensor, tokens: usize) -> Result<(Tensor, Tensor)> {
+/// Reads the keys and values of the first `tokens` tokens in these blocks, `[tokens, kv_heads, head_dim]`.
+fn read_blocks(key_cache: &Tensor, value_cache: &Tensor, blocks: &Tensor, tokens: usize) -> Result<(Tensor, Tensor)> {
     let (_, heads, parts, block, x) = key_cache.dims5()?;
     let blocks = blocks.narrow(0, 0, tokens.div_ceil(block))?.contiguous()?;
     let positions = blocks.dim(0)? * block;
@@ -57,7 +59,7 @@ fn held(key_cache: &Tensor, value_cache: &Tensor, blocks: &Tensor, tokens: usize
     Ok((key, value))
 }
 
-/// One query of each sequence, `[sequences, heads, head_dim]`, attends to what its blocks hold; the result has the same shape.
+/// Attention of one query per sequence, `[sequences, heads, head_dim]`, to the tokens in its blocks. The result has the same shape.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn paged_attention(
     query: &Tensor,
@@ -80,11 +82,11 @@ pub(crate) fn paged_attention(
     let (_, heads, head_dim) = query.dims3()?;
     let kv_heads = key_cache.dim(1)?;
     let attended = context_lens.to_vec1::<u32>()?.into_iter().enumerate().map(|(sequence, tokens)| {
-        let (key, value) = held(key_cache, value_cache, &block_tables.i(sequence)?, tokens as usize)?;
+        let (key, value) = read_blocks(key_cache, value_cache, &block_tables.i(sequence)?, tokens as usize)?;
         let query = query.i(sequence)?.reshape((kv_heads, heads / kv_heads, head_dim))?.to_dtype(DType::F32)?;
         let scores = query.matmul(&key.permute((1, 2, 0))?.to_dtype(DType::F32)?.contiguous()?)?;
         let mut scores = (scores * f64::from(softmax_scale))?;
-        // One means none.
+        // The kernel's value for no soft cap is 1.
         if softcap != 1.0 {
             scores = ((scores / f64::from(softcap))?.tanh()? * f64::from(softcap))?;
         }
@@ -95,7 +97,7 @@ pub(crate) fn paged_attention(
     Tensor::stack(&attended.collect::<Result<Vec<_>>>()?, 0)
 }
 
-/// Scales belong to a cache of eight bits, which there is not on a CPU.
+/// Fails, since it is called only for an eight-bit cache, which a CPU does not support.
 pub(crate) fn kv_scale_update(_: &Tensor, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<()> {
     bail!("on a CPU PagedAttention keeps no keys and values in eight bits")
 }

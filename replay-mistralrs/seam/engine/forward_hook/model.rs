@@ -1,15 +1,15 @@
-//! Weights and configuration of a loaded model, and a model loaded under an edited configuration.
+//! Weights and configuration of a loaded model, and loading a model with an edited configuration.
 use std::{cell::RefCell, sync::Arc};
 
 use candle_core::Tensor;
 use mistralrs_quant::QuantMethod;
 
-/// Handles on a model's weights; nothing is copied.
+/// Handles to a model's weights. No weight is copied.
 #[derive(Debug)]
 pub struct ModelWeights {
-    /// Every layer that can be quantised, in the model's own order; `None`: outside the decoder layers.
+    /// All linear layers that can be quantised, in the model's order, with their decoder layer; `None` outside the decoder layers.
     pub linear: Vec<(Arc<dyn QuantMethod>, Option<usize>)>,
-    /// The tensors that are never quantised (norms, embeddings), with their names.
+    /// The tensors that are never quantised (norms, embeddings), by name.
     pub residual: Vec<(String, Tensor)>,
     /// The text of the model's `config.json`.
     pub config: String,
@@ -21,8 +21,8 @@ thread_local! {
     static EDIT: RefCell<Option<Box<ConfigEdit>>> = const { RefCell::new(None) };
 }
 
-/// Runs `load`, in which every multimodal model that this thread loads gets its `config.json` as `edit` returns it: weights are
-/// read on request, so a smaller layer count loads fewer layers.
+/// Runs `load` with `edit` applied to the `config.json` of every multimodal model that this thread loads. The loader reads only weights
+/// that the configuration asks for, so a smaller layer count loads fewer layers.
 pub fn with_config_edit<T>(
     edit: impl FnMut(String) -> Result<String, String> + 'static,
     load: impl FnOnce() -> T,
@@ -38,6 +38,7 @@ pub fn with_config_edit<T>(
     load()
 }
 
+/// Applies the edit of [`with_config_edit`], if there is one.
 pub(crate) fn edited_config(config: String) -> anyhow::Result<String> {
     EDIT.with_borrow_mut(|edit| match edit {
         Some(edit) => edit(config).map_err(anyhow::Error::msg),

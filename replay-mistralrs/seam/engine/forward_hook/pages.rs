@@ -1,5 +1,7 @@
-//! Known prefixes where the engine keeps keys and values in pages (PagedAttention). A layer attends to what it has just computed and
-//! writes it into the sequence's blocks: both are given the known prefix in front. What an answer leaves is read out of its blocks.
+//! Known prefixes with PagedAttention, where the engine keeps keys and values in pages.
+//!
+//! A layer attends to the keys and values that it computed, and writes them into the sequence's blocks. With a known prefix, both get the
+//! prefix's keys and values in front. The keys and values of an answered sequence are read out of its blocks.
 use std::{
     cell::{Cell, RefCell},
     sync::Arc,
@@ -8,7 +10,7 @@ use std::{
 use candle_core::{DType, Result, Tensor};
 use tokio::sync::Mutex;
 
-use super::prefix::{KeysValues, LayerKeysValues};
+use super::keys_values::{KeysValues, LayerKeysValues};
 use crate::{
     paged_attention::KVCacheManager,
     pipeline::{CacheBackendMetadata, Pipeline},
@@ -36,12 +38,12 @@ type Manager = Arc<Mutex<KVCacheManager>>;
 
 thread_local! {
     static LAYER: Cell<usize> = const { Cell::new(0) };
-    static KNOWN: RefCell<Vec<LayerKeysValues>> = const { RefCell::new(Vec::new()) };
+    static PREFIX: RefCell<Vec<LayerKeysValues>> = const { RefCell::new(Vec::new()) };
     static RECORDED: RefCell<Option<Vec<LayerKeysValues>>> = const { RefCell::new(None) };
     static MANAGER: RefCell<Option<Manager>> = const { RefCell::new(None) };
 }
 
-/// Which blocks belong to which sequence, in this step.
+/// Remembers the block tables of this step.
 pub(super) fn begin_step(backend: &CacheBackendMetadata) {
     MANAGER.set(match backend {
         CacheBackendMetadata::PagedAttention { metadata } => Some(metadata.kv_cache_manager.clone()),
@@ -49,32 +51,32 @@ pub(super) fn begin_step(backend: &CacheBackendMetadata) {
     });
 }
 
-/// Whether this pipeline keeps keys and values in pages, and such as can be taken out and put back.
+/// Whether this pipeline keeps keys and values in pages whose content can be copied out and back.
 pub(super) fn usable<P: Pipeline + ?Sized>(pipeline: &P) -> bool {
     let metadata = pipeline.get_metadata();
-    // Those of eight bits go with a scale that changes.
-    let whole = |engine: &crate::paged_attention::CacheEngine| {
+    // Eight-bit pages are stored relative to a scale that changes.
+    let unscaled = |engine: &crate::paged_attention::CacheEngine| {
         engine.get_kv_cache().first().is_some_and(|(keys, _)| keys.dtype() != DType::F8E4M3)
     };
-    metadata.cache_engine.as_ref().is_some_and(whole)
+    metadata.cache_engine.as_ref().is_some_and(unscaled)
 }
 
-/// The layer that runs next.
-pub(super) fn at(layer: usize) {
+/// Sets the layer that [`whole_keys_values`] is called for next.
+pub(super) fn set_layer(layer: usize) {
     LAYER.set(layer);
 }
 
-/// Gives each layer these keys and values of the positions before its own, until [`forget`].
-pub(super) fn know(layers: Vec<LayerKeysValues>) {
-    KNOWN.set(layers);
+/// Puts these keys and values in front of each layer's own, until [`clear_prefix`].
+pub(super) fn set_prefix(layers: Vec<LayerKeysValues>) {
+    PREFIX.set(layers);
 }
 
-pub(super) fn forget() {
-    KNOWN.set(Vec::new());
+pub(super) fn clear_prefix() {
+    PREFIX.set(Vec::new());
 }
 
-/// Runs a pass, in which [`donated`] knows what earlier layers computed, and returns it, for all positions and of all layers that keep
-/// their own.
+/// Runs a pass, and returns the keys and values of all its positions too, for each layer that stores its own. Within the pass
+/// [`donated`] finds those of earlier layers.
 pub(super) fn record<P: Pipeline + ?Sized, T>(
     pipeline: &mut P,
     pass: impl FnOnce(&mut P) -> T,
@@ -89,27 +91,27 @@ pub(super) fn record<P: Pipeline + ?Sized, T>(
     let _clear = Clear;
     let out = pass(pipeline);
     let recorded = RECORDED.take().unwrap_or_default().into_iter().enumerate();
-    (out, recorded.map(|(layer, seen)| seen.filter(|_| keeps_its_own(pipeline, layer))).collect())
+    (out, recorded.map(|(layer, computed)| computed.filter(|_| stores_its_own(pipeline, layer))).collect())
 }
 
-fn keeps_its_own<P: Pipeline + ?Sized>(pipeline: &P, layer: usize) -> bool {
+fn stores_its_own<P: Pipeline + ?Sized>(pipeline: &P, layer: usize) -> bool {
     let metadata = pipeline.get_metadata();
     metadata.model_metadata.as_ref().is_none_or(|model| model.uses_own_kv_cache_for_layer(layer))
 }
 
-/// In a pass without pages: what a layer attends to that reads the pages of another.
+/// The keys and values that a layer attends to in a pass without pages: those of layer `donor` if it reads another layer's.
 pub(crate) fn donated(donor: Option<usize>, keys: Tensor, values: Tensor) -> (Tensor, Tensor) {
-    let seen = |donor: usize| RECORDED.with_borrow(|recorded| recorded.as_ref()?.get(donor)?.clone());
-    donor.and_then(seen).unwrap_or((keys, values))
+    let recorded = |donor: usize| RECORDED.with_borrow(|recorded| recorded.as_ref()?.get(donor)?.clone());
+    donor.and_then(recorded).unwrap_or((keys, values))
 }
 
-/// Keys and values `[batch, heads, positions, head_dim]` of a layer, those of the known prefix in front. A layer that keeps none of its
-/// own reads another's pages.
+/// Puts the known prefix in front of a layer's keys and values, `[batch, heads, positions, head_dim]`, if the layer stores its own
+/// (`own`). A layer that reads another layer's pages finds the prefix there.
 #[allow(dead_code)]
 pub(crate) fn whole_keys_values(keys: &Tensor, values: &Tensor, own: bool) -> Result<(Tensor, Tensor)> {
     let layer = LAYER.get();
-    let known = KNOWN.with_borrow(|known| known.get(layer).cloned().flatten());
-    let (keys, values) = match known.filter(|_| own) {
+    let prefix = PREFIX.with_borrow(|prefix| prefix.get(layer).cloned().flatten());
+    let (keys, values) = match prefix.filter(|_| own) {
         Some((k, v)) => (Tensor::cat(&[&k, keys], 2)?, Tensor::cat(&[&v, values], 2)?),
         None => (keys.clone(), values.clone()),
     };
@@ -122,8 +124,8 @@ pub(crate) fn whole_keys_values(keys: &Tensor, values: &Tensor, own: bool) -> Re
     Ok((keys, values))
 }
 
-/// What a sequence has in its blocks: all but its last token.
-pub(super) fn of_sequence<P: Pipeline + ?Sized>(pipeline: &P, sequence: &Sequence) -> Result<Option<KeysValues>> {
+/// Copies a sequence's keys and values out of its blocks, which hold all tokens but the last.
+pub(super) fn read_sequence<P: Pipeline + ?Sized>(pipeline: &P, sequence: &Sequence) -> Result<Option<KeysValues>> {
     let metadata = pipeline.get_metadata();
     let (Some(engine), Some(manager)) = (&metadata.cache_engine, MANAGER.with_borrow(Clone::clone)) else {
         return Ok(None);
@@ -134,17 +136,17 @@ pub(super) fn of_sequence<P: Pipeline + ?Sized>(pipeline: &P, sequence: &Sequenc
         Err(_) => None,
     };
     let Some(blocks) = blocks.filter(|_| positions > 0) else { return Ok(None) };
-    let one = |(layer, (keys, values)): (usize, &(Tensor, Tensor))| -> Result<LayerKeysValues> {
-        if !keeps_its_own(pipeline, layer) {
+    let read_layer = |(layer, (keys, values)): (usize, &(Tensor, Tensor))| -> Result<LayerKeysValues> {
+        if !stores_its_own(pipeline, layer) {
             return Ok(None);
         }
         let device = keys.device();
         let table = Tensor::new(blocks.as_slice(), device)?.unsqueeze(0)?;
         let ends = Tensor::new(&[0, positions as u32], device)?;
         let (k, v) = gather_kv_cache(keys, values, None, None, &table, &ends, keys.dtype())?;
-        let by_head = |t: Tensor| t.transpose(0, 1)?.unsqueeze(0);
-        Ok(Some((by_head(k)?, by_head(v)?)))
+        let heads_first = |t: Tensor| t.transpose(0, 1)?.unsqueeze(0);
+        Ok(Some((heads_first(k)?, heads_first(v)?)))
     };
-    let layers = engine.get_kv_cache().iter().enumerate().map(one).collect::<Result<Vec<_>>>()?;
-    KeysValues::copied(layers)
+    let layers = engine.get_kv_cache().iter().enumerate().map(read_layer).collect::<Result<Vec<_>>>()?;
+    KeysValues::copy_from(layers)
 }

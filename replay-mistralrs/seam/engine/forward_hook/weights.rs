@@ -1,4 +1,4 @@
-//! Tensors that two models hold once where they are equal to the bit: what one has loaded the other takes in place of its own.
+//! One copy in memory of the tensors that are bitwise equal in two models: the second model takes the first one's.
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -15,32 +15,34 @@ thread_local! {
 }
 static POOLS: RwLock<Vec<Weak<WeightPool>>> = RwLock::new(Vec::new());
 
-/// The tensors of one model, by name, for another that is loaded later.
+/// Tensors of one model, by name, for another model that is loaded later.
 pub struct WeightPool {
     keeps: Box<dyn Fn(&str) -> bool + Send + Sync>,
     serves: Box<dyn Fn(&[PathBuf]) -> bool + Send + Sync>,
-    held: Mutex<Held>,
+    content: Mutex<Content>,
 }
 
 #[derive(Default)]
-struct Held {
-    tensors: HashMap<(String, DType, DeviceLocation), Kept>,
+struct Content {
+    tensors: HashMap<(String, DType, DeviceLocation), Entry>,
+    /// Bytes of all tensors that the first model has loaded.
     loaded: usize,
 }
 
-struct Kept {
+struct Entry {
     tensor: Tensor,
+    /// Whether the second model has taken it.
     taken: bool,
 }
 
 impl WeightPool {
-    /// Keeps the tensors whose names `keeps` says, and offers them to whichever thread loads the weight files that `serves` says,
-    /// as long as the pool lives. It holds what it keeps: leave out what a model does not keep as it was loaded.
+    /// Makes a pool that keeps the tensors whose names satisfy `keeps`, and offers them while it lives to every load of weight files
+    /// that satisfy `serves`. Leave out tensors that a model converts after loading: the pool would hold copies that no model uses.
     pub fn open(
         keeps: impl Fn(&str) -> bool + Send + Sync + 'static,
         serves: impl Fn(&[PathBuf]) -> bool + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let pool = Self { keeps: Box::new(keeps), serves: Box::new(serves), held: Mutex::default() };
+        let pool = Self { keeps: Box::new(keeps), serves: Box::new(serves), content: Mutex::default() };
         let pool = Arc::new(pool);
         let mut pools = POOLS.write().unwrap_or_else(PoisonError::into_inner);
         pools.retain(|pool| pool.strong_count() > 0);
@@ -48,7 +50,7 @@ impl WeightPool {
         pool
     }
 
-    /// Runs `load`, in which the model that this thread loads fills the pool.
+    /// Runs `load`, and fills the pool from the model that it loads on this thread.
     pub fn fill<T>(self: &Arc<Self>, load: impl FnOnce() -> T) -> T {
         struct Clear;
         impl Drop for Clear {
@@ -61,42 +63,43 @@ impl WeightPool {
         load()
     }
 
-    /// Lets go of what the other model, which is loaded now, did not take.
+    /// Drops the tensors that the second model did not take. Call it when that model is loaded.
     pub fn settle(&self) {
-        self.held().tensors.retain(|_, kept| kept.taken);
+        self.content().tensors.retain(|_, entry| entry.taken);
     }
 
-    /// Bytes of the tensors that both models hold, and of all that the first has loaded.
+    /// Bytes of the tensors that both models share, and of all tensors that the first model has loaded.
     pub fn shared_bytes(&self) -> (usize, usize) {
-        let held = self.held();
-        let taken = held.tensors.values().filter(|kept| kept.taken);
-        (taken.map(|kept| bytes(&kept.tensor)).sum(), held.loaded)
+        let content = self.content();
+        let taken = content.tensors.values().filter(|entry| entry.taken);
+        (taken.map(|entry| bytes(&entry.tensor)).sum(), content.loaded)
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn content(&self) -> std::sync::MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, name: &str, tensor: &Tensor) {
-        let mut held = self.held();
+        let mut content = self.content();
         let key = (name.to_string(), tensor.dtype(), tensor.device().location());
-        held.loaded += bytes(tensor);
+        content.loaded += bytes(tensor);
         if (self.keeps)(name) {
-            held.tensors.insert(key, Kept { tensor: tensor.clone(), taken: false });
+            content.tensors.insert(key, Entry { tensor: tensor.clone(), taken: false });
         }
     }
 
-    fn equal(&self, name: &str, own: Tensor) -> Tensor {
+    /// The pool's tensor of this name if it equals `own`, otherwise `own`.
+    fn equal_or(&self, name: &str, own: Tensor) -> Tensor {
         let key = (name.to_string(), own.dtype(), own.device().location());
-        // Comparing takes a while, and layers are loaded in parallel.
-        let Some(kept) = self.held().tensors.get(&key).map(|kept| kept.tensor.clone()) else { return own };
-        if !same_bits(&kept, &own).unwrap_or(false) {
+        // The lock is not held while tensors are compared: layers load in parallel.
+        let Some(pooled) = self.content().tensors.get(&key).map(|entry| entry.tensor.clone()) else { return own };
+        if !same_bits(&pooled, &own).unwrap_or(false) {
             return own;
         }
-        if let Some(kept) = self.held().tensors.get_mut(&key) {
-            kept.taken = true;
+        if let Some(entry) = self.content().tensors.get_mut(&key) {
+            entry.taken = true;
         }
-        kept
+        pooled
     }
 }
 
@@ -104,14 +107,14 @@ fn bytes(tensor: &Tensor) -> usize {
     tensor.elem_count() * tensor.dtype().size_in_bytes()
 }
 
-/// Whether what computes on one may take tensors of the other. All handles of a CUDA device share a stream; those of others do not.
-fn within_reach(a: &Device, b: &Device) -> bool {
+/// Whether a computation on one device handle can use tensors of the other. CUDA handles of one device share a stream; others do not.
+fn same_device(a: &Device, b: &Device) -> bool {
     a.same_device(b) || (a.is_cuda() && a.location() == b.location())
 }
 
-/// Not `eq`, for which 0 is -0.
+/// Compares bits, since `==` takes 0 for -0.
 fn same_bits(a: &Tensor, b: &Tensor) -> Result<bool> {
-    if a.shape() != b.shape() || a.dtype() != b.dtype() || !within_reach(a.device(), b.device()) {
+    if a.shape() != b.shape() || a.dtype() != b.dtype() || !same_device(a.device(), b.device()) {
         return Ok(false);
     }
     let (a, b) = (a.to_device(&Device::Cpu)?.contiguous()?, b.to_device(&Device::Cpu)?.contiguous()?);
@@ -130,36 +133,37 @@ fn same_bits(a: &Tensor, b: &Tensor) -> Result<bool> {
         (Storage::Cpu(CpuStorage::F16(a)), Storage::Cpu(CpuStorage::F16(b))) => {
             equal(&a[at.0..at.1], &b[bt.0..bt.1], |x| x.to_bits())
         }
-        // No model keeps other types as they are in its file.
+        // Models convert tensors of other types after loading.
         _ => false,
     })
 }
 
-struct Pooled {
+/// Loads a model's own tensors, and fills the pool with them or replaces them by the pool's.
+struct PooledBackend {
     own: ShardedVarBuilder,
     pool: Arc<WeightPool>,
     fills: bool,
 }
 
-impl Pooled {
-    fn one(&self, name: &str, own: Tensor) -> Tensor {
+impl PooledBackend {
+    fn resolve(&self, name: &str, own: Tensor) -> Tensor {
         if self.fills {
             self.pool.put(name, &own);
             return own;
         }
-        self.pool.equal(name, own)
+        self.pool.equal_or(name, own)
     }
 }
 
-impl SimpleBackend for Pooled {
+impl SimpleBackend for PooledBackend {
     fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> Result<Tensor> {
         let own = self.own.clone().set_device(device.clone());
-        Ok(self.one(name, own.get_with_hints_dtype(shape, name, Default::default(), dtype)?))
+        Ok(self.resolve(name, own.get_with_hints_dtype(shape, name, Default::default(), dtype)?))
     }
 
     fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
         let own = self.own.clone().set_device(device.clone());
-        Ok(self.one(name, own.get_unchecked_dtype(name, dtype)?))
+        Ok(self.resolve(name, own.get_unchecked_dtype(name, dtype)?))
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
@@ -167,7 +171,7 @@ impl SimpleBackend for Pooled {
     }
 }
 
-/// The weights of these files, shared if a pool is being filled or serves them.
+/// Wraps the weights of these files if this thread fills a pool or a pool serves them.
 pub(crate) fn pooled(own: ShardedVarBuilder, files: &[PathBuf]) -> ShardedVarBuilder {
     let filling = FILLING.with_borrow(Clone::clone);
     let fills = filling.is_some();
@@ -177,5 +181,5 @@ pub(crate) fn pooled(own: ShardedVarBuilder, files: &[PathBuf]) -> ShardedVarBui
     };
     let Some(pool) = filling.or_else(serving) else { return own };
     let (dtype, device) = (own.dtype(), own.device().clone());
-    ShardedSafeTensors::wrap(Box::new(Pooled { own, pool, fills }), dtype, device)
+    ShardedSafeTensors::wrap(Box::new(PooledBackend { own, pool, fills }), dtype, device)
 }
