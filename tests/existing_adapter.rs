@@ -103,7 +103,7 @@ fn it_is_served_with_replay_for_each_request() {
     // Its engine has no routes of its own.
     assert_eq!(running.post("/v1/embeddings", &json!({ "input": "x" })).1["error"]["code"], "not_found");
     let models = parsed(&running.get("/v1/models"));
-    assert_eq!((&models["data"][0]["id"], running.get("/health").as_str()), (&json!("toy-rl"), "OK"));
+    assert_eq!((&models["data"][1]["id"], running.get("/health").as_str()), (&json!("toy-rl"), "OK"));
     let (status, streamed) = chat(json!({ "stream": true, "n": 2 }));
     let Value::String(text) = streamed else { panic!("{streamed}") };
     let pieces: Vec<Value> =

@@ -30,8 +30,8 @@ NO_JSON = {
 }
 NO_MESSAGES = [5, {}, None, [5], [[]], [{}], [{"role": 5, "content": "x"}], [{"role": "user", "content": 5}], [None]]
 WRONG_TYPES = {
-    "model": [5, [], {}, None], "messages": NO_MESSAGES, "max_tokens": ["x", -1, 1.5, [], 1e30], "temperature": ["x", [], {}],
-    "top_p": ["x", []], "top_k": [-1, "x"], "min_p": ["x"], "n": [-1, "x", 1.5, None], "stream": ["x", 5, []],
+    "model": [5, [], {}], "messages": NO_MESSAGES, "max_tokens": ["x", -1, 1.5, [], 1e30], "temperature": ["x", [], {}],
+    "top_p": ["x", []], "top_k": [-1, "x"], "min_p": ["x"], "n": [-1, "x", 1.5], "stream": ["x", 5, []],
     "stop": [5, {}, [5]], "tools": [5, "x", [5], [{}]], "tool_choice": [5, []], "logprobs": [5, "x"],
     "top_logprobs": [-1, "x"], "logit_bias": [5, [], {"x": 1}, {"1": "x"}], "presence_penalty": ["x"],
     "frequency_penalty": ["x"], "response_format": [5, {"type": "x"}, {"type": "json_schema"}],
@@ -129,7 +129,9 @@ def types():
         yield Case("types", f"replay {value!r}", "400 invalid_replay", plain(replay=value))
     for value in ("", "nope", "SWAP", "swap ", "\0", "../swap", "x" * 100_000):
         yield Case("types", f"replay {value[:20]!r}", "400 unknown_profile", plain(replay=value))
-    yield Case("types", "replay null", "ok", plain(replay=None))
+    # Not given.
+    for field in ("replay", "model", "n", "max_tokens", "temperature", "stop", "tools", "logit_bias"):
+        yield Case("types", f"{field} null", "ok", plain(**{field: None}))
     for value in ("", "nope", "\0", "../counting", "/etc/passwd", "x" * 100_000):
         yield Case("types", f"model {value[:20]!r}", "404 model_not_found", plain(model=value))
 

@@ -52,8 +52,11 @@ impl MistralrsSession {
     pub async fn open(config: &Config) -> Result<Self, AttachError> {
         let LoadedPair { pipeline, replay, scheduler } = LoadedPair::load(config)?;
         let category = pipeline.lock().await.category();
-        let engine = MistralRsBuilder::new(pipeline, scheduler, false, None).build().await;
-        Ok(Self { engine, model: None, category, replay, base_bytes: OnceLock::new() })
+        // The engine's own name would be the model's directory, and its routes tell it to clients.
+        let name = std::path::Path::new(&config.pair.rlvr).file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_else(|| config.pair.rlvr.clone());
+        let engine = MistralRsBuilder::new(pipeline, scheduler, false, None).with_model_id(&name).build().await;
+        Ok(Self { engine, model: Some(name), category, replay, base_bytes: OnceLock::new() })
     }
 
     /// A session for a model of an engine that runs already.

@@ -37,9 +37,7 @@ pub(crate) fn read(fields: Fields<'_>, chat: bool, request: &mut Request) -> Res
     request.constraint = constraint(fields)?;
     request.truncate = fields.boolean("truncate_sequence")?.unwrap_or(false);
     request.stream = fields.boolean("stream")?.unwrap_or(false);
-    if let Some(definitions) = fields.list("tools")? {
-        request.tools = Some(Tools { definitions: definitions.clone(), choice: fields.given("tool_choice").cloned() });
-    }
+    request.tools = tools(fields)?;
     if chat {
         let effort = fields.text("reasoning_effort")?.map(|effort| effort.to_lowercase());
         request.thinking = Thinking { enabled: fields.boolean("enable_thinking")?, effort };
@@ -51,13 +49,28 @@ pub(crate) fn read(fields: Fields<'_>, chat: bool, request: &mut Request) -> Res
     Ok(())
 }
 
+/// Tools, and which of them is to be called.
+fn tools(fields: Fields<'_>) -> Result<Option<Tools>, ApiError> {
+    let choice = fields.given("tool_choice");
+    if let Some(other) = choice.filter(|choice| !choice.is_string() && !choice.is_object()) {
+        return Err(wrong("tool_choice", "a text, or an object that names a tool", other));
+    }
+    let Some(definitions) = fields.list("tools")? else { return Ok(None) };
+    let is_function = |tool: &Value| tool["type"] == "function" && tool["function"]["name"].is_string();
+    if !definitions.iter().all(is_function) {
+        let why = "each of `tools` is an object whose `type` is \"function\", with a `function.name`";
+        return Err(ApiError::invalid("invalid_request", why).about("tools"));
+    }
+    Ok(Some(Tools { definitions: definitions.clone(), choice: choice.cloned() }))
+}
+
 /// A number in text completions; in chat completions whether they are wanted, and a number besides.
 fn log_probs(fields: Fields<'_>, chat: bool) -> Result<Option<usize>, ApiError> {
-    match chat {
-        false => fields.count("logprobs"),
-        true if fields.boolean("logprobs")? == Some(true) => Ok(Some(fields.count("top_logprobs")?.unwrap_or(0))),
-        true => Ok(None),
+    if !chat {
+        return fields.count("logprobs");
     }
+    let (wanted, alternatives) = (fields.boolean("logprobs")?, fields.count("top_logprobs")?);
+    Ok((wanted == Some(true)).then(|| alternatives.unwrap_or(0)))
 }
 
 fn logit_bias(fields: Fields<'_>) -> Result<BTreeMap<u32, f32>, ApiError> {
@@ -167,6 +180,9 @@ mod tests {
             json!({ "grammar": { "type": "prose", "value": "x" } }),
             json!({ "response_format": { "type": "json_schema" } }),
             json!({ "temperature": "hot" }),
+            json!({ "tools": [{}] }),
+            json!({ "tool_choice": 5 }),
+            json!({ "top_logprobs": "x" }),
             json!({ "stop": [5] }),
             json!({ "logit_bias": { "five": 1 } }),
         ] {

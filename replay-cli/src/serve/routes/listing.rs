@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::serve::shared::Shared;
 
 pub(in crate::serve) async fn all(State(shared): State<Arc<Shared>>) -> Response {
-    let models: Vec<Value> = shared.served.names().into_iter().map(|name| entry(&shared, name)).collect();
+    // `default` names a model, too.
+    let names = std::iter::once("default").chain(shared.served.names());
+    let models: Vec<Value> = names.map(|name| entry(&shared, name)).collect();
     Json(json!({ "object": "list", "data": models })).into_response()
 }
 
