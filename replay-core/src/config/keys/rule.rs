@@ -1,4 +1,4 @@
-//! The rules of the table `[replay.rank]`: each has a key of its own, and a file gives one.
+//! The rules of the table `[replay.rank]`. Each rule has its own key, and a file gives exactly one.
 
 use std::ops::{Bound, Range};
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::super::below::Below;
 use super::super::key::{Described, Fallback};
-use super::super::reader::{Given, Session, Slot, TableReader};
+use super::super::reader::{Diagnostics, Given, Slot, TableReader};
 use super::super::shape::{Count, Number, Shape, Thresholds, Written};
 use super::group::{self, Group, Place, Slots};
 use super::settings::key;
@@ -41,7 +41,7 @@ macro_rules! rules {
             }
         }
 
-        /// The rules as they stand in the file.
+        /// The rules as given in the file.
         #[derive(Debug)]
         pub(in crate::config) struct RuleSlots {
             place: Place,
@@ -79,7 +79,7 @@ macro_rules! rules {
                 first
             }
 
-            /// Of several rules, which are a mistake, the first of the declaration holds.
+            /// If the file gives several rules, which is an error, the first in the order of the declaration is used.
             fn overlay(&mut self, slots: &RuleSlots) {
                 if let Some(rule) = slots.rules().into_iter().next() {
                     *self = rule.value;
@@ -107,8 +107,8 @@ macro_rules! rules {
                 &self.place
             }
 
-            fn refuse_suspected(&mut self, session: &Session) {
-                $(group::refuse_suspected(&mut self.$key, concat!("replay.rank.", stringify!($key)), session);)+
+            fn refuse_suspected(&mut self, diagnostics: &Diagnostics) {
+                $(group::refuse_suspected(&mut self.$key, concat!("replay.rank.", stringify!($key)), diagnostics);)+
             }
 
             fn given(&self) -> Vec<(&'static str, Range<usize>)> {
