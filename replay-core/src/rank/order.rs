@@ -1,4 +1,4 @@
-//! The total order of a ranking.
+//! Selection by rank.
 
 /// Indices of the `count` lowest (or highest) values, ascending by index. Ties are broken by row order: the earlier row wins.
 pub(super) fn first(values: &[f32], count: usize, highest: bool) -> Vec<usize> {
