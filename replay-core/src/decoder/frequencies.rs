@@ -11,7 +11,7 @@ pub enum RotaryScaling {
         factor: f32,
     },
     /// Frequencies with wavelengths above `original / low` are divided by the factor, those below `original / high` are kept, and in
-    /// between the scale is interpolated (Llama 3.1; arXiv 2407.21783, section 3.4.2 for the intent, the published `config.json` for the numbers).
+    /// between the scale is interpolated (Llama 3.1: arXiv 2407.21783, section 3.4.2, with the numbers of the published `config.json`).
     Llama3 {
         /// The factor.
         factor: f32,

@@ -34,8 +34,8 @@ pub trait ReplayBackend {
     /// If the model has no such layer, the prompt no such row, or the pass fails.
     async fn capture(&mut self, role: Role, layers: &[usize], rows: &RowSet) -> Result<Activations>;
 
-    /// Runs a pass of the prompt through the RLVR model with these edits, as its real prefill would run, and leaves no trace. `None` if this
-    /// adapter has no such pass.
+    /// Runs a pass of the prompt through the RLVR model with these edits, as its real prefill would run, and leaves no trace. `None` if
+    /// this adapter has no such pass.
     ///
     /// # Shapes
     /// As for [`capture`](Self::capture), after the edits.
@@ -55,8 +55,8 @@ pub trait ReplayBackend {
     /// The final norm and head of one model. It is an `Arc`, so that it can be used while the backend is borrowed.
     fn lens(&self, role: Role) -> Arc<dyn LogitLens>;
 
-    /// Step 2: computes logit-lens entropies of the model that `activations` are of; [`rank::select`](crate::rank::select) turns them into a
-    /// selection. An engine can override it with faster kernels. `memory` bounds the bytes of logits held at a time.
+    /// Step 2: computes logit-lens entropies of the model that `activations` were captured from, which [`rank::select`](crate::rank::select)
+    /// ranks. An engine can override it with faster kernels. `memory` bounds the bytes of logits held at a time.
     ///
     /// # Shapes
     /// One list for each entry of `wanted`, with the entropy in nats of each of its rows, over the full vocabulary; NaN where a row is

@@ -6,8 +6,8 @@ use super::exp;
 use super::values::with_values;
 use crate::simd::vectorized;
 
-/// `cap * tanh(logits / cap)` in f32 (the Gemma families; Bello et al. 2016). It runs for every row of every layer, so on a CPU it is written
-/// to vectorise; its error is within 1e-7 of `cap`.
+/// `cap * tanh(logits / cap)` in f32 (the Gemma families; Bello et al. 2016). It runs for every row of every layer, so on a CPU it is
+/// written to vectorise; its error is below `1e-7 * cap`.
 ///
 /// # Shapes
 /// Any; returns the same.

@@ -25,8 +25,8 @@ pub trait Adapter: Debug + Sync {
     /// Reads the adapter's own table. It has to look up every valid key, since other keys are reported as unknown.
     fn read_table(&self, table: &mut TableReader<'_>);
 
-    /// Describes how the models of a configuration are loaded. The texts of two configurations are equal if they load the models in the same
-    /// way.
+    /// Describes how the models of a configuration are loaded. The texts of two configurations are equal if they load the models in the
+    /// same way.
     ///
     /// # Errors
     /// Every problem of the adapter's table.

@@ -1,5 +1,5 @@
-//! The metrics of replay, under the names that a monitoring system sees. All labels come from fixed sets. Without a recorder the functions do
-//! nothing.
+//! The metrics of replay, under the names that a monitoring system sees. All labels come from fixed sets. Without a recorder the functions
+//! do nothing.
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Error, ReplayCache, Report, Status};
