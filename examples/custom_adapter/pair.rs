@@ -89,7 +89,7 @@ impl Toy {
     pub(crate) fn prompt<'e>(&'e self, sequence: usize, prompt: &'e Prompt) -> Result<ToyPrompt<'e>> {
         let image = |pixels: &[u8]| {
             let content = ImageContent::of(2, 2, "luma8", pixels);
-            Image::whole(Grid { frames: 1, rows: 2, columns: 2 }, content)
+            Image::with_grid(Grid { frames: 1, rows: 2, columns: 2 }, content)
         };
         let images = prompt.pixels.chunks(4).map(image).collect();
         let map = PromptMap::new(sequence, &prompt.tokens, |token| token == IMAGE_TOKEN, images)?;

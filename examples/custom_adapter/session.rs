@@ -157,7 +157,7 @@ impl Loaded {
 /// The next token of a sample, and the piece that says it.
 fn next(request: &Request, sample: usize, position: usize, logits: &[f32]) -> (u32, Piece) {
     let sampling = &request.sampling;
-    let drawn = sampling.drawn().map(|temperature| {
+    let drawn = sampling.positive_temperature().map(|temperature| {
         // Without a seed every sample draws its own.
         let seed = sampling.seed.unwrap_or(sample as u64);
         perturb(logits, temperature, seed, position)

@@ -158,7 +158,7 @@ mod tests {
     fn observation(base: &[f32], kl: &[f32]) -> Observation {
         let tokens: Vec<u32> = std::iter::once(1).chain(base.iter().map(|_| 9)).collect();
         let grid = Grid { frames: 1, rows: 1, columns: base.len() };
-        let image = Image::whole(grid, ImageContent::of(1, 1, "", &[]));
+        let image = Image::with_grid(grid, ImageContent::of(1, 1, "", &[]));
         let with_text = |values: &[f32]| std::iter::once(0.5).chain(values.iter().copied()).collect::<Vec<f32>>();
         let layer = LayerObservation {
             layer: 3,

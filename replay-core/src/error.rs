@@ -1,4 +1,4 @@
-//! What can go wrong while a prompt is replayed.
+//! Errors of replaying a prompt.
 use crate::role::Role;
 
 /// The result of a step.
@@ -34,7 +34,7 @@ pub enum Error {
         role: Role,
         /// The row's position in the prompt.
         row: usize,
-        /// How many rows there are.
+        /// How many rows were captured.
         captured: usize,
     },
     /// The policy names a decoder layer that the model does not have.
@@ -46,7 +46,7 @@ pub enum Error {
         layer: usize,
         /// The residual it needs.
         needed: usize,
-        /// The last residual that can be had.
+        /// The last residual that has a tap.
         last: usize,
     },
     /// A tap did not fire as often as the model has layers: the hook does not see this model.
@@ -54,9 +54,9 @@ pub enum Error {
     Taps {
         /// Which model.
         role: Role,
-        /// One per layer up to the last one asked for.
+        /// How many taps should fire: one per layer up to the last residual asked for.
         expected: usize,
-        /// How many fired.
+        /// How many taps fired.
         saw: usize,
     },
     /// The client went away before the answer.
@@ -114,7 +114,7 @@ impl Mismatch {
     }
 }
 
-/// What has to change for it to work: exit codes and HTTP statuses follow from it.
+/// What has to change for the step to succeed. Exit codes and HTTP statuses are derived from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The configuration: it is wrong, or asks for something impossible.
@@ -133,12 +133,12 @@ impl Error {
         Self::Engine(error.into())
     }
 
-    /// Two sizes that should be equal.
+    /// An error for two sizes that should be equal.
     pub fn size(what: impl Into<String>, expected: impl ToString, got: impl ToString) -> Self {
         Self::Size { what: what.into(), expected: expected.to_string(), got: got.to_string() }
     }
 
-    /// What has to change.
+    /// What has to change for the step to succeed.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NoSuchLayer { .. } | Self::Settings(_) | Self::Unavailable(_) => ErrorKind::Configuration,

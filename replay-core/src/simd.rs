@@ -1,12 +1,12 @@
-//! Loops compiled for the vector instructions of the machine they run on.
+//! Loops that use the widest vector instructions of the CPU.
 
-/// Runs `f` with the widest instruction set there is. Only what is inlined profits, so a closure given here is `#[inline(always)]`.
+/// Runs `f` with the widest instruction set of the CPU. Only inlined code is compiled for it, so the closure has to be `#[inline(always)]`.
 #[inline(always)]
 pub(crate) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
-/// Sum of `f` over pairs, in independent lanes: a single running sum would have to wait for each addition.
+/// Sum of `f` over pairs of values, in independent lanes, since the additions of a single sum would wait for each other.
 #[inline(always)]
 pub(crate) fn sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     const LANES: usize = 32;
@@ -21,7 +21,7 @@ pub(crate) fn sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// The largest value, in independent lanes; NaN is passed over.
+/// The largest value, in independent lanes. NaN is ignored.
 #[inline(always)]
 pub(crate) fn max(values: &[f32]) -> f32 {
     const LANES: usize = 32;
@@ -40,7 +40,7 @@ pub(crate) fn max(values: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn lanes_and_remainder_are_all_there() {
+    fn sum_and_max_include_lanes_and_remainder() {
         let values: Vec<f32> = (0..75).map(|x| x as f32 - 40.0).collect();
         assert_eq!(super::sum(&values, &values, |a, _| a), values.iter().sum::<f32>());
         assert_eq!(super::max(&values), 34.0);

@@ -1,7 +1,7 @@
-//! What tests of several modules share: kernels for a CPU against the tensor operations of other devices, both on CPU tensors.
+//! Inputs and assertions for tests that compare CPU kernels with the tensor operations of other devices, both on CPU tensors.
 use candle_core::{Device, Tensor};
 
-/// Rows that reductions go wrong on: excluded entries, one certain entry, very large values, and rows that are not finite.
+/// Edge cases for reductions over rows: entries of minus infinity, one-hot rows, very large values, and rows that are not finite.
 pub(crate) fn edge_cases() -> Tensor {
     let (out, nan) = (f32::NEG_INFINITY, f32::NAN);
     let rows = [
@@ -26,7 +26,7 @@ pub(crate) fn wide(rows: usize, columns: usize, size: f32) -> Tensor {
     Tensor::from_vec((0..rows * columns).map(value).collect::<Vec<f32>>(), (rows, columns), &Device::Cpu).unwrap()
 }
 
-/// Asserts that two lists are equal within rounding; what is infinite or not a number is so in both.
+/// Asserts that two lists are equal within rounding, with the same infinities and NaNs.
 pub(crate) fn assert_same(one: &[f32], other: &[f32]) {
     assert_eq!(one.len(), other.len());
     for (index, (a, b)) in one.iter().zip(other).enumerate() {

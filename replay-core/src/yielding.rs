@@ -1,8 +1,8 @@
-//! A pause between two steps of a long computation.
+//! Cooperative yielding between the steps of a long computation.
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// Lets whoever drives this future decide when it goes on: pending once, and woken at once.
+/// Yields to the executor once: the future is pending on its first poll, and wakes itself at once.
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {

@@ -81,7 +81,7 @@ pub(crate) fn video(frames: u32, width: u32, height: u32) -> Clip {
         frame.pixels_mut().for_each(|pixel| pixel[2] = (40 * number) as u8);
         shown(&frame.into())
     };
-    Clip::whole((0..frames).map(frame).collect(), 2.0)
+    Clip::all_frames((0..frames).map(frame).collect(), 2.0)
 }
 
 fn is_embedding(name: &str) -> bool {
@@ -158,7 +158,7 @@ fn the_frames_of_videos_are_told_apart_and_each_row_stands_for_its_own_place() {
             let bytes: Vec<u8> = (0..60 * 40 * 3).map(|at| (at % 251) as u8).collect();
             for (width, height) in [(60, 40), (30, 80)] {
                 let frame = image::RgbImage::from_raw(width, height, bytes.clone()).expect("as many bytes");
-                let one = Clip::whole(vec![shown(&frame.into())], 2.0);
+                let one = Clip::all_frames(vec![shown(&frame.into())], 2.0);
                 model.check(&format!("{name}, a frame of {width}x{height}"), watch(vec![], vec![one])).await;
             }
             let grid = map.images()[0].grids[0];

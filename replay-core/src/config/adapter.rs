@@ -1,14 +1,14 @@
-//! The adapter's own table, which the core keeps without understanding it.
+//! The adapter's own table, which the core stores as text and does not interpret.
 
 use std::ops::Range;
 
 use super::error::ConfigError;
 use super::keys;
-use super::reader::{Session, TableReader};
+use super::reader::{Diagnostics, TableReader};
 use super::shape::{Mismatch, describe};
 use super::source::Source;
 
-/// The text that the adapter's own table stands in.
+/// The file that holds the adapter's own table.
 ///
 /// The whole source is kept rather than the values of one table: the adapter's messages then show the lines and columns
 /// of the file, and the core needs no type for values it does not understand.
@@ -17,13 +17,13 @@ pub struct AdapterTable {
     name: String,
     source: Source,
     present: bool,
-    /// Where something missing is reported if the file does not have the table: at the adapter's name.
-    adapter: Range<usize>,
+    /// Where a missing key is reported if the file does not have the table: at the value of `adapter`.
+    adapter_span: Range<usize>,
 }
 
 impl AdapterTable {
-    pub(super) fn new(name: &str, source: &Source, present: bool, adapter: Range<usize>) -> Self {
-        Self { name: name.to_owned(), source: source.clone(), present, adapter }
+    pub(super) fn new(name: &str, source: &Source, present: bool, adapter_span: Range<usize>) -> Self {
+        Self { name: name.to_owned(), source: source.clone(), present, adapter_span }
     }
 
     /// The name of the table, which is the adapter's.
@@ -50,17 +50,17 @@ impl AdapterTable {
         &self.source.text
     }
 
-    /// Reads the table; if the file does not have it, as if it were there and empty.
+    /// Reads the table. A table that the file does not have is read as an empty one.
     pub(super) fn read<T>(&self, read: impl FnOnce(&mut TableReader<'_>) -> T) -> Result<T, ConfigError> {
         let (tree, syntax) = self.source.parse();
-        let mut session = Session::new(&self.source.name, &self.source.text, keys::home_of);
-        let mut top = TableReader::new(&mut session, Some(tree.get_ref()), "", self.adapter.clone());
+        let mut diagnostics = Diagnostics::new(&self.source.name, &self.source.text, keys::home_of);
+        let mut top = TableReader::new(&mut diagnostics, Some(tree.get_ref()), "", self.adapter_span.clone());
         let content = top.table_or_empty(&self.name, read);
-        let error = session.finish(syntax);
+        let error = diagnostics.finish(syntax);
         if error.problems.is_empty() { Ok(content) } else { Err(error) }
     }
 
-    /// An error at the key `path` of the file, or at the nearest table around it.
+    /// An error at the key `path` of the file, or at the innermost table around it that the file has.
     pub(super) fn refuse(&self, path: &str, expected: &str, hint: Option<&str>) -> ConfigError {
         let (tree, _) = self.source.parse();
         let mut table = Some(tree.get_ref());
@@ -78,6 +78,6 @@ impl AdapterTable {
                 None => value.span(),
             };
         }
-        Session::new(&self.source.name, &self.source.text, keys::home_of).refuse(path, mismatch)
+        Diagnostics::new(&self.source.name, &self.source.text, keys::home_of).refuse(path, mismatch)
     }
 }

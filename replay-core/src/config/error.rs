@@ -1,4 +1,4 @@
-//! What is wrong with a configuration file: every problem at once, each with its place and its remedy.
+//! The problems of a configuration file, all at once, each with its place and a hint.
 
 use std::error::Error;
 use std::fmt;
@@ -32,11 +32,11 @@ pub struct Problem {
     pub column: usize,
     /// The offending bytes of the source. For something absent: the header of the table it is missing from.
     pub span: Range<usize>,
-    /// What stands there.
+    /// What the file has there.
     pub found: String,
-    /// What would be right.
+    /// What is valid there.
     pub expected: String,
-    /// The nearest valid key or value, or another way out.
+    /// The nearest valid key or value, or another way to fix the file.
     pub hint: Option<String>,
 }
 

@@ -10,14 +10,13 @@ use super::adapter::AdapterTable;
 use super::error::ConfigError;
 use super::host::Host;
 use super::keys::{self, Group, Pair, Replay};
-use super::reader::{Session, Slot, TableReader};
+use super::reader::{Diagnostics, Slot, TableReader};
 use super::resolve;
 use super::source::Source;
 
 /// A complete, valid configuration.
 ///
-/// Two of them are equal if their files are, down to the comments. To ask whether two do the same, compare
-/// [`Config::fingerprint`].
+/// `==` compares the files, comments included. To compare what two configurations do, compare [`Config::fingerprint`].
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Config {
     /// The engine adapter, by the name it is registered under.
@@ -26,13 +25,13 @@ pub struct Config {
     pub pair: Pair,
     /// What replay does: preset, file and defaults put together.
     pub replay: Replay,
-    /// Variants that a request can ask for by name: `[profiles.NAME]` has the keys of `[replay]`, and whatever it does
-    /// not say is as there.
+    /// Variants that a request can ask for by name: `[profiles.NAME]` has the keys of `[replay]`, and inherits from
+    /// `[replay]` what it leaves out.
     pub profiles: BTreeMap<String, Replay>,
-    /// The adapter's own table, to be read by the adapter.
+    /// The adapter's own table, which the adapter reads.
     #[serde(skip)]
     pub adapter_table: AdapterTable,
-    /// The file, if there is one. Relative model directories count from its folder; the adapter resolves them.
+    /// The path of the file, if there is one. The adapter resolves relative model directories from its folder.
     pub source_path: Option<PathBuf>,
 }
 
@@ -41,7 +40,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// All problems of the file. A file that cannot be read, is not UTF-8, or is no configuration by its size is one
+    /// All problems of the file. A file that cannot be read, is not UTF-8, or is too long for a configuration is one
     /// problem at line 1, column 1.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         Self::from_file_with(path, |_, table| table.accept_all()).map(|(config, ())| config)
@@ -56,7 +55,7 @@ impl Config {
         Self::from_str_with(source, name, |_, table| table.accept_all()).map(|(config, ())| config)
     }
 
-    /// Like [`Config::from_file`], and reads the adapter's table at once, so that its problems are reported together
+    /// Like [`Config::from_file`], and also reads the adapter's table, so that its problems are reported together
     /// with all others. `read` is given the adapter's name.
     ///
     /// # Errors
@@ -69,11 +68,11 @@ impl Config {
         Self::read(Source::from_file(path.as_ref())?, None, read)
     }
 
-    /// Like [`Config::from_file_with`], for a file that is the engine's own and has our tables beside its own.
+    /// Like [`Config::from_file_with`], for the engine's own configuration file that also holds the tables of replay.
     ///
     /// # Errors
     ///
-    /// All problems of our part of the file.
+    /// All problems of the tables of replay.
     pub fn from_host_file_with<T>(
         path: impl AsRef<Path>,
         host: &Host<'_>,
@@ -82,7 +81,7 @@ impl Config {
         Self::read(Source::from_file(path.as_ref())?, Some(host), read)
     }
 
-    /// Like [`Config::from_str`], and reads the adapter's table at once, so that its problems are reported together
+    /// Like [`Config::from_str`], and also reads the adapter's table, so that its problems are reported together
     /// with all others. `read` is given the adapter's name.
     ///
     /// # Errors
@@ -96,17 +95,18 @@ impl Config {
         Self::read(Source::from_text(source, name), None, read)
     }
 
-    /// Reads the adapter's own table. If the file does not have it, it is read as if it were there and empty.
+    /// Reads the adapter's own table. A table that the file does not have is read as an empty one.
     ///
     /// # Errors
     ///
-    /// All problems of the table: whatever `read` asked for and did not get, and keys it did not ask for.
+    /// All problems of the table: keys that `read` requires and the file lacks, wrong values, and keys that `read` does
+    /// not know.
     pub fn read_adapter_table<T>(&self, read: impl FnOnce(&mut TableReader<'_>) -> T) -> Result<T, ConfigError> {
         self.adapter_table.read(read)
     }
 
-    /// An error at the key `path` (`replay.layers`, `adapter`) for a problem that only shows later, such as an adapter
-    /// that is not registered or a model with fewer layers: whoever sees it can point at the line, too.
+    /// An error at the key `path` (`replay.layers`, `adapter`), for a problem found after the file was read, such as an
+    /// adapter that is not registered or a model with too few layers. The error has the key's line and column.
     #[must_use]
     pub fn refuse(&self, path: &str, expected: &str, hint: Option<&str>) -> ConfigError {
         self.adapter_table.refuse(path, expected, hint)
@@ -124,8 +124,8 @@ impl Config {
         read_adapter: impl FnOnce(&str, &mut TableReader<'_>) -> T,
     ) -> Result<(Self, T), ConfigError> {
         let (tree, syntax) = source.parse();
-        let mut session = Session::new(&source.name, &source.text, keys::home_of);
-        let mut top = TableReader::new(&mut session, Some(tree.get_ref()), "", 0..0);
+        let mut diagnostics = Diagnostics::new(&source.name, &source.text, keys::home_of);
+        let mut top = TableReader::new(&mut diagnostics, Some(tree.get_ref()), "", 0..0);
         let adapter = match host {
             Some(host) => keys::read_adapter_in_host(&mut top, host),
             None => keys::read_adapter(&mut top),
@@ -145,16 +145,16 @@ impl Config {
                 Some((name.value, table, content))
             }
             Slot::Absent | Slot::Refused => {
-                // Without the adapter's name, any table might be its own.
+                // Without the adapter's name, any unknown table may be the adapter's.
                 top.accept_other_tables();
                 None
             }
         };
         top.finish();
-        let replay = resolve::replay(slots, &mut session);
-        let resolved = |(slots, name)| (name, resolve::profile(slots, &replay, &mut session));
+        let replay = resolve::replay(slots, &mut diagnostics);
+        let resolved = |(slots, name)| (name, resolve::profile(slots, &replay, &mut diagnostics));
         let profiles = profiles.into_iter().map(resolved).collect();
-        let error = session.finish(syntax);
+        let error = diagnostics.finish(syntax);
         match adapter {
             Some((adapter, adapter_table, content)) if error.problems.is_empty() => {
                 Ok((Self { adapter, pair, replay, profiles, adapter_table, source_path: source.path }, content))

@@ -1,4 +1,4 @@
-//! A key as it is declared: the one description behind the reader, the JSON schema and the reference page.
+//! The declaration of a key, from which the reader, the JSON schema and the reference page are derived.
 
 use toml::de::DeValue;
 
@@ -15,20 +15,20 @@ pub struct Key<S> {
     pub name: &'static str,
     /// What the value may be.
     pub shape: S,
-    /// What holds without the key.
+    /// What applies if the file does not give the key.
     pub fallback: Fallback,
     /// What the key is for, in one or two sentences.
     pub meaning: &'static str,
 }
 
-/// What holds if a key is not given.
+/// What applies if a key is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
-    /// The file is refused.
+    /// Nothing: the file is refused.
     Required,
     /// This value, written as in the file.
     Value(&'static str),
-    /// It depends; in words.
+    /// A default that depends on other settings, described in words.
     Depends(&'static str),
 }
 
@@ -37,7 +37,7 @@ impl<S: Shape> Key<S> {
     ///
     /// # Panics
     ///
-    /// If the default is not TOML of this shape: a fault of the declaration, which a test finds.
+    /// If the default is not TOML of this shape: a mistake in the declaration, which a test finds.
     pub(super) fn initial(&self) -> S::Value {
         let Fallback::Value(text) = self.fallback else {
             return self.shape.placeholder();
@@ -53,7 +53,7 @@ pub trait Described: Sync {
     fn name(&self) -> &'static str;
     /// What the value may be, in words.
     fn expected(&self) -> String;
-    /// What holds without the key.
+    /// What applies if the file does not give the key.
     fn fallback(&self) -> Fallback;
     /// What the key is for.
     fn meaning(&self) -> &'static str;

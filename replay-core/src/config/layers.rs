@@ -1,16 +1,16 @@
-//! Which decoder layers replay looks at.
+//! The policy layers.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// No model has more decoder layers; a larger number in a file is a slip.
+/// More decoder layers than any model has: a larger number in a file is a mistake.
 pub const MAX_LAYERS: usize = 4096;
 
 /// The policy layers: decoder layers whose outputs are ranked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Layers {
-    /// The first so many decoder layers, at least one.
+    /// The first `n` decoder layers, at least one.
     First(usize),
     /// These decoder layers, ascending, counted from 0.
     List(Vec<usize>),

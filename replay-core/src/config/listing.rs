@@ -3,7 +3,7 @@
 use super::keys::{Group, Replay};
 
 impl Replay {
-    /// Key and value of every setting that matters under this strategy, in the order of the file.
+    /// Key and value of every setting that has an effect under this strategy, in the order of the file.
     ///
     /// Values are written as TOML, so that a row can be copied into a file.
     #[must_use]

@@ -1,17 +1,17 @@
 //! The TOML file that turns Activation Replay on.
 //!
 //! [`Config::from_file`] returns either a complete configuration or a [`ConfigError`] that lists every problem with its
-//! line and the nearest valid word. serde stops at the first problem, so the file is not deserialized: [`reader`] walks
-//! the parsed tree, records each problem with its place, and goes on.
+//! line and the nearest valid word. serde stops at the first problem, so the file is not deserialized with it: [`reader`]
+//! walks the parsed tree, records each problem with its place, and continues.
 //!
 //! A setting comes from the file, else from the preset, else from a documented default; strategy, layers and ranking
-//! rule have no default, because replay does nothing silently.
+//! rule have no default, so that replay is never on by accident.
 //!
 //! Each key is declared once, in the file of its table in `keys/`: field, type, shape, default, help, and whether it
 //! is listed and enters the fingerprint. The settings struct, the reader, the overlay over preset and default, the
 //! [JSON schema](json_schema), the [reference page](reference_markdown), [`Replay::describe`] and
-//! [`Replay::fingerprint`] follow from that declaration (`keys/settings.rs` says how). Only what concerns several keys
-//! at once is written elsewhere: `combinations.rs`, and the values that a preset changes in `preset.rs`.
+//! [`Replay::fingerprint`] are derived from that declaration (`keys/settings.rs` says how). Elsewhere are only the
+//! checks across several keys (`combinations.rs`) and the values that a preset changes (`preset.rs`).
 //!
 //! The table named like the adapter belongs to the adapter, which reads it with the same reader
 //! ([`Config::read_adapter_table`]).

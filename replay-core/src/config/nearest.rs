@@ -1,18 +1,18 @@
 //! "Did you mean": the valid word nearest to a mistyped one.
 
-/// Below this Jaro-Winkler similarity a suggestion would look like a guess.
-const LEAST_SIMILARITY: f64 = 0.8;
+/// Words of a lower Jaro-Winkler similarity are not suggested.
+const MIN_SIMILARITY: f64 = 0.8;
 
 /// The candidate most similar to `word`, if any is similar enough.
 ///
-/// Case and the difference between `-`, `_` and a space are ignored: they are the commonest slips. Of equally near
-/// candidates the first one wins.
+/// Case and the difference between `-`, `_` and a space are ignored, since they are the most common mistakes. Of equally
+/// similar candidates the first one wins.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = folded(word);
+    let word = normalized(word);
     let mut best = None;
-    let mut best_similarity = LEAST_SIMILARITY;
+    let mut best_similarity = MIN_SIMILARITY;
     for candidate in candidates {
-        let similarity = strsim::jaro_winkler(&word, &folded(candidate));
+        let similarity = strsim::jaro_winkler(&word, &normalized(candidate));
         if similarity > best_similarity {
             best_similarity = similarity;
             best = Some(candidate);
@@ -21,7 +21,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best
 }
 
-fn folded(word: &str) -> String {
+fn normalized(word: &str) -> String {
     word.to_lowercase().replace(['-', ' '], "_")
 }
 

@@ -1,8 +1,8 @@
 //! The published settings.
 //!
-//! A preset carries the values its authors ran, not their mistakes: `alignment` stays `aligned` for the mathematics
-//! presets, although the released code is off by one layer there; write `alignment = "released"` to reproduce that
-//! too. The agent and video presets are `released`, since their thresholds were calibrated for that pairing.
+//! A preset has the published values. For the mathematics presets `alignment` is `aligned`, although the released code
+//! is off by one layer there; `alignment = "released"` reproduces that too. The agent and video presets are `released`,
+//! since their thresholds were calibrated for that alignment.
 
 use super::below::Below;
 use super::keys::{Alignment, Positions, Preset, Replay, Rule, Strategy};
@@ -13,7 +13,7 @@ use super::layers::Layers;
 const THRESHOLDS: [f64; 7] = [4.812, 4.781, 3.734, 3.297, 3.328, 3.812, 4.312];
 
 impl Preset {
-    /// The published configuration this preset restates, with its models, in one sentence.
+    /// The published configuration and models that this preset reproduces, in one sentence.
     #[must_use]
     pub const fn source(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Preset {
         replay
     }
 
-    /// Key and value of every setting that matters under this preset, for a table.
+    /// Key and value of every setting that has an effect under this preset, for a table.
     #[must_use]
     pub fn describe(self) -> Vec<(&'static str, String)> {
         self.settings().describe()

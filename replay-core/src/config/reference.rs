@@ -1,4 +1,4 @@
-//! The reference page of the file, made from the same declaration of keys that the reader uses.
+//! The reference page of the file, generated from the declaration of keys that the reader uses.
 
 use std::fmt::Write;
 
@@ -79,7 +79,7 @@ fn push_line(page: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = writeln!(page, "{line}");
 }
 
-/// A bar would end the cell.
+/// Escapes the bars of a text, which would end its table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }

@@ -1,46 +1,46 @@
-//! From what stands in the file to the effective settings: preset, overrides, defaults, and what is still missing.
+//! The effective settings: preset, keys of the file and defaults put together, and the check for missing keys.
 
 use super::combinations;
 use super::keys::{Group, Pair, Preset, Replay, ReplaySlots, Rule, Slots, Strategy};
-use super::reader::Session;
+use super::reader::Diagnostics;
 use super::shape::{LayerSet, Mismatch, Shape, alternatives};
 
-/// The pair. A model that is missing has been reported, and a placeholder stands for it.
+/// The pair. A missing model has been reported and is a placeholder here.
 pub(super) fn pair(slots: &<Pair as Group>::Slots) -> Pair {
     let mut pair = Pair::initial();
     pair.overlay(slots);
     pair
 }
 
-/// The effective settings. If anything is wrong it has been reported, and the result is a placeholder.
-pub(super) fn replay(mut slots: ReplaySlots, session: &mut Session) -> Replay {
-    slots.refuse_suspected(session);
-    require(&slots, session);
+/// The effective settings. After a reported problem the result is a placeholder.
+pub(super) fn replay(mut slots: ReplaySlots, diagnostics: &mut Diagnostics) -> Replay {
+    slots.refuse_suspected(diagnostics);
+    report_missing(&slots, diagnostics);
     let replay = settings(&slots, Replay::initial);
     let from_preset = slots.named_preset().is_some();
-    combinations::check(&slots, from_preset, &replay, session);
+    combinations::check(&slots, from_preset, &replay, diagnostics);
     replay
 }
 
 /// The effective settings of a profile: those of `[replay]`, or of the profile's own preset, with its keys over them.
-/// If anything is wrong it has been reported, and the result is a placeholder.
-pub(super) fn profile(mut slots: ReplaySlots, replay: &Replay, session: &mut Session) -> Replay {
-    slots.refuse_suspected(session);
+/// After a reported problem the result is a placeholder.
+pub(super) fn profile(mut slots: ReplaySlots, replay: &Replay, diagnostics: &mut Diagnostics) -> Replay {
+    slots.refuse_suspected(diagnostics);
     let profile = settings(&slots, || replay.clone());
-    combinations::check(&slots, true, &profile, session);
+    combinations::check(&slots, true, &profile, diagnostics);
     profile
 }
 
-/// Puts every key of the file over the preset's value, or over `otherwise` without a preset.
-fn settings(slots: &ReplaySlots, otherwise: impl FnOnce() -> Replay) -> Replay {
-    let mut settings = slots.named_preset().map_or_else(otherwise, Preset::settings);
+/// The settings of the preset, or `default` without a preset, overwritten by the keys of the file.
+fn settings(slots: &ReplaySlots, default: impl FnOnce() -> Replay) -> Replay {
+    let mut settings = slots.named_preset().map_or_else(default, Preset::settings);
     settings.overlay(slots);
     settings
 }
 
-/// Reports what neither a preset nor the file says. Keys that were given with a wrong value, or probably misspelt,
-/// do not count as missing: that would be a second complaint about one mistake.
-fn require(slots: &ReplaySlots, session: &mut Session) {
+/// Reports required settings that neither a preset nor the file gives. Keys that were given with a wrong value, or
+/// probably misspelt, do not count as missing: one mistake is reported once.
+fn report_missing(slots: &ReplaySlots, diagnostics: &mut Diagnostics) {
     if !slots.preset.is_absent() {
         return;
     }
@@ -54,7 +54,7 @@ fn require(slots: &ReplaySlots, session: &mut Session) {
         let found = absent(slots.place().present, "replay", "neither");
         let hint = "replay has no silent default; `preset = \"paper-math\"` is the paper's main setting";
         let mismatch = Mismatch::new(slots.place().at.clone(), expected, found).hint(hint);
-        session.report_absence("replay", mismatch);
+        diagnostics.report_absence("replay", mismatch);
         return;
     }
     if slots.layers.is_absent() {
@@ -62,7 +62,7 @@ fn require(slots: &ReplaySlots, session: &mut Session) {
         let found = absent(slots.place().present, "replay", "nothing");
         let hint = "without a preset, `layers` and a rule in `[replay.rank]` are required; the paper uses 16";
         let mismatch = Mismatch::new(slots.place().at.clone(), expected, found).hint(hint);
-        session.report_absence("replay.layers", mismatch);
+        diagnostics.report_absence("replay.layers", mismatch);
     }
     if slots.rank.rule.are_absent() {
         let expected = alternatives(Rule::KEYS.iter().map(|rule| format!("`{}`", rule.name())));
@@ -70,6 +70,6 @@ fn require(slots: &ReplaySlots, session: &mut Session) {
         let hint = "without a preset, `layers` and a rule in `[replay.rank]` are required; the paper uses \
                     `fraction_of_max = 0.4`";
         let mismatch = Mismatch::new(slots.rank.place().at.clone(), expected, found).hint(hint);
-        session.report_absence("replay.rank", mismatch);
+        diagnostics.report_absence("replay.rank", mismatch);
     }
 }

@@ -1,7 +1,7 @@
 //! The JSON schema of the file, for editors that complete and check TOML.
 //!
-//! It is made from the same declaration of keys that the reader uses. What a schema cannot say, such as a list being
-//! as long as the policy layers, only the reader checks.
+//! It is generated from the declaration of keys that the reader uses. Constraints that a schema cannot express, such as
+//! one list item per policy layer, are checked by the reader only.
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ use super::table::Table;
 pub(super) const PROFILES: &str = "Variants that a request can ask for by name. `[profiles.NAME]` has the keys of `[replay]`; whatever it does \
      not say is as there. `positions`, `layers` and everything else may differ; the models are the same.";
 
-/// The JSON schema of the file, with a free table for the adapter `mistralrs`.
+/// The JSON schema of the file, with a table of any content for the adapter `mistralrs`.
 #[must_use]
 pub fn json_schema() -> Value {
     let any = json!({
@@ -80,7 +80,7 @@ fn nested(path: &str) -> Value {
     match path {
         "" => {
             schema["required"] = json!(["adapter", "pair", "replay"]);
-            // As `[replay]`, but nothing is required: the rest is as there.
+            // A profile has the keys of `[replay]` and requires none of them: it inherits what it leaves out.
             let mut profile = nested("replay");
             if let Some(profile) = profile.as_object_mut() {
                 profile.remove("anyOf");

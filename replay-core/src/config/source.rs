@@ -1,4 +1,4 @@
-//! The text of a file, and its tree as parsed by `toml`.
+//! The text of a configuration file, and its tree as parsed by `toml`.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,11 +10,11 @@ use toml::de::DeTable;
 use super::error::{ConfigError, Problem};
 use super::shape::Mismatch;
 
-/// No configuration is longer; what is longer is another file, or a device that never ends.
+/// Longest file that is read: no configuration is longer, and a device file could be endless.
 const MAX_FILE_BYTES: u64 = 256 << 10;
 
-/// Text that was found where a syntax error lies is cut after this many characters.
-const LONGEST_SNIPPET: usize = 30;
+/// Characters of the offending text that a syntax error quotes.
+const MAX_SNIPPET_CHARS: usize = 30;
 
 /// The text of a configuration and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Source {
     }
 }
 
-/// The offending text; where the parser only names a point, what follows it on the line.
+/// The offending text, or the rest of the line where the parser gives only a position.
 fn snippet(offending: &str, rest: &str) -> String {
     let text = if offending.is_empty() { rest } else { offending };
     let line = text.lines().next().unwrap_or_default().trim_end();
@@ -91,7 +91,7 @@ fn snippet(offending: &str, rest: &str) -> String {
     if line.is_empty() {
         return "the end of the line".to_owned();
     }
-    let shown: String = line.chars().take(LONGEST_SNIPPET).collect();
+    let shown: String = line.chars().take(MAX_SNIPPET_CHARS).collect();
     let more = if shown.len() < line.len() { "…" } else { "" };
     format!("`{}{more}`", shown.escape_debug())
 }

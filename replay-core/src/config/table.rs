@@ -1,11 +1,11 @@
-//! A table of the file as it is declared.
+//! The declaration of a table of the file.
 
 use super::key::Described;
 
 /// A table of the file with its keys.
 #[derive(Clone, Copy)]
 pub struct Table {
-    /// The tables it lies in, and its own name: `replay.rank`. Empty for the top of the file.
+    /// The path of the table, such as `replay.rank`. Empty for the top of the file.
     pub path: &'static str,
     /// What the table is for.
     pub meaning: &'static str,

@@ -1,51 +1,51 @@
 //! The checks, by name.
 
-/// What is checked.
+/// A check of the conformance kit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Check {
     /// Every visual token of every image is labelled once, in order, with the sequence it belongs to.
-    LabelsAreWhole,
-    /// Off, on, off: the first answer comes back, as exactly as the engine says that it repeats itself.
+    LabelsAreComplete,
+    /// Off, on, off: the last answer equals the first, within the exactness that the engine states.
     OffIsIdentical,
-    /// A capture changes nothing in the prefill that follows.
+    /// A capture does not change the prefill after it.
     CaptureDoesNotPerturb,
-    /// A pass that was stopped early gives what a full one gives, and leaves nothing for the next.
+    /// A pass that stops early captures what a full pass captures, and does not change the pass after it.
     EarlyExitLeavesNoTrace,
-    /// A capture of some rows holds what a capture of all holds there.
+    /// A capture of some rows has the values that a capture of all rows has there.
     CapturesHoldTheirRows,
     /// Rows replaced by themselves change nothing; rows replaced by the base's do.
     EditsLandOnTheirRows,
     /// With base == RLVR, captures are equal and replay changes nothing.
-    TwinsAreANoOp,
-    /// A prompt that is replayed next to one that is not: both answer as alone.
+    EqualModelsChangeNothing,
+    /// In one batch, a replayed prompt and a prompt without replay get the answers that each gets alone.
     RowsStayWithTheirSequence,
-    /// Differentiable layers compute what the passes do, and their gradients are those of what they compute. It holds for a backend
-    /// that has none.
-    GradientsAreOfThePasses,
+    /// Differentiable layers compute what the passes compute, and their gradients agree with finite differences. A backend without
+    /// gradients passes.
+    GradientsMatchThePasses,
 }
 
 impl Check {
     /// All checks, in the order they run.
     pub const ALL: [Self; 9] = [
-        Self::LabelsAreWhole,
+        Self::LabelsAreComplete,
         Self::OffIsIdentical,
         Self::CaptureDoesNotPerturb,
         Self::EarlyExitLeavesNoTrace,
         Self::CapturesHoldTheirRows,
         Self::EditsLandOnTheirRows,
-        Self::TwinsAreANoOp,
+        Self::EqualModelsChangeNothing,
         Self::RowsStayWithTheirSequence,
-        Self::GradientsAreOfThePasses,
+        Self::GradientsMatchThePasses,
     ];
 
-    /// Checks without which this one says nothing.
+    /// Checks that have to pass for this one to mean anything.
     pub fn requires(self) -> &'static [Self] {
         match self {
-            Self::LabelsAreWhole | Self::OffIsIdentical | Self::CaptureDoesNotPerturb => &[],
+            Self::LabelsAreComplete | Self::OffIsIdentical | Self::CaptureDoesNotPerturb => &[],
             Self::EarlyExitLeavesNoTrace | Self::CapturesHoldTheirRows => &[Self::CaptureDoesNotPerturb],
-            Self::GradientsAreOfThePasses => &[Self::CapturesHoldTheirRows],
-            Self::EditsLandOnTheirRows => &[Self::LabelsAreWhole, Self::CapturesHoldTheirRows],
-            Self::TwinsAreANoOp | Self::RowsStayWithTheirSequence => &[Self::EditsLandOnTheirRows],
+            Self::GradientsMatchThePasses => &[Self::CapturesHoldTheirRows],
+            Self::EditsLandOnTheirRows => &[Self::LabelsAreComplete, Self::CapturesHoldTheirRows],
+            Self::EqualModelsChangeNothing | Self::RowsStayWithTheirSequence => &[Self::EditsLandOnTheirRows],
         }
     }
 }

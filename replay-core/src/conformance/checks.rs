@@ -1,4 +1,4 @@
-//! The checks themselves. Each compares two runs that differ in one thing only, so that one fault fails one check.
+//! The implementation of the checks. Each compares two runs that differ in one thing only, so that one fault fails one check.
 use candle_core::DType;
 
 use super::check::Check;
@@ -7,43 +7,43 @@ use super::subject::{Prefill, Subject};
 use crate::config::{Layers, Positions, Replay, Rule, Strategy};
 use crate::{Activations, Exactness, Replayer, Result, Role, RowSet};
 
-/// Whether a check holds, or why it does not; an error where it could not be run.
-type Holds = Result<std::result::Result<(), String>>;
+/// The inner result is the reason why a check failed; the outer one is an error of the engine while the check ran.
+type CheckRun = Result<std::result::Result<(), String>>;
 
-/// Whether a check holds for a subject.
-pub(super) async fn holds(check: Check, subject: &mut dyn Subject) -> Holds {
+/// Runs one check on a subject.
+pub(super) async fn run_check(check: Check, subject: &mut dyn Subject) -> CheckRun {
     match check {
-        Check::LabelsAreWhole => labels(subject).await,
+        Check::LabelsAreComplete => labels(subject).await,
         Check::OffIsIdentical => off(subject).await,
         Check::CaptureDoesNotPerturb => capture(subject).await,
         Check::EarlyExitLeavesNoTrace => early_exit(subject).await,
         Check::CapturesHoldTheirRows => captured_rows(subject).await,
         Check::EditsLandOnTheirRows => edits(subject).await,
-        Check::TwinsAreANoOp => twins(subject).await,
+        Check::EqualModelsChangeNothing => equal_models(subject).await,
         Check::RowsStayWithTheirSequence => batch(subject).await,
-        Check::GradientsAreOfThePasses => gradients(subject).await,
+        Check::GradientsMatchThePasses => gradients(subject).await,
     }
 }
 
-/// Replaces every row of every residual that a tap sees.
-fn everything(subject: &dyn Subject) -> Result<Replayer> {
+/// A replayer that replaces every row of every residual with a tap.
+fn replace_all_rows(subject: &dyn Subject) -> Result<Replayer> {
     let layers = subject.decoder_layers();
     let mut replay = Replay::new(Strategy::Substitute, Layers::First(layers), Rule::FractionOfMax(1.0));
     replay.positions = Positions::All;
     Replayer::new(&replay, layers)
 }
 
-/// What [`everything`] captures, without the edits.
-fn same_captures(subject: &dyn Subject) -> Plan {
+/// The captures of [`replace_all_rows`], without its edits.
+fn captures_of_replace_all_rows(subject: &dyn Subject) -> Plan {
     Plan(vec![Step::Capture(Role::Base, (1..=subject.decoder_layers()).collect())])
 }
 
-async fn one(subject: &mut dyn Subject, prompt: usize, plan: Plan) -> Result<Prefill> {
+async fn prefill_one(subject: &mut dyn Subject, prompt: usize, plan: Plan) -> Result<Prefill> {
     let mut all = subject.prefill(vec![(prompt, plan)]).await?;
     Ok(all.remove(0))
 }
 
-/// Whether two prefills give the same answer, as exactly as the engine says that it repeats itself.
+/// Whether two prefills give the same answer, within the exactness that the engine states.
 fn same_answer(what: &str, a: &Prefill, b: &Prefill) -> std::result::Result<(), String> {
     if exactness(a, b).agree(&a.log_probs, &b.log_probs, 1.0) {
         return Ok(());
@@ -51,7 +51,7 @@ fn same_answer(what: &str, a: &Prefill, b: &Prefill) -> std::result::Result<(), 
     Err(format!("{what}: log-probabilities differ by {:e}", distance(&a.log_probs, &b.log_probs)))
 }
 
-/// What the engine states; a prefill without a plan has not asked it.
+/// The exactness that the engine states. It is known from a prefill with a plan only.
 fn exactness(a: &Prefill, b: &Prefill) -> Exactness {
     a.observed.exactness.or(b.observed.exactness).unwrap_or(Exactness::Bits)
 }
@@ -70,7 +70,7 @@ fn same_residuals(
     (a, b): (&Activations, &Activations),
     layers: &[usize],
     rows: &RowSet,
-) -> Holds {
+) -> CheckRun {
     for &layer in layers {
         let values = |activations: &Activations| -> Result<Vec<f32>> {
             let residual = activations.select(layer, rows)?.to_dtype(DType::F32)?;
@@ -85,9 +85,9 @@ fn same_residuals(
     Ok(Ok(()))
 }
 
-async fn labels(subject: &mut dyn Subject) -> Holds {
-    let look = || Plan(vec![Step::Capture(Role::Base, vec![0])]);
-    let prefills = subject.prefill(vec![(0, look()), (1, look())]).await?;
+async fn labels(subject: &mut dyn Subject) -> CheckRun {
+    let capture = || Plan(vec![Step::Capture(Role::Base, vec![0])]);
+    let prefills = subject.prefill(vec![(0, capture()), (1, capture())]).await?;
     let mut sequences = Vec::new();
     for prefill in &prefills {
         let Some(prompt) = &prefill.observed.prompt else { return Ok(Err("the plan was not run".into())) };
@@ -121,23 +121,23 @@ async fn labels(subject: &mut dyn Subject) -> Holds {
         }
         sequences.push(rows[0].sequence);
     }
-    Ok(if sequences[0] == sequences[1] { Err("two sequences have one name".into()) } else { Ok(()) })
+    Ok(if sequences[0] == sequences[1] { Err("two sequences have the same number".into()) } else { Ok(()) })
 }
 
-async fn off(subject: &mut dyn Subject) -> Holds {
-    let replay = Plan(vec![Step::Replay(everything(subject)?)]);
-    let mut before = one(subject, 0, Plan::default()).await?;
-    let replayed = one(subject, 0, replay).await?;
-    let after = one(subject, 0, Plan::default()).await?;
+async fn off(subject: &mut dyn Subject) -> CheckRun {
+    let replay = Plan(vec![Step::Replay(replace_all_rows(subject)?)]);
+    let mut before = prefill_one(subject, 0, Plan::default()).await?;
+    let replayed = prefill_one(subject, 0, replay).await?;
+    let after = prefill_one(subject, 0, Plan::default()).await?;
     before.observed.exactness = replayed.observed.exactness;
     Ok(same_answer("off, on, off", &before, &after))
 }
 
-async fn capture(subject: &mut dyn Subject) -> Holds {
+async fn capture(subject: &mut dyn Subject) -> CheckRun {
     let layers: Vec<usize> = (0..=subject.decoder_layers()).collect();
-    let plain = one(subject, 0, Plan::default()).await?;
+    let plain = prefill_one(subject, 0, Plan::default()).await?;
     for role in [Role::Base, Role::Rlvr] {
-        let captured = one(subject, 0, Plan(vec![Step::Capture(role, layers.clone())])).await?;
+        let captured = prefill_one(subject, 0, Plan(vec![Step::Capture(role, layers.clone())])).await?;
         if let Err(why) = same_answer(&format!("with a {role} capture"), &plain, &captured) {
             return Ok(Err(why));
         }
@@ -145,12 +145,12 @@ async fn capture(subject: &mut dyn Subject) -> Holds {
     Ok(Ok(()))
 }
 
-async fn early_exit(subject: &mut dyn Subject) -> Holds {
+async fn early_exit(subject: &mut dyn Subject) -> CheckRun {
     let all: Vec<usize> = (0..=subject.decoder_layers()).collect();
     for role in [Role::Base, Role::Rlvr] {
-        let full = one(subject, 0, Plan(vec![Step::Capture(role, all.clone())])).await?;
+        let full = prefill_one(subject, 0, Plan(vec![Step::Capture(role, all.clone())])).await?;
         let stopped = Plan(vec![Step::Capture(role, vec![1]), Step::Capture(role, all.clone())]);
-        let stopped = one(subject, 0, stopped).await?;
+        let stopped = prefill_one(subject, 0, stopped).await?;
         let exactness = exactness(&full, &stopped);
         let [early, again] = &stopped.observed.captures[..] else { return Ok(Err("a capture is missing".into())) };
         let [full] = &full.observed.captures[..] else { return Ok(Err("a capture is missing".into())) };
@@ -165,16 +165,15 @@ async fn early_exit(subject: &mut dyn Subject) -> Holds {
     Ok(Ok(()))
 }
 
-/// A capture of some rows is that part of a capture of all.
-async fn captured_rows(subject: &mut dyn Subject) -> Holds {
+async fn captured_rows(subject: &mut dyn Subject) -> CheckRun {
     let layers: Vec<usize> = (0..=subject.decoder_layers()).collect();
     for role in [Role::Base, Role::Rlvr] {
-        let full = one(subject, 0, Plan(vec![Step::Capture(role, layers.clone())])).await?;
+        let full = prefill_one(subject, 0, Plan(vec![Step::Capture(role, layers.clone())])).await?;
         let [all] = &full.observed.captures[..] else { return Ok(Err("a capture is missing".into())) };
         for (first, step) in [(1, 2), (0, 3)] {
             let rows = RowSet::new((first..all.rows()).step_by(step).collect())?;
             let plan = Plan(vec![Step::CaptureRows { role, layers: layers.clone(), rows: rows.clone() }]);
-            let part = one(subject, 0, plan).await?;
+            let part = prefill_one(subject, 0, plan).await?;
             let exactness = exactness(&full, &part);
             let [some] = &part.observed.captures[..] else { return Ok(Err("a capture is missing".into())) };
             let what = format!("{role}, {} rows of {}", rows.len(), all.rows());
@@ -189,24 +188,24 @@ async fn captured_rows(subject: &mut dyn Subject) -> Holds {
     Ok(Ok(()))
 }
 
-async fn edits(subject: &mut dyn Subject) -> Holds {
+async fn edits(subject: &mut dyn Subject) -> CheckRun {
     let layers = subject.decoder_layers();
-    let plain = one(subject, 0, Plan(vec![Step::Capture(Role::Rlvr, vec![layers])])).await?;
+    let plain = prefill_one(subject, 0, Plan(vec![Step::Capture(Role::Rlvr, vec![layers])])).await?;
     let candidates = if subject.has_visual_rows() { Positions::Visual } else { Positions::All };
     let rows = plain.observed.prompt.as_ref().map(|prompt| prompt.candidates(candidates)).unwrap_or_default();
-    // Not all rows, or a shift by one row could go unseen.
+    // Every second row only, so that a shift by one row changes the answer.
     let rows = RowSet::new(rows.iter().step_by(2).collect())?;
     for layer in 1..=layers {
         let own = Plan(vec![Step::Edit { role: Role::Rlvr, layer, rows: rows.clone() }]);
-        let own = one(subject, 0, own).await?;
+        let own = prefill_one(subject, 0, own).await?;
         if let Err(why) = same_answer(&format!("rows of residual[{layer}] replaced by themselves"), &plain, &own) {
             return Ok(Err(why));
         }
     }
-    // After the last layer that reads them, only the last row reaches the first token.
+    // After the last layer with keys and values of its own, only the last row affects the first token.
     for layer in 1..subject.reading_layers() {
         let base = Plan(vec![Step::Edit { role: Role::Base, layer, rows: rows.clone() }]);
-        let base = one(subject, 0, base).await?;
+        let base = prefill_one(subject, 0, base).await?;
         if same_answer("", &plain, &base).is_ok() {
             return Ok(Err(format!("rows of residual[{layer}] replaced by the base's changed nothing")));
         }
@@ -214,25 +213,25 @@ async fn edits(subject: &mut dyn Subject) -> Holds {
     Ok(Ok(()))
 }
 
-async fn twins(subject: &mut dyn Subject) -> Holds {
+async fn equal_models(subject: &mut dyn Subject) -> CheckRun {
     let all: Vec<usize> = (0..=subject.decoder_layers()).collect();
     let both = Plan(vec![Step::Capture(Role::Base, all.clone()), Step::Capture(Role::Rlvr, all.clone())]);
-    let both = one(subject, 0, both).await?;
+    let both = prefill_one(subject, 0, both).await?;
     let exactness = exactness(&both, &both);
     let [base, rlvr] = &both.observed.captures[..] else { return Ok(Err("a capture is missing".into())) };
     if let Err(why) = same_residuals("base and RLVR", exactness, (base, rlvr), &all, base.prompt_rows())? {
         return Ok(Err(why));
     }
-    let plain = same_captures(subject);
-    let plain = one(subject, 0, plain).await?;
-    let replay = Plan(vec![Step::Replay(everything(subject)?)]);
-    let replayed = one(subject, 0, replay).await?;
+    let captures = captures_of_replace_all_rows(subject);
+    let plain = prefill_one(subject, 0, captures).await?;
+    let replay = Plan(vec![Step::Replay(replace_all_rows(subject)?)]);
+    let replayed = prefill_one(subject, 0, replay).await?;
     Ok(same_answer("replayed", &plain, &replayed))
 }
 
-async fn batch(subject: &mut dyn Subject) -> Holds {
-    let replay = Plan(vec![Step::Replay(everything(subject)?)]);
-    let alone = [one(subject, 0, replay.clone()).await?, one(subject, 1, Plan::default()).await?];
+async fn batch(subject: &mut dyn Subject) -> CheckRun {
+    let replay = Plan(vec![Step::Replay(replace_all_rows(subject)?)]);
+    let alone = [prefill_one(subject, 0, replay.clone()).await?, prefill_one(subject, 1, Plan::default()).await?];
     let tolerance = subject.batch_tolerance();
     for order in [[0, 1], [1, 0]] {
         let plan = |prompt| if prompt == 0 { replay.clone() } else { Plan::default() };
@@ -249,25 +248,29 @@ async fn batch(subject: &mut dyn Subject) -> Holds {
     Ok(Ok(()))
 }
 
-/// Tolerance of the forward: an engine in half precision rounds so far on its way; layers that are not its own are further off.
-const ROUNDED: f64 = 0.05;
-/// Tolerance of a slope: f32 rounding, and curvature over the step.
-const SLOPE: f64 = 0.02;
+/// Tolerance of the last residual, as a share of its largest value: an engine in half precision stays below it, layers of another model
+/// do not.
+const FORWARD_TOLERANCE: f64 = 0.05;
+/// Tolerance of a slope, as a share of the steepest: f32 rounding plus curvature over the step.
+const SLOPE_TOLERANCE: f64 = 0.02;
 
-async fn gradients(subject: &mut dyn Subject) -> Holds {
+async fn gradients(subject: &mut dyn Subject) -> CheckRun {
     let layers = 0..subject.decoder_layers();
     for role in [Role::Base, Role::Rlvr] {
-        let look = one(subject, 0, Plan(vec![Step::Differentiate(role, layers.clone())])).await?;
-        let Some(Some(measured)) = look.observed.gradients.first() else { continue };
-        // A NaN must not pass for small.
-        if measured.forward.is_nan() || measured.forward > ROUNDED {
+        let prefill = prefill_one(subject, 0, Plan(vec![Step::Differentiate(role, layers.clone())])).await?;
+        let Some(Some(measured)) = prefill.observed.gradients.first() else { continue };
+        // NaN compares false with every tolerance.
+        if measured.forward.is_nan() || measured.forward > FORWARD_TOLERANCE {
             return Ok(Err(format!(
-                "{role}: the last residual is {:e} of the largest off a captured one",
+                "{role}: the last residual differs from the captured one by {:e} of its largest value",
                 measured.forward
             )));
         }
-        if measured.slope.is_nan() || measured.slope > SLOPE {
-            return Ok(Err(format!("{role}: a slope is {:e} of the steepest off the gradient", measured.slope)));
+        if measured.slope.is_nan() || measured.slope > SLOPE_TOLERANCE {
+            let slope = measured.slope;
+            return Ok(Err(format!(
+                "{role}: a measured slope differs from the gradient's by {slope:e} of the steepest"
+            )));
         }
     }
     Ok(Ok(()))

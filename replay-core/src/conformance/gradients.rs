@@ -1,4 +1,5 @@
-//! Are a backend's gradients those of its own passes? Strategy `learned` follows them: wrong ones lead elsewhere and end all the same.
+//! Compares a backend's gradients with its own passes. Strategy `learned` with wrong gradients would not fail: it would return a wrong
+//! delta.
 use std::ops::Range;
 
 use candle_core::{DType, Tensor};
@@ -6,17 +7,18 @@ use candle_core::{DType, Tensor};
 use crate::learned::{Differentiable, Tape};
 use crate::{Error, ReplayBackend, Result, Role};
 
-/// Rows in which a slope is measured.
+/// Number of rows in which a slope is measured.
 const PROBES: usize = 4;
-/// Length of a step, as a share of the length of its row: short enough for a layer to be close to linear, long enough for f32 to resolve it.
+/// Length of a finite-difference step, relative to the length of its row: short enough for the layers to be close to linear, long enough
+/// for f32 to resolve the difference.
 const STEP: f64 = 1e-2;
 
-/// How far one model's differentiable layers are from its passes and from their own slopes.
+/// Differences between one model's differentiable layers and its passes, and between their gradients and finite differences.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gradients {
-    /// Largest difference of the last residual from a captured one, as a share of its largest value.
+    /// Largest difference between the last residual and the captured one, as a share of its largest value.
     pub forward: f64,
-    /// Largest difference of a measured slope from the gradient's, as a share of the steepest of both.
+    /// Largest difference between a measured slope and the gradient's, as a share of the steepest slope.
     pub slope: f64,
 }
 
@@ -38,11 +40,11 @@ pub(super) async fn gradients(
     let (residual, output, tapes) = run(&*model, &input)?;
     let forward = largest(&(&residual - &last)?)? / largest(&last)?.max(f64::MIN_POSITIVE);
 
-    // The loss: a sum of the normalised residuals with weights between -1 and 1.
+    // The loss is a sum of the normed residuals with weights between -1 and 1.
     let weights = noise(output.dims2()?, 1)?.to_device(output.device())?;
     let mut gradient = model.norm_backward(&residual, &weights)?;
     for (index, (layer, input, tape)) in tapes.into_iter().enumerate().rev() {
-        // With a tape and without one.
+        // Every second layer runs its backward with a tape, the others without, so that both are tested.
         let tape = Some(tape).filter(|_| index % 2 == 0);
         gradient = model.backward(layer, &input, None, tape, &gradient)?;
     }
@@ -54,17 +56,17 @@ pub(super) async fn gradients(
         let length = |t: &Tensor| -> Result<f64> { Ok(sum(&t.sqr()?)?.sqrt()) };
         let step = (&direction * (STEP * length(&input.narrow(0, row, 1)?)? / length(&direction)?))?;
         let step = step.pad_with_zeros(0, row, rows.len() - row - 1)?;
-        let there = run(&*model, &(&input + &step)?)?.1;
-        let back = run(&*model, &(&input - &step)?)?.1;
-        let measured = sum(&((there - back)? * &weights)?)? / 2.0;
+        let plus = run(&*model, &(&input + &step)?)?.1;
+        let minus = run(&*model, &(&input - &step)?)?.1;
+        let measured = sum(&((plus - minus)? * &weights)?)? / 2.0;
         slopes.push((measured, sum(&(&gradient * &step)?)?));
     }
     let steepest = slopes.iter().flat_map(|(a, b)| [a.abs(), b.abs()]).fold(f64::MIN_POSITIVE, f64::max);
-    let slope = slopes.iter().map(|(a, b)| (a - b).abs() / steepest).fold(0.0, worse);
+    let slope = slopes.iter().map(|(a, b)| (a - b).abs() / steepest).fold(0.0, max_or_nan);
     Ok(Some(Gradients { forward, slope }))
 }
 
-/// The last residual, its norm's output, and the input and tape of each layer.
+/// Runs all layers and the final norm. Returns the last residual, the norm's output, and the input and tape of each layer.
 #[allow(clippy::type_complexity)]
 fn run(model: &dyn Differentiable, input: &Tensor) -> Result<(Tensor, Tensor, Vec<(usize, Tensor, Tape)>)> {
     let (mut residual, mut tapes) = (input.clone(), Vec::new());
@@ -76,8 +78,8 @@ fn run(model: &dyn Differentiable, input: &Tensor) -> Result<(Tensor, Tensor, Ve
     Ok((residual, output, tapes))
 }
 
-/// A NaN is worse than anything.
-fn worse(worst: f64, other: f64) -> f64 {
+/// The larger of two values, or NaN if one is NaN.
+fn max_or_nan(worst: f64, other: f64) -> f64 {
     if other > worst || other.is_nan() { other } else { worst }
 }
 
@@ -86,7 +88,7 @@ fn values(tensor: &Tensor) -> Result<Vec<f32>> {
 }
 
 fn largest(tensor: &Tensor) -> Result<f64> {
-    Ok(values(tensor)?.into_iter().map(|value| f64::from(value.abs())).fold(0.0, worse))
+    Ok(values(tensor)?.into_iter().map(|value| f64::from(value.abs())).fold(0.0, max_or_nan))
 }
 
 fn sum(tensor: &Tensor) -> Result<f64> {

@@ -1,7 +1,7 @@
 //! The checks that every adapter runs against its engine.
 //!
 //! An adapter implements [`Subject`] (prefill some prompts together, with a [`Plan`] for each) and [`Maker`] (a fresh subject for each
-//! check), and calls [`run`]. With the feature `mock` there is an engine that passes, and faults of it that each fail one check.
+//! check), and calls [`run`]. The feature `mock` adds an engine that passes every check, and faults that each make one check fail.
 mod check;
 mod checks;
 mod gradients;

@@ -1,4 +1,5 @@
-//! What a subject does with the backend of one prompt. Data, not a closure: engines run prompts on threads of their own.
+//! The steps that a subject runs with the backend of one prompt. They are data and not a closure, since engines run prompts on threads of
+//! their own.
 use std::ops::Range;
 
 use super::gradients::{Gradients, gradients};
@@ -31,26 +32,26 @@ pub enum Step {
     },
     /// Replay as configured.
     Replay(Replayer),
-    /// Look at the gradients of these decoder layers.
+    /// Compare the gradients of these decoder layers with finite differences.
     Differentiate(Role, Range<usize>),
 }
 
-/// Steps in order; none leaves the prompt alone.
+/// Steps in the order in which they run. A plan without steps does nothing to the prompt.
 #[derive(Debug, Clone, Default)]
 pub struct Plan(pub Vec<Step>);
 
-/// What the steps observed.
+/// What the steps of a plan observed.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     /// The prompt's labels; `None` if there was no step.
     pub prompt: Option<PromptMap>,
-    /// How closely the engine says that it repeats itself; `None` if there was no step.
+    /// The exactness that the engine states; `None` if there was no step.
     pub exactness: Option<Exactness>,
     /// One per capture, in order.
     pub captures: Vec<Activations>,
     /// The report of the last replay.
     pub report: Option<Report>,
-    /// One per look at gradients, in order; `None` if the backend has none.
+    /// One entry per [`Step::Differentiate`], in order; `None` if the backend has no gradients.
     pub gradients: Vec<Option<Gradients>>,
 }
 

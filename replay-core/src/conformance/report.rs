@@ -1,4 +1,4 @@
-//! What the checks found.
+//! The results of the checks.
 use std::fmt;
 
 use super::check::Check;
@@ -6,11 +6,11 @@ use super::check::Check;
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckResult {
-    /// It holds.
+    /// The check passed.
     Passed,
-    /// It does not hold, and why.
+    /// The check failed, for this reason.
     Failed(String),
-    /// It was not run, since this one, which it needs, did not pass.
+    /// The check was not run, since a check that it requires did not pass.
     Skipped(Check),
 }
 

@@ -8,7 +8,7 @@ use crate::Result;
 /// Runs every check on a fresh subject.
 ///
 /// # Errors
-/// If a subject cannot be made; a check that errs has failed.
+/// If a subject cannot be made. A check that returns an error counts as failed.
 pub async fn run(maker: &mut dyn Maker) -> Result<ConformanceReport> {
     let mut results: Vec<(Check, CheckResult)> = Vec::new();
     for check in Check::ALL {
@@ -19,8 +19,8 @@ pub async fn run(maker: &mut dyn Maker) -> Result<ConformanceReport> {
         let result = match missing {
             Some(needed) => CheckResult::Skipped(*needed),
             None => {
-                let mut subject = maker.make(check == Check::TwinsAreANoOp).await?;
-                match checks::holds(check, &mut *subject).await {
+                let mut subject = maker.make(check == Check::EqualModelsChangeNothing).await?;
+                match checks::run_check(check, &mut *subject).await {
                     Ok(Ok(())) => CheckResult::Passed,
                     Ok(Err(why)) => CheckResult::Failed(why),
                     Err(error) => CheckResult::Failed(error.to_string()),

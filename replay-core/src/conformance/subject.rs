@@ -1,4 +1,4 @@
-//! What an adapter implements to be checked.
+//! The traits that an adapter implements to run the checks.
 use async_trait::async_trait;
 
 use super::plan::{Observed, Plan};
@@ -13,21 +13,21 @@ pub trait Subject {
     /// If the engine or a plan fails.
     async fn prefill(&mut self, batch: Vec<(usize, Plan)>) -> Result<Vec<Prefill>>;
 
-    /// Decoder layers of the models; their taps see `residual[0]` to `residual[layers]`.
+    /// How many decoder layers the models have; their taps see `residual[0]` to `residual[layers]`.
     fn decoder_layers(&self) -> usize;
 
-    /// Whether images have rows of their own in a prompt; in a model that attends to them from the side they have none.
+    /// Whether images have rows of their own in a prompt; in a model with cross-attention to images they have none.
     fn has_visual_rows(&self) -> bool {
         true
     }
 
-    /// How many of the layers read what other rows' residuals become: later ones share keys and values of earlier ones, so that only the
-    /// last row of their residuals reaches the first token.
+    /// How many layers compute keys and values of their own. Later layers reuse those of earlier ones, so that of their residuals only
+    /// the last row affects the first token.
     fn reading_layers(&self) -> usize {
         self.decoder_layers()
     }
 
-    /// How far the log-probabilities of a batch may be from those of a solo run (matrix kernels sum in another order).
+    /// How much the log-probabilities of a batch may differ from those of a solo run (matrix kernels sum in another order).
     fn batch_tolerance(&self) -> f32 {
         1e-4
     }
@@ -45,9 +45,9 @@ pub struct Prefill {
 /// Makes fresh subjects.
 #[async_trait(?Send)]
 pub trait Maker {
-    /// A pair of different models, or, for `twins`, a base that is the RLVR model itself.
+    /// Makes a subject with two different models, or, with `equal_models`, with the RLVR model as its own base.
     ///
     /// # Errors
     /// If the engine does not start.
-    async fn make(&mut self, twins: bool) -> Result<Box<dyn Subject>>;
+    async fn make(&mut self, equal_models: bool) -> Result<Box<dyn Subject>>;
 }

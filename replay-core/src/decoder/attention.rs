@@ -1,5 +1,5 @@
-//! Causal attention with grouped key/value heads, in blocks of queries: memory is one block's scores, and keys that no query of a
-//! block can see cost nothing.
+//! Causal attention with grouped key/value heads, in blocks of queries: only one block's scores are held at a time, and keys that no query
+//! of a block can see are skipped.
 use candle_core::{Result, Tensor};
 
 use super::kernel::{Causal, causal_softmax, softmax_backward};
@@ -7,8 +7,8 @@ use super::kernel::{Causal, causal_softmax, softmax_backward};
 /// Queries per block.
 const BLOCK: usize = 128;
 
-/// Keys and values that the queries look at: those of earlier rows, which are constant, and then those of the rows themselves.
-pub(super) struct Seen<'a> {
+/// The keys and values that the queries attend to: first those of earlier rows, which are constant, then those of the rows themselves.
+pub(super) struct KeysValues<'a> {
     /// `[key/value heads, keys, head]`.
     pub(super) keys: &'a Tensor,
     /// `[key/value heads, keys, head]`.
@@ -19,27 +19,28 @@ pub(super) struct Seen<'a> {
     pub(super) constant: usize,
 }
 
-impl Seen<'_> {
+impl KeysValues<'_> {
+    /// Blocks of queries: the first query, how many keys each query sees, and how many keys the block sees.
     fn blocks(&self) -> impl Iterator<Item = (usize, &[usize], usize)> {
-        let start = |(index, visible)| (index * BLOCK, visible, keys_of(visible));
+        let start = |(index, visible)| (index * BLOCK, visible, visible_keys(visible));
         self.visible.chunks(BLOCK).enumerate().map(start)
     }
 }
 
-fn keys_of(visible: &[usize]) -> usize {
+fn visible_keys(visible: &[usize]) -> usize {
     visible.iter().copied().max().unwrap_or(0)
 }
 
-/// What each query attends to.
+/// The attention output of each query.
 ///
 /// # Shapes
 /// `queries`: `[heads, queries, head]`; returns the same.
-pub(super) fn forward(queries: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {
-    let shape = Shape::of(queries, seen.keys)?;
+pub(super) fn forward(queries: &Tensor, cache: &KeysValues<'_>) -> Result<Tensor> {
+    let shape = Shape::of(queries, cache.keys)?;
     let mut blocks = Vec::new();
-    for (start, visible, keys) in seen.blocks() {
-        let p = probabilities(&shape, queries, seen, start, visible, keys)?;
-        blocks.push(shape.ungroup(&p.matmul(&first(seen.values, keys)?)?, visible.len())?);
+    for (start, visible, keys) in cache.blocks() {
+        let p = probabilities(&shape, queries, cache, start, visible, keys)?;
+        blocks.push(shape.ungroup(&p.matmul(&first_keys(cache.values, keys)?)?, visible.len())?);
     }
     Tensor::cat(&blocks, 1)
 }
@@ -48,50 +49,54 @@ pub(super) fn forward(queries: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {
 ///
 /// # Shapes
 /// `gradient`: `[heads, queries, head]`; returns `[heads, queries, head]` and twice `[key/value heads, rows, head]`.
-pub(super) fn backward(queries: &Tensor, seen: &Seen<'_>, gradient: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
-    let shape = Shape::of(queries, seen.keys)?;
-    let total = seen.keys.dim(1)?;
-    let mut to_queries = Vec::new();
-    let (mut to_keys, mut to_values) = (None, None);
-    for (start, visible, keys) in seen.blocks() {
-        let p = probabilities(&shape, queries, seen, start, visible, keys)?;
+pub(super) fn backward(
+    queries: &Tensor,
+    cache: &KeysValues<'_>,
+    gradient: &Tensor,
+) -> Result<(Tensor, Tensor, Tensor)> {
+    let shape = Shape::of(queries, cache.keys)?;
+    let total = cache.keys.dim(1)?;
+    let mut grad_queries = Vec::new();
+    let (mut grad_keys, mut grad_values) = (None, None);
+    for (start, visible, keys) in cache.blocks() {
+        let p = probabilities(&shape, queries, cache, start, visible, keys)?;
         let out = shape.group(gradient, start, visible.len())?;
-        let to_scores = out.matmul(&first(seen.values, keys)?.t()?)?;
-        let to_scores = softmax_backward(to_scores, &p, shape.scale)?;
-        to_queries.push(shape.ungroup(&to_scores.matmul(&first(seen.keys, keys)?)?, visible.len())?);
+        let grad_scores = out.matmul(&first_keys(cache.values, keys)?.t()?)?;
+        let grad_scores = softmax_backward(grad_scores, &p, shape.scale)?;
+        grad_queries.push(shape.ungroup(&grad_scores.matmul(&first_keys(cache.keys, keys)?)?, visible.len())?);
 
-        let moving = keys.saturating_sub(seen.constant);
-        if moving == 0 {
+        let variable = keys.saturating_sub(cache.constant);
+        if variable == 0 {
             continue;
         }
         let transposed = |x: &Tensor| {
-            let x = x.narrow(2, seen.constant, moving)?.transpose(1, 2)?;
-            // Only the CPU multiplies matrices of any strides.
+            let x = x.narrow(2, cache.constant, variable)?.transpose(1, 2)?;
+            // Matrix products on other devices need contiguous operands.
             if x.device().is_cpu() { Ok(x) } else { x.contiguous() }
         };
         let padding = total - keys;
         let block = shape.group(queries, start, visible.len())?;
-        add(&mut to_keys, transposed(&to_scores)?.matmul(&block)?.pad_with_zeros(1, 0, padding)?)?;
-        add(&mut to_values, transposed(&p)?.matmul(&out)?.pad_with_zeros(1, 0, padding)?)?;
+        add(&mut grad_keys, transposed(&grad_scores)?.matmul(&block)?.pad_with_zeros(1, 0, padding)?)?;
+        add(&mut grad_values, transposed(&p)?.matmul(&out)?.pad_with_zeros(1, 0, padding)?)?;
     }
-    let none = || seen.keys.narrow(1, seen.constant, total - seen.constant)?.zeros_like();
-    let or_none = |sum: Option<Tensor>| sum.map_or_else(none, Ok);
-    Ok((Tensor::cat(&to_queries, 1)?, or_none(to_keys)?, or_none(to_values)?))
+    let zeros = || cache.keys.narrow(1, cache.constant, total - cache.constant)?.zeros_like();
+    let or_zeros = |sum: Option<Tensor>| sum.map_or_else(zeros, Ok);
+    Ok((Tensor::cat(&grad_queries, 1)?, or_zeros(grad_keys)?, or_zeros(grad_values)?))
 }
 
 fn probabilities(
     shape: &Shape,
     queries: &Tensor,
-    seen: &Seen<'_>,
+    cache: &KeysValues<'_>,
     start: usize,
     visible: &[usize],
     keys: usize,
 ) -> Result<Tensor> {
-    let scores = shape.group(queries, start, visible.len())?.matmul(&first(seen.keys, keys)?.t()?)?;
+    let scores = shape.group(queries, start, visible.len())?.matmul(&first_keys(cache.keys, keys)?.t()?)?;
     causal_softmax(scores, shape.scale, Causal { visible })
 }
 
-fn first(tensor: &Tensor, keys: usize) -> Result<Tensor> {
+fn first_keys(tensor: &Tensor, keys: usize) -> Result<Tensor> {
     tensor.narrow(1, 0, keys)
 }
 
@@ -103,7 +108,7 @@ fn add(sum: &mut Option<Tensor>, term: Tensor) -> Result<()> {
     Ok(())
 }
 
-/// Query heads that share a key/value head are stacked, so that one product serves them all.
+/// Sizes of the heads. Query heads that share a key/value head are stacked, so that one matrix product computes all of them.
 struct Shape {
     groups: usize,
     key_heads: usize,

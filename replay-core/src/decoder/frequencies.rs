@@ -1,17 +1,17 @@
-//! How fast the coordinates of a head rotate with the position, and how models made for longer prompts slow them down.
+//! The frequencies of the rotary embedding, and how models for longer contexts scale them.
 
-/// What is done to the frequencies.
+/// How a model scales the frequencies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RotaryScaling {
-    /// Nothing.
+    /// The frequencies are not scaled.
     None,
-    /// All are divided by a factor (position interpolation, arXiv 2306.15595).
+    /// All frequencies are divided by a factor (position interpolation, arXiv 2306.15595).
     Linear {
         /// The factor.
         factor: f32,
     },
-    /// Those with wavelengths above `original / low` are divided by the factor, those below `original / high` are left, and in between
-    /// the change is gradual (Llama 3.1; arXiv 2407.21783, section 3.4.2 for the intent, the published `config.json` for the numbers).
+    /// Frequencies with wavelengths above `original / low` are divided by the factor, those below `original / high` are kept, and in
+    /// between the scale is interpolated (Llama 3.1: arXiv 2407.21783, section 3.4.2, with the numbers of the published `config.json`).
     Llama3 {
         /// The factor.
         factor: f32,
@@ -19,14 +19,14 @@ pub enum RotaryScaling {
         low: f32,
         /// `high_freq_factor`.
         high: f32,
-        /// Positions of the context before it was made longer.
+        /// Length of the context before it was extended, in positions.
         original: f32,
     },
 }
 
-/// `1 / theta^(2 i / head)` for each of `head / 2` pairs of coordinates, scaled: radians a position.
+/// `1 / theta^(2 i / head)` for each of `head / 2` pairs of coordinates, scaled, in radians per position.
 pub fn frequencies(head: usize, theta: f64, scaling: RotaryScaling) -> Vec<f32> {
-    // In f32 throughout, as engines compute them: the angles of late positions differ otherwise.
+    // Computed in f32, as engines do: in f64 the angles of late positions would differ from the engine's.
     let inverse = |i: usize| 1.0 / (theta as f32).powf((2 * i) as f32 / head as f32);
     (0..head / 2).map(|i| scaled(inverse(i), scaling)).collect()
 }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn llama3_leaves_the_fast_slows_the_slow_and_is_gradual_between() {
+    fn llama3_keeps_fast_frequencies_divides_slow_ones_and_interpolates_between() {
         let plain = frequencies(128, 500_000.0, RotaryScaling::None);
         let scaling = RotaryScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original: 8192.0 };
         let scaled = frequencies(128, 500_000.0, scaling);

@@ -1,4 +1,4 @@
-//! `y = x W^T + b`.
+//! A linear layer, `y = x W^T + b`.
 use candle_core::{Result, Tensor};
 
 /// A linear layer, f32. Cloning shares the weights.
@@ -11,7 +11,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// `x W^T + b`.
+    /// Computes `x W^T + b`.
     ///
     /// # Shapes
     /// `x`: `[rows, in]`; returns `[rows, out]`.

@@ -3,7 +3,7 @@ use candle_core::{Result, Tensor};
 
 use super::{kernel, weights::LayerWeights};
 
-/// `gate(x)` and `up(x)`.
+/// The gate and up projections of `x`.
 ///
 /// # Shapes
 /// `x`: `[rows, hidden]`; returns `[rows, intermediate]` twice.
@@ -11,7 +11,7 @@ pub(super) fn projections(weights: &LayerWeights, x: &Tensor) -> Result<(Tensor,
     Ok((weights.gate.forward(x)?, weights.up.forward(x)?))
 }
 
-/// `down(silu(gate) * up)`.
+/// The output of the feed-forward part, `down(silu(gate) * up)`.
 ///
 /// # Shapes
 /// `gate`, `up`: `[rows, intermediate]`; returns `[rows, hidden]`.
@@ -25,6 +25,6 @@ pub(super) fn output(weights: &LayerWeights, gate: &Tensor, up: &Tensor) -> Resu
 /// `gate`, `up`: `[rows, intermediate]`, `gradient`: `[rows, hidden]`; returns `[rows, hidden]`.
 pub(super) fn backward(weights: &LayerWeights, gate: &Tensor, up: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     let gradient = weights.down.backward(gradient)?;
-    let (to_gate, to_up) = kernel::gated_backward(gate, up, &gradient)?;
-    weights.gate.backward(&to_gate)? + weights.up.backward(&to_up)?
+    let (grad_gate, grad_up) = kernel::gated_backward(gate, up, &gradient)?;
+    weights.gate.backward(&grad_gate)? + weights.up.backward(&grad_up)?
 }

@@ -1,10 +1,10 @@
 //! The first decoder layers of a transformer, with gradients with respect to the residual stream.
 //!
-//! Differentiated by hand, operation by operation: no weight gradient is ever computed, no graph is kept, and an operation without a
-//! backward cannot be in the path (tensor libraries have fused ones that silently drop the gradient). Each file is one operation,
-//! its forward and its vector-Jacobian product; `tests.rs` checks every one against finite differences.
+//! The backward of each operation is written by hand: no weight gradient is computed, no graph is kept, and an operation without a backward
+//! cannot be used (tensor libraries have fused operations that silently drop the gradient). Each file is one operation, its forward and its
+//! vector-Jacobian product; `tests.rs` checks each against finite differences.
 //!
-//! An adapter that hands out a layer's weights ([`DecoderWeights`]) gets [`DecoderSpan`], a
+//! From an adapter's weights ([`DecoderWeights`]) a [`DecoderSpan`] is made, which implements
 //! [`Differentiable`](crate::learned::Differentiable). All arithmetic is f32.
 mod attention;
 mod frequencies;

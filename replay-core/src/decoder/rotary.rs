@@ -3,7 +3,7 @@ use candle_core::{Device, Result, Tensor};
 
 use super::kernel;
 
-/// Which frequencies rotate with which axis of a position (frame, row, column).
+/// The axis of a position (frame, row, column) that each frequency rotates with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sections {
     /// The first `n[0]` frequencies rotate with axis 0, the next `n[1]` with axis 1, and so on.
@@ -31,7 +31,7 @@ impl Sections {
     }
 }
 
-/// Cosines and sines of some rows. The two halves of a head are the two coordinates that rotate.
+/// Cosines and sines of the rotation angles of some rows. Coordinate `i` of a head rotates with coordinate `i + head / 2`.
 #[derive(Debug, Clone)]
 pub struct Rotary {
     /// `[rows, head / 2]`.
@@ -44,7 +44,7 @@ impl Rotary {
     /// Rotations by the angles `position[axis] * frequency`.
     ///
     /// # Shapes
-    /// `positions`: one triple (frame, row, column) per row; `frequencies`: `[head / 2]`, in radians a position.
+    /// `positions`: one triple (frame, row, column) per row; `frequencies`: `[head / 2]`, in radians per position.
     ///
     /// # Errors
     /// Those of the tensor library.

@@ -1,4 +1,4 @@
-//! Decoder layers of a model over the rows of one prompt that a delta can move.
+//! Decoder layers of a model over the rows of one prompt that a delta can change.
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use crate::error::{Error, Result};
 use crate::learned::{Differentiable, Tape};
 use crate::rows::{RowSet, Span, SpanRows, select_rows};
 
-/// What a [`DecoderSpan`] is made of.
+/// The inputs of [`DecoderSpan::new`].
 #[derive(Debug)]
 pub struct SpanInput<'a> {
-    /// The decoder layers: the first is the one that the delta's residual enters.
+    /// The decoder layers, from the one that the edited residual enters.
     pub layers: Range<usize>,
-    /// The residuals of a clean pass from `layers.start` on: the first, and one after each layer whose output something is added to
-    /// (visual features that enter between layers). `[rows, hidden]` each, of all rows of the prompt up to the span's end or more.
+    /// Residuals of a clean pass, `[rows, hidden]` each, of all rows of the prompt up to the span's end or more: `residual[layers.start]`,
+    /// and the residual after each layer to whose output the model adds something (visual features that enter between layers).
     pub residuals: &'a BTreeMap<usize, Tensor>,
     /// The rows that may change; rows before them are constant.
     pub span: Span,
-    /// The visual rows: the only ones that something is added to between layers.
+    /// The visual rows, the only ones to which the model adds something between layers.
     pub visual: &'a RowSet,
-    /// Angles of all rows of the prompt up to the span's end or more.
+    /// The rotary embedding of all rows of the prompt up to the span's end or more.
     pub rotary: Rotary,
 }
 
@@ -35,8 +35,8 @@ pub struct DecoderSpan {
     input: Tensor,
     rotary: Rotary,
     /// Per layer, keys and values of the rows before the span; empty if there are none.
-    in_front: Vec<(Tensor, Tensor)>,
-    /// What is added to a layer's output, `[rows, hidden]`, by layer.
+    earlier: Vec<(Tensor, Tensor)>,
+    /// By layer, the tensor that the model adds to the layer's output, `[rows, hidden]`.
     additions: BTreeMap<usize, Tensor>,
 }
 
@@ -47,8 +47,8 @@ impl std::fmt::Debug for DecoderSpan {
 }
 
 impl DecoderSpan {
-    /// Runs the rows before the span once, and derives what is added between layers: the difference of the engine's residual and this
-    /// decoder's own.
+    /// Runs the rows before the span once, and computes what the model adds between layers, as the difference between the engine's residual
+    /// and this decoder's own.
     ///
     /// # Errors
     /// If a residual is missing or too short, or a layer fails.
@@ -61,38 +61,38 @@ impl DecoderSpan {
             Ok(RowSet::all(span.end).take_from(residual)?.to_dtype(DType::F32)?.contiguous()?)
         };
         let all: Vec<usize> = (0..span.end).collect();
-        let (front, active) = all.split_at(span.start);
+        let (rows_before, span_rows) = all.split_at(span.start);
         let full = rotary.select(&all)?;
         let start = residual(layers.start)?;
         let mut model = Self {
             weights,
             span,
             input: start.narrow(0, span.start, span.len())?.contiguous()?,
-            rotary: rotary.select(active)?,
-            in_front: Vec::new(),
+            rotary: rotary.select(span_rows)?,
+            earlier: Vec::new(),
             additions: BTreeMap::new(),
             layers: layers.clone(),
         };
-        let front_rotary = if front.is_empty() { None } else { Some(rotary.select(front)?) };
+        let rotary_before = if rows_before.is_empty() { None } else { Some(rotary.select(rows_before)?) };
         let (mut constant, last) = (start.narrow(0, 0, span.start)?, layers.end.saturating_sub(1));
         for layer in layers {
             let weights = model.weights.layer(layer)?;
             let shape = model.weights.shape();
-            let step = |rotary, in_front| Layer { shape, weights: &weights, rotary, in_front, selected: None };
-            if let Some(rotary) = &front_rotary {
-                let (index, layer) = (layer, step(rotary, None));
+            let step = |rotary| Layer { shape, weights: &weights, rotary, earlier: None, selected: None };
+            if let Some(rotary) = &rotary_before {
+                let (index, layer) = (layer, step(rotary));
                 constant = constant.to_device(weights.input_norm.device())?;
-                model.in_front.push(layer.constants(&constant)?);
+                model.earlier.push(layer.constant_keys_values(&constant)?);
                 if index < last {
                     constant = layer.output(&layer.intermediate(&constant)?)?;
                 }
             }
             if residuals.contains_key(&(layer + 1)) {
-                let step = step(&full, None);
+                let step = step(&full);
                 let own = residual(layer)?.to_device(weights.input_norm.device())?;
                 let own = step.output(&step.intermediate(&own)?)?;
                 let added = (residual(layer + 1)?.to_device(own.device())? - own)?;
-                model.additions.insert(layer, only(&added, visual, span)?);
+                model.additions.insert(layer, visual_part(&added, visual, span)?);
             }
         }
         Ok(model)
@@ -105,15 +105,15 @@ impl DecoderSpan {
         f: impl FnOnce(&Layer<'_>) -> candle_core::Result<T>,
     ) -> Result<T> {
         let weights = self.weights.layer(layer)?;
-        let in_front = self.in_front.get(layer - self.layers.start);
+        let earlier = self.earlier.get(layer - self.layers.start);
         let shape = self.weights.shape();
         let selected = selected.map(SpanRows::as_slice);
-        Ok(f(&Layer { shape, weights: &weights, rotary: &self.rotary, in_front, selected })?)
+        Ok(f(&Layer { shape, weights: &weights, rotary: &self.rotary, earlier, selected })?)
     }
 }
 
 /// The span's rows of `added`, zero where they are not visual, `[rows, hidden]`.
-fn only(added: &Tensor, visual: &RowSet, span: Span) -> Result<Tensor> {
+fn visual_part(added: &Tensor, visual: &RowSet, span: Span) -> Result<Tensor> {
     let mask: Vec<f32> = span.prompt_rows().iter().map(|row| if visual.contains(row) { 1.0 } else { 0.0 }).collect();
     let mask = Tensor::from_vec(mask, (span.len(), 1), added.device())?;
     Ok(added.narrow(0, span.start, span.len())?.broadcast_mul(&mask)?)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::attention::{self, Seen};
+use super::attention::{self, KeysValues};
 use super::layer::Layer;
 use super::*;
 use crate::learned::Differentiable;
@@ -113,11 +113,11 @@ fn attention_agrees_with_finite_differences() {
         let joined = |front: &Tensor, own: &Tensor| Tensor::cat(&[front, own], 1).unwrap();
         let run = |queries: &Tensor, keys: &Tensor, values: &Tensor, c: Option<&Tensor>| {
             let (keys, values) = (joined(&front_keys, keys), joined(&front_values, values));
-            let seen = Seen { keys: &keys, values: &values, visible: &visible, constant: 3 };
+            let cache = KeysValues { keys: &keys, values: &values, visible: &visible, constant: 3 };
             match c {
-                None => vec![attention::forward(queries, &seen).unwrap()],
+                None => vec![attention::forward(queries, &cache).unwrap()],
                 Some(c) => {
-                    let (a, b, c) = attention::backward(queries, &seen, c).unwrap();
+                    let (a, b, c) = attention::backward(queries, &cache, c).unwrap();
                     vec![a, b, c]
                 }
             }
@@ -217,7 +217,7 @@ fn a_layer_agrees_with_finite_differences() {
         let weights = Random::new(1, 8, head_norms).layer(0).unwrap();
         let (x, rotary) = (random((6, HIDDEN)), rotary(6));
         for selected in [None, Some(&[1, 4][..])] {
-            let layer = Layer { shape: &SHAPE, weights: &weights, rotary: &rotary, in_front: None, selected };
+            let layer = Layer { shape: &SHAPE, weights: &weights, rotary: &rotary, earlier: None, selected };
             let forward = |x: &Tensor| layer.output(&layer.intermediate(x).unwrap()).unwrap();
             agrees(&x, forward, |c| layer.backward(&x, &layer.intermediate(&x).unwrap(), c).unwrap());
         }

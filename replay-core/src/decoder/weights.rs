@@ -1,4 +1,4 @@
-//! The weights that a model hands out to be differentiated.
+//! The weights that an adapter provides for a differentiable decoder.
 use candle_core::{Result, Tensor};
 
 use super::Linear;
@@ -12,7 +12,7 @@ pub struct DecoderShape {
     pub key_value_heads: usize,
     /// Width of a head.
     pub head: usize,
-    /// What every RMSNorm adds to the mean square.
+    /// The epsilon of every RMSNorm.
     pub epsilon: f64,
 }
 

@@ -9,7 +9,7 @@ use crate::rows::{RowSet, select_rows};
 
 /// The residual streams of some rows of one prompt in one model, in the engine's own precision.
 ///
-/// Rows are asked for by their position in the prompt, never by their place in what was captured.
+/// Rows are identified by their position in the prompt, never by their index in the capture.
 ///
 /// # Shapes
 /// `residual[j]`: `[captured rows, hidden]`, rows in prompt order.
@@ -21,7 +21,7 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// Nothing captured yet, of these rows of a prompt.
+    /// Activations of these rows of a prompt, without any residual yet.
     pub fn new(role: Role, rows: RowSet) -> Self {
         Self { role, rows, layers: BTreeMap::new() }
     }
@@ -77,7 +77,7 @@ impl Activations {
         )
     }
 
-    /// Which model this is of.
+    /// The model that was captured.
     pub fn role(&self) -> Role {
         self.role
     }
@@ -111,7 +111,7 @@ impl Activations {
     /// `residual[layer]` of some rows of the prompt.
     ///
     /// # Shapes
-    /// Returns `[rows, hidden]`, in prompt order: a view where they are neighbours in what was captured.
+    /// Returns `[rows, hidden]`, in prompt order: a view if the rows are adjacent in the capture.
     ///
     /// # Errors
     /// [`Error::NotCaptured`] or [`Error::RowNotCaptured`] if the residual or a row was not captured.

@@ -1,4 +1,4 @@
-//! What an engine implements.
+//! The trait that an engine implements.
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::{Activations, Exactness, PairInfo, PromptMap, Result, Role, RowSet};
 
 /// One prompt in one engine, before its real prefill.
 ///
-/// The three steps of replay, each testable alone: capture, rank (of the entropies that the engine gives), substitute. The futures need
-/// not be `Send`: engines run prompts on a thread of their own, and a backend may borrow from it.
+/// It has the three steps of replay, each testable alone: capture, entropies (for the ranking), substitute. The futures need not be `Send`:
+/// engines run prompts on a thread of their own, and a backend may borrow from it.
 #[async_trait(?Send)]
 pub trait ReplayBackend {
     /// The two models.
@@ -34,8 +34,8 @@ pub trait ReplayBackend {
     /// If the model has no such layer, the prompt no such row, or the pass fails.
     async fn capture(&mut self, role: Role, layers: &[usize], rows: &RowSet) -> Result<Activations>;
 
-    /// Runs a pass of the prompt through the RLVR model with these edits in it, as its real prefill would go; it leaves no trace. `None`
-    /// if this adapter cannot.
+    /// Runs a pass of the prompt through the RLVR model with these edits, as its real prefill would run, and leaves no trace. `None` if
+    /// this adapter has no such pass.
     ///
     /// # Shapes
     /// As for [`capture`](Self::capture), after the edits.
@@ -52,11 +52,11 @@ pub trait ReplayBackend {
         Ok(None)
     }
 
-    /// Final norm and head of one model. Shared, so that it can be read while the backend is borrowed.
+    /// The final norm and head of one model. It is an `Arc`, so that it can be used while the backend is borrowed.
     fn lens(&self, role: Role) -> Arc<dyn LogitLens>;
 
-    /// Step 2: computes logit-lens entropies of the model that `activations` are of; [`rank::select`](crate::rank::select) turns them into a
-    /// selection. An engine with kernels of its own may do it faster. `memory` bounds the bytes of logits held at a time.
+    /// Step 2: computes logit-lens entropies of the model that `activations` were captured from, which [`rank::select`](crate::rank::select)
+    /// ranks. An engine can override it with faster kernels. `memory` bounds the bytes of logits held at a time.
     ///
     /// # Shapes
     /// One list for each entry of `wanted`, with the entropy in nats of each of its rows, over the full vocabulary; NaN where a row is
@@ -74,17 +74,17 @@ pub trait ReplayBackend {
         lens::entropies(&*lens, memory, activations, wanted).await
     }
 
-    /// The layers `layers.start..layers.end` of one model over this prompt, with gradients: what strategy `learned` needs. `None` if
-    /// this adapter cannot differentiate the model.
+    /// The decoder layers `layers` of one model over this prompt, with gradients, for strategy `learned`. `None` if this adapter cannot
+    /// differentiate the model.
     ///
     /// # Errors
-    /// If the residuals that it starts from cannot be captured, or the model has no such layer.
+    /// If the residual that enters the first layer cannot be captured, or the model has no such layer.
     async fn differentiable(&mut self, role: Role, layers: Range<usize>) -> Result<Option<Box<dyn Differentiable>>> {
         let _ = (role, layers);
         Ok(None)
     }
 
-    /// Called after each pass of learning; `false` ends it, as when the client went away.
+    /// Called after each pass of learning; `false` ends the learning, for example if the client went away.
     fn progress(&mut self, progress: Progress) -> bool {
         let _ = progress;
         true

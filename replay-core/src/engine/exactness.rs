@@ -10,7 +10,7 @@ pub enum Exactness {
 }
 
 impl Exactness {
-    /// Whether two lists of values agree, where `scale` is what a tolerance is a share of. A NaN agrees only with its own bits.
+    /// Whether two lists of values agree. A tolerance is relative to `scale`. A NaN agrees only with a NaN of the same bits.
     pub fn agree(self, a: &[f32], b: &[f32], scale: f32) -> bool {
         let agree = |(a, b): (&f32, &f32)| match self {
             _ if a.to_bits() == b.to_bits() => true,

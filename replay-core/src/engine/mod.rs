@@ -1,4 +1,4 @@
-//! What an engine implements for one prompt, and what crosses between it and replay.
+//! The trait that an engine implements for one prompt, and the types that it exchanges with replay.
 mod activations;
 mod backend;
 mod exactness;

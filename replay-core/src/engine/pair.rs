@@ -1,4 +1,4 @@
-//! What is known of the two models.
+//! Descriptions of the two models.
 use serde::Serialize;
 
 use crate::role::Role;

@@ -1,4 +1,4 @@
-//! What strategy `learned` leaves behind.
+//! The delta that strategy `learned` finds.
 use candle_core::Tensor;
 
 use crate::RowSet;
@@ -8,7 +8,7 @@ use crate::RowSet;
 pub struct LearnedDelta {
     /// `[visual rows, hidden]`, f32.
     pub delta: Tensor,
-    /// The loss before each step.
+    /// The loss at each pass.
     pub losses: Vec<f64>,
     /// The rows of the prompt that were selected at each policy layer.
     pub selected: Vec<RowSet>,

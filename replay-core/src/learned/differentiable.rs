@@ -1,4 +1,4 @@
-//! What learning needs of a model.
+//! The trait through which a delta is learned.
 use std::ops::Range;
 
 use candle_core::Tensor;
@@ -6,12 +6,13 @@ use candle_core::Tensor;
 use crate::error::Result;
 use crate::rows::{Span, SpanRows};
 
-/// What the forward of one layer may keep for its backward. Only the layer knows what is in it; without it the backward computes it again.
+/// Intermediate values that the forward of one layer keeps for its backward. Their meaning is known to the layer only; without them the
+/// backward computes them again.
 #[derive(Debug)]
 pub struct Tape(pub Vec<Tensor>);
 
 impl Tape {
-    /// Bytes held.
+    /// Bytes of memory held.
     pub fn bytes(&self) -> u64 {
         self.0.iter().map(|tensor| (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64).sum()
     }
@@ -20,23 +21,23 @@ impl Tape {
 /// The first decoder layers of one model over one prompt, with gradients, between the residual where a delta is added and the last
 /// one that is compared.
 ///
-/// Only rows that a delta can move and that the loss can see take part: the [`Span`] from the first visual row to the last. Rows before it
-/// are constant (attention is causal) and inside the implementation; rows after it do not exist. `residual` arguments are always
-/// `[rows, hidden]` of the rows of the span, f32.
+/// Only the rows of the [`Span`] from the first visual row to the last take part, since a delta can change no row before it (attention is
+/// causal) and the loss depends on no row after it. The implementation holds the keys and values of the rows before the span. `residual`
+/// arguments are always `[rows, hidden]` of the rows of the span, f32.
 pub trait Differentiable {
-    /// The rows of the prompt that take part.
+    /// The rows of the prompt over which the layers run.
     fn rows(&self) -> Span;
 
-    /// The decoder layers that take part: `residual[start]` enters the first, `residual[end]` leaves the last.
+    /// The decoder layers: `residual[start]` enters the first, the last returns `residual[end]`.
     fn layers(&self) -> Range<usize>;
 
     /// `residual[start]` of a clean pass, `[rows, hidden]`.
     fn input(&self) -> &Tensor;
 
-    /// Computes `residual[layer + 1]`, and what the backward of this layer can use.
+    /// Computes `residual[layer + 1]`, and the tape for the backward of this layer.
     ///
     /// # Shapes
-    /// `residual`: `[rows, hidden]`; returns `[rows, hidden]`, or `[selected, hidden]` where only `selected` rows are wanted.
+    /// `residual`: `[rows, hidden]`; returns `[rows, hidden]`, or `[selected, hidden]` if `selected` names the rows to compute.
     ///
     /// # Errors
     /// Those of the tensor library.

@@ -1,6 +1,6 @@
 //! KL(base || RLVR) over a few vocabulary entries, renormalised, with its gradient.
 
-/// `x - ln sum e^x` of each logit, in f64: base and RLVR rows with equal logits come out equal bit for bit, so that their divergence is exactly zero.
+/// `x - ln sum e^x` of each logit, in f64. Equal logits of base and RLVR model give equal bits, so that their divergence is exactly zero.
 pub(super) fn log_softmax(logits: &[f32]) -> impl Iterator<Item = f64> + '_ {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let max = f64::from(max);
@@ -8,12 +8,12 @@ pub(super) fn log_softmax(logits: &[f32]) -> impl Iterator<Item = f64> + '_ {
     logits.iter().map(move |&x| f64::from(x) - max - sum.ln())
 }
 
-/// Divergence of one row; adds `weight` times its gradient with respect to `logits`, `q - p`, to `gradient`.
+/// KL divergence of one row. Appends `weight` times its gradient with respect to `logits`, which is `q - p`, to `gradient`.
 pub(super) fn row(log_p: &[f64], logits: &[f32], weight: f64, gradient: &mut Vec<f32>) -> f64 {
     let mut kl = 0.0;
     for (&log_p, log_q) in log_p.iter().zip(log_softmax(logits)) {
         let p = log_p.exp();
-        // An entry that the base excludes adds nothing, even where both do (0 times infinity). What is NaN stays NaN.
+        // An entry with p = 0 adds nothing, even if q = 0 too (0 times infinity). NaN stays NaN.
         if p != 0.0 {
             kl += p * (log_p - log_q);
         }

@@ -1,11 +1,11 @@
-//! Logits of a few vocabulary entries per row: as many rows of the head as are asked for take part, not the vocabulary.
+//! Logits of a few vocabulary entries per row, computed from those rows of the head only.
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::simd::{sum, vectorized};
 
-/// Entries of `[entries, hidden]` per block where the gathered rows have to be copied.
+/// Rows of the head that are gathered at a time on devices where they have to be copied.
 const BLOCK: usize = 4096;
 
 /// `logits[r][i] = normed[r] . head[tokens[r][i]]`.
@@ -25,7 +25,7 @@ pub(super) fn forward(normed: &Tensor, head: &Tensor, tokens: &Tensor) -> Result
     }
 }
 
-/// For devices other than a CPU.
+/// [`forward`] for devices other than a CPU.
 fn forward_by_tensors(normed: &Tensor, head: &Tensor, tokens: &Tensor) -> Result<Tensor> {
     blocks(tokens, |first, rows, gathered| {
         gathered(head)?.matmul(&normed.narrow(0, first, rows)?.unsqueeze(2)?)?.squeeze(2)
@@ -49,7 +49,7 @@ pub(super) fn backward(gradient: &Tensor, head: &Tensor, tokens: &Tensor) -> Res
     }
 }
 
-/// For devices other than a CPU.
+/// [`backward`] for devices other than a CPU.
 fn backward_by_tensors(gradient: &Tensor, head: &Tensor, tokens: &Tensor) -> Result<Tensor> {
     blocks(tokens, |first, rows, gathered| {
         gradient.narrow(0, first, rows)?.unsqueeze(1)?.matmul(&gathered(head)?)?.squeeze(1)

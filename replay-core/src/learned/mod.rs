@@ -6,9 +6,9 @@
 //! vocabulary entries and renormalised; divided by the number of visual rows when `normalize` (paper, section 4; published code, the
 //! replay class of its evaluation kit).
 //!
-//! * [`Differentiable`]: what a model offers; [`crate::decoder`] makes one of a model's weights;
-//! * [`Objective`]: loss and gradient, layer by layer, doing nothing that cannot change them;
-//! * [`solve`]: the reference solver and a faster one, both under one guard (best iterate, budgets, cancellation).
+//! * [`Differentiable`]: layers of a model with gradients; [`crate::decoder`] implements it from a model's weights;
+//! * [`Objective`]: loss and gradient, layer by layer;
+//! * [`solve`]: the reference solver and a faster one, with the same checks around both (best iterate, budgets, cancellation).
 mod delta;
 mod differentiable;
 mod divergence;
@@ -25,7 +25,7 @@ pub use objective::{Evaluation, Objective};
 pub(crate) use objective::{clean_residuals, last_rows};
 pub use progress::{Progress, Stop};
 pub use solver::{Solution, solve};
-pub(crate) use targets::Anchor;
+pub(crate) use targets::BaseRows;
 pub use targets::{Target, Targets};
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Loss and gradient of a delta.
 //!
-//! What cannot change them is not computed: no layer past the last compared residual, no row past the last visual one, of the last
-//! layer only the rows that are compared, of the head only the entries that are compared, no weight gradient. Between forward and
-//! backward the residuals are kept; what else a layer's backward needs is kept as long as it fits `activation_memory`, and
-//! computed again otherwise, one layer at a time.
+//! Nothing is computed that cannot change them: no layer after the last compared residual, no row after the last visual one, in the last
+//! layer only the compared rows, of the head only the compared entries, and no weight gradient. Between forward and backward the residuals
+//! are kept. The tapes of the layers are kept as long as they fit `activation_memory`; the others are computed again, one at a time.
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -35,7 +34,7 @@ impl std::fmt::Debug for Objective<'_> {
     }
 }
 
-/// What a delta gives.
+/// The loss of a delta, and its gradient.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     /// The loss.
@@ -105,7 +104,7 @@ impl<'a> Objective<'a> {
         let mut gradients = BTreeMap::new();
         for layer in layers.clone() {
             self.compare(layer, &residual, with_gradient, &mut kl, &mut gradients)?;
-            let (out, tape) = self.model.forward(layer, &residual, self.wanted(layer))?;
+            let (out, tape) = self.model.forward(layer, &residual, self.needed_rows(layer))?;
             if with_gradient {
                 inputs.push(residual);
                 held += tape.bytes();
@@ -121,8 +120,8 @@ impl<'a> Objective<'a> {
         Ok(Evaluation { loss, kl: kl.into_iter().map(|kl| kl as f32).collect(), gradient })
     }
 
-    /// Rows of this layer's output that are needed; `None` means all.
-    fn wanted(&self, layer: usize) -> Option<&SpanRows> {
+    /// The rows of this layer's output that are needed; `None` means all.
+    fn needed_rows(&self, layer: usize) -> Option<&SpanRows> {
         let last = layer + 1 == self.layers.end;
         self.by_residual.get(&(layer + 1)).filter(|_| last).map(|target| &target.rows)
     }
@@ -131,7 +130,8 @@ impl<'a> Objective<'a> {
         if self.normalize { 1.0 / self.visual.elem_count() as f64 } else { 1.0 }
     }
 
-    /// Adds the divergence at this residual, if it is compared, and its gradient with respect to the selected rows.
+    /// Adds the divergence at this residual to `kl`, and its gradient with respect to the selected rows to `gradients`, if the residual is
+    /// compared.
     fn compare(
         &self,
         residual: usize,
@@ -142,9 +142,9 @@ impl<'a> Objective<'a> {
     ) -> Result<()> {
         let Some(target) = self.by_residual.get(&residual) else { return Ok(()) };
         let layers = self.layers.clone();
-        // The last layer has computed the selected rows only.
-        let restricted = residual == layers.end && !layers.is_empty();
-        let rows = if restricted { hidden.clone() } else { select_rows(hidden, target.rows.as_slice())? };
+        // The last layer computes the selected rows only.
+        let only_selected = residual == layers.end && !layers.is_empty();
+        let rows = if only_selected { hidden.clone() } else { select_rows(hidden, target.rows.as_slice())? };
         let normed = self.model.norm(&rows)?.to_device(self.head.device())?;
         let logits = gathered::forward(&normed, &self.head, &target.entries)?.to_vec2::<f32>()?;
         let (count, top) = (target.rows.len(), target.entries.dim(1)?);
@@ -155,8 +155,8 @@ impl<'a> Objective<'a> {
         kl.insert(residual, sum / count as f64);
         if with_gradient {
             let gradient = Tensor::from_vec(gradient, (count, top), self.head.device())?;
-            let to_normed = gathered::backward(&gradient, &self.head, &target.entries)?;
-            gradients.insert(residual, self.model.norm_backward(&rows, &to_normed)?);
+            let grad_normed = gathered::backward(&gradient, &self.head, &target.entries)?;
+            gradients.insert(residual, self.model.norm_backward(&rows, &grad_normed)?);
         }
         Ok(())
     }
@@ -176,7 +176,7 @@ impl<'a> Objective<'a> {
         };
         for layer in layers.rev() {
             let (Some(input), Some(tape)) = (inputs.pop(), tapes.pop()) else { break };
-            gradient = self.model.backward(layer, &input, self.wanted(layer), tape, &gradient)?;
+            gradient = self.model.backward(layer, &input, self.needed_rows(layer), tape, &gradient)?;
             if let (Some(part), Some(target)) = (gradients.remove(&layer), self.by_residual.get(&layer)) {
                 gradient = add_rows(&gradient, &target.rows, &part)?;
             }
@@ -216,8 +216,8 @@ pub(crate) async fn clean_residuals(model: &dyn Differentiable, wanted: &[usize]
     Ok(kept)
 }
 
-/// The output of `layer` at some rows, `[rows, hidden]`, computed as [`Objective`] computes the last layer: with the same bits. `None`
-/// without the layer's input.
+/// The output of `layer` at some rows, `[rows, hidden]`, computed as [`Objective`] computes the last layer, so that the bits are equal.
+/// `None` if `residuals` lacks the layer's input.
 ///
 /// # Errors
 /// Those of the layer.

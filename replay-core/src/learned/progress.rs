@@ -16,7 +16,7 @@ pub struct Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// It did as many passes as the settings allow.
+    /// The solver ran as many passes as the settings allow.
     Iterations,
     /// The loss fell by less than the tolerance.
     Tolerance,

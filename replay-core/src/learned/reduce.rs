@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 /// Values per block where a device sums in f32.
 const BLOCK: usize = 1024;
 
-/// The dot product of two tensors of one shape, accumulated in f64: a delta has hundreds of thousands of values.
+/// The dot product of two tensors of one shape, accumulated in f64, since a delta has hundreds of thousands of values.
 ///
 /// # Errors
 /// If the shapes differ; those of the tensor library.
@@ -20,7 +20,7 @@ fn by_values(a: &Tensor, b: &Tensor) -> Result<f64> {
     Ok(values(a)?.into_iter().zip(values(b)?).map(|(a, b)| f64::from(a) * f64::from(b)).sum())
 }
 
-/// For devices other than a CPU: blocks are summed there in f32, and only their sums are transferred.
+/// [`dot`] for devices other than a CPU: the device sums blocks in f32, and only these sums are transferred.
 fn by_tensors(a: &Tensor, b: &Tensor) -> Result<f64> {
     let products = (a * b.to_device(a.device())?)?.flatten_all()?;
     let padding = products.elem_count().next_multiple_of(BLOCK) - products.elem_count();

@@ -1,4 +1,4 @@
-//! What the RLVR model is to match: the base's likeliest vocabulary entries at the selected rows. Computed once per prompt.
+//! The targets of learning: the base's probabilities of its likeliest vocabulary entries at the selected rows, computed once per prompt.
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
@@ -28,14 +28,14 @@ pub struct Target {
 /// The targets of all policy layers that select rows.
 #[derive(Debug, Clone, Default)]
 pub struct Targets {
-    /// In layer order.
+    /// One target per policy layer, in layer order.
     pub layers: Vec<Target>,
-    /// The vocabulary entries that any target names, ascending.
+    /// The vocabulary entries of all targets, ascending.
     pub tokens: Vec<u32>,
 }
 
-/// One policy layer's base residual and what is compared with it.
-pub(crate) struct Anchor {
+/// The base's residual of one policy layer, and the RLVR residual that is compared with it.
+pub(crate) struct BaseRows {
     /// The policy layer.
     pub(crate) layer: usize,
     /// The selected rows.
@@ -43,7 +43,7 @@ pub(crate) struct Anchor {
     /// The RLVR residual that is compared.
     pub(crate) residual: usize,
     /// The base's residual at the selected rows, `[selected, hidden]`.
-    pub(crate) base: Tensor,
+    pub(crate) values: Tensor,
 }
 
 impl Targets {
@@ -55,12 +55,12 @@ impl Targets {
     pub(crate) async fn new(
         base: &dyn Differentiable,
         lens: StreamedLens<'_>,
-        anchors: &[Anchor],
+        base_rows: &[BaseRows],
         top: usize,
     ) -> Result<Self> {
-        let mut likeliest = Vec::with_capacity(anchors.len());
-        for anchor in anchors {
-            likeliest.push(lens.likeliest(&anchor.base, top).await?);
+        let mut likeliest = Vec::with_capacity(base_rows.len());
+        for layer in base_rows {
+            likeliest.push(lens.likeliest(&layer.values, top).await?);
         }
         let mut tokens: Vec<u32> = likeliest.iter().flatten().flatten().copied().collect();
         tokens.sort_unstable();
@@ -68,17 +68,17 @@ impl Targets {
         let entry: BTreeMap<u32, u32> = tokens.iter().zip(0..).map(|(&token, entry)| (token, entry)).collect();
         let head = base.head_rows(&tokens)?;
         let mut layers = Vec::new();
-        for (anchor, likeliest) in anchors.iter().zip(&likeliest) {
+        for (layer, likeliest) in base_rows.iter().zip(&likeliest) {
             let shape = (likeliest.len(), likeliest.first().map_or(0, Vec::len));
             let entries: Vec<u32> = likeliest.iter().flatten().map(|token| entry[token]).collect();
             let entries = Tensor::from_vec(entries, shape, head.device())?;
-            // By the very operations that the RLVR side goes through, so that equal models have a divergence of exactly zero.
-            let logits = gathered::forward(&base.norm(&anchor.base)?.to_device(head.device())?, &head, &entries)?;
+            // Computed with the same operations as for the RLVR model, so that equal models have a divergence of exactly zero.
+            let logits = gathered::forward(&base.norm(&layer.values)?.to_device(head.device())?, &head, &entries)?;
             let logits = logits.to_vec2::<f32>()?;
             layers.push(Target {
-                layer: anchor.layer,
-                residual: anchor.residual,
-                rows: anchor.rows.clone(),
+                layer: layer.layer,
+                residual: layer.residual,
+                rows: layer.rows.clone(),
                 entries,
                 log_probabilities: logits.iter().map(|logits| log_softmax(logits).collect()).collect(),
             });

@@ -51,11 +51,11 @@ impl Pair {
         let lens = Lens(weights, base);
         let first_rows = select_rows(&residuals[&1], first.as_slice()).unwrap();
         let last_rows = last_rows(base, 2, &residuals, &last).unwrap().unwrap();
-        let anchors = [
-            Anchor { layer: 0, rows: first, residual: 1, base: first_rows },
-            Anchor { layer: 2, rows: last, residual: 3, base: last_rows },
+        let base_rows = [
+            BaseRows { layer: 0, rows: first, residual: 1, values: first_rows },
+            BaseRows { layer: 2, rows: last, residual: 3, values: last_rows },
         ];
-        pollster::block_on(Targets::new(base, StreamedLens::new(&lens, 1 << 20), &anchors, top)).unwrap()
+        pollster::block_on(Targets::new(base, StreamedLens::new(&lens, 1 << 20), &base_rows, top)).unwrap()
     }
 }
 

@@ -1,35 +1,36 @@
-//! What the lenses of two models read at one row, from one computation of their logits.
+//! Comparison of the logits of two models.
 use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::{entropy, kl, top};
 
-/// What the lenses of two models read at one row.
+/// Comparison of the logit lenses of two models at one row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RowComparison {
     /// Entropy of the first model, in nats.
-    pub mine: f32,
+    pub first_entropy: f32,
     /// Entropy of the second model, in nats.
-    pub theirs: f32,
+    pub second_entropy: f32,
     /// KL(first || second), in nats over the whole vocabulary.
     pub divergence: f32,
-    /// Whether the same token is likeliest in both.
+    /// Whether both models have the same likeliest token.
     pub agree: bool,
 }
 
 /// Compares row pairs of logits.
 ///
 /// # Shapes
-/// `mine`, `theirs`: `[rows, vocabulary]`, f32; returns one comparison for each row.
+/// `first`, `second`: `[rows, vocabulary]`, f32; returns one comparison for each row.
 ///
 /// # Errors
 /// If the shapes differ; those of the tensor library.
-pub(super) fn rows(mine: &Tensor, theirs: &Tensor) -> candle_core::Result<Vec<RowComparison>> {
-    let (first, second) = (entropy::rows(mine)?, entropy::rows(theirs)?);
-    let divergence = kl::rows(mine, theirs)?;
-    let (a, b) = (top::rows(mine, 1)?, top::rows(theirs, 1)?);
-    let rows = first.into_par_iter().zip(second).zip(divergence).zip(a).zip(b);
-    Ok(rows
-        .map(|((((mine, theirs), divergence), a), b)| RowComparison { mine, theirs, divergence, agree: a == b })
-        .collect())
+pub(super) fn rows(first: &Tensor, second: &Tensor) -> candle_core::Result<Vec<RowComparison>> {
+    let entropies = entropy::rows(first)?.into_par_iter().zip(entropy::rows(second)?);
+    let tokens = top::rows(first, 1)?.into_par_iter().zip(top::rows(second, 1)?);
+    let rows = entropies.zip(kl::rows(first, second)?).zip(tokens);
+    let comparison = |(((first_entropy, second_entropy), divergence), (a, b))| {
+        let agree: bool = Vec::eq(&a, &b);
+        RowComparison { first_entropy, second_entropy, divergence, agree }
+    };
+    Ok(rows.map(comparison).collect())
 }

@@ -24,31 +24,31 @@ fn by_values(logits: &Tensor) -> candle_core::Result<Vec<f32>> {
     let row = |logits: &[f32]| {
         vectorized(
             #[inline(always)]
-            || one(logits),
+            || entropy(logits),
         )
     };
     with_values(logits, |flat| flat.par_chunks(vocabulary).map(row).collect())
 }
 
-/// For devices other than a CPU; the result is all that leaves the device.
+/// [`rows`] for devices other than a CPU: only the entropies are transferred from the device.
 fn by_tensors(logits: &Tensor) -> candle_core::Result<Vec<f32>> {
     let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
     let exp = shifted.exp()?;
     let sum = exp.sum(D::Minus1)?;
-    // 0 * -inf would be NaN: an excluded entry has no probability and no entropy.
+    // An entry with probability 0 adds no entropy; 0 * -inf would be NaN.
     let shifted = exp.gt(0f32)?.where_cond(&shifted, &shifted.zeros_like()?)?;
     let weighted = (exp * shifted)?.sum(D::Minus1)?;
     (sum.log()? - (weighted / sum)?)?.to_vec1()
 }
 
 #[inline(always)]
-fn one(logits: &[f32]) -> f32 {
-    // A NaN is passed over here and makes the sum below NaN.
+fn entropy(logits: &[f32]) -> f32 {
+    // The maximum ignores NaN; the sum below is then NaN.
     let max = crate::simd::max(logits);
     if !max.is_finite() {
         return f32::NAN;
     }
-    // Independent lanes let the loop vectorise; they also keep the sums accurate for large vocabularies.
+    // With independent lanes the loop vectorises, and the sums stay accurate for large vocabularies.
     const LANES: usize = 32;
     let (mut sum, mut weighted) = ([0f32; LANES], [0f32; LANES]);
     let chunks = logits.chunks_exact(LANES);
@@ -57,7 +57,7 @@ fn one(logits: &[f32]) -> f32 {
         let shifted = logit - max;
         let exp = super::exp::exp(shifted);
         sum[lane] += exp;
-        // 0 * -inf would be NaN: an excluded entry has no probability and no entropy.
+        // An entry with probability 0 adds no entropy; 0 * -inf would be NaN.
         weighted[lane] += if exp > 0.0 { exp * shifted } else { 0.0 };
     };
     for chunk in chunks {

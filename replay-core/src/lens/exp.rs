@@ -9,9 +9,9 @@ pub(crate) fn exp(x: f32) -> f32 {
     // ln 2 in two parts, so that n * ln 2 is subtracted without losing the low bits of r (Cody and Waite).
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    // Adding 1.5 * 2^23 leaves no bits for a fraction: rounds to the nearest integer without a call, and its low bits are that integer.
+    // Adding 1.5 * 2^23 leaves no bits for a fraction: it rounds to the nearest integer, which the low bits of the sum then hold.
     const ROUND: f32 = 12_582_912.0;
-    // A comparison that NaN fails keeps it NaN.
+    // NaN fails this comparison and stays NaN.
     let clamped = if x < -104.0 { -104.0 } else { x };
     let shifted = clamped * LOG2_E + ROUND;
     let n = shifted - ROUND;
@@ -24,7 +24,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let p = p * r + 0.5;
     let p = p * r + 1.0;
     let p = p * r + 1.0;
-    // Results below the smallest normal number are zero: they cannot matter in a sum that holds a 1.
+    // Results below the smallest normal number become zero: in a sum with a term of 1 they are rounded away.
     // Wrapping: a check for overflow would keep the loop from being vectorised.
     let exponent = (shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32).wrapping_add(127);
     p * f32::from_bits((exponent.max(0) as u32) << 23)

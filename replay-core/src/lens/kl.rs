@@ -21,12 +21,13 @@ pub(super) fn rows(p: &Tensor, q: &Tensor) -> candle_core::Result<Vec<f32>> {
 
 fn by_values(p: &Tensor, q: &Tensor) -> candle_core::Result<Vec<f32>> {
     let vocabulary = p.dim(1)?;
-    let pairs =
-        |p: &[f32], q: &[f32]| p.par_chunks(vocabulary).zip(q.par_chunks(vocabulary)).map(|(p, q)| one(p, q)).collect();
+    let pairs = |p: &[f32], q: &[f32]| {
+        p.par_chunks(vocabulary).zip(q.par_chunks(vocabulary)).map(|(p, q)| divergence(p, q)).collect()
+    };
     with_values(p, |p| with_values(q, |q| pairs(p, q)))?
 }
 
-/// For devices other than a CPU; the result is all that leaves the device.
+/// [`rows`] for devices other than a CPU: only the divergences are transferred from the device.
 fn by_tensors(p: &Tensor, q: &Tensor) -> candle_core::Result<Vec<f32>> {
     let log_softmax = |logits: &Tensor| {
         let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
@@ -34,23 +35,23 @@ fn by_tensors(p: &Tensor, q: &Tensor) -> candle_core::Result<Vec<f32>> {
     };
     let (p, q) = (log_softmax(p)?, log_softmax(&q.to_device(p.device())?)?);
     let weight = p.exp()?;
-    let gap = (p - q)?;
-    // An entry that p excludes adds nothing, even where q excludes it too (0 times infinity). What is NaN stays NaN by its weight.
-    let gap = weight.gt(0f32)?.where_cond(&gap, &gap.zeros_like()?)?;
-    (weight * gap)?.sum(D::Minus1)?.to_vec1()
+    let difference = (p - q)?;
+    // An entry with p = 0 adds nothing, even if q = 0 too (0 times infinity). NaN stays NaN through its weight.
+    let difference = weight.gt(0f32)?.where_cond(&difference, &difference.zeros_like()?)?;
+    (weight * difference)?.sum(D::Minus1)?.to_vec1()
 }
 
-fn one(p: &[f32], q: &[f32]) -> f32 {
+fn divergence(p: &[f32], q: &[f32]) -> f32 {
     let ((max_p, sum_p), (max_q, sum_q)) = (log_sum(p), log_sum(q));
     if sum_p.is_nan() || sum_q.is_nan() {
         return f32::NAN;
     }
     let mut sum = 0f64;
     for (&p, &q) in p.iter().zip(q) {
-        // The maximum first: beside a large one the sum would be rounded away.
+        // The maximum is subtracted first: added to a large maximum, the sum would be rounded away.
         let log_p = (p - max_p) - sum_p;
         let p = log_p.exp();
-        // An entry that p excludes adds nothing, even where q excludes it too (0 times infinity).
+        // An entry with p = 0 adds nothing, even if q = 0 too (0 times infinity).
         if p > 0.0 {
             sum += f64::from(p) * f64::from(log_p - ((q - max_q) - sum_q));
         }

@@ -1,7 +1,7 @@
-//! The logit lens: what a model would predict from a residual stream half-way up.
+//! The logit lens: the prediction of a model from the residual stream between two decoder layers.
 //!
 //! `softmax(head(norm(residual)))` with the model's own final norm and head (paper, section 3; published code, the entropy pass of the
-//! base model). The logits of all rows at once would be the largest tensor of a request, so rows go through in blocks.
+//! base model). The logits of all rows at once would be the largest tensor of a request, so they are computed in blocks of rows.
 mod compare;
 mod entropy;
 mod exp;
@@ -22,7 +22,7 @@ use crate::RowSet;
 
 /// One model's final norm and head (with whatever scaling or soft cap its architecture puts there), in the engine's own precision.
 pub trait LogitLens: Send + Sync {
-    /// Entries of the vocabulary: rows of the head.
+    /// The size of the vocabulary, which is the number of rows of the head.
     fn vocabulary(&self) -> usize;
 
     /// The logits that the model would compute from a residual of any decoder layer.
@@ -35,7 +35,7 @@ pub trait LogitLens: Send + Sync {
     fn logits(&self, residual: &Tensor) -> candle_core::Result<Tensor>;
 }
 
-/// Rows of one residual that a lens is to read.
+/// Rows of one residual whose entropies are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LensRows {
     /// `j` of `residual[j]`.

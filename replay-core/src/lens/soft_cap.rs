@@ -1,4 +1,4 @@
-//! The soft cap that some architectures put on their logits.
+//! The soft cap on the logits of some architectures.
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
@@ -6,8 +6,8 @@ use super::exp;
 use super::values::with_values;
 use crate::simd::vectorized;
 
-/// `cap * tanh(logits / cap)` in f32 (the Gemma families; Bello et al. 2016). A row of all layers and tokens goes through it, so on a
-/// CPU it is written to vectorise: within 1e-7 of `cap` of the standard library's.
+/// `cap * tanh(logits / cap)` in f32 (the Gemma families; Bello et al. 2016). It runs for every row of every layer, so on a CPU it is
+/// written to vectorise; its error is below `1e-7 * cap`.
 ///
 /// # Shapes
 /// Any; returns the same.
@@ -19,7 +19,7 @@ pub fn soft_cap(logits: &Tensor, cap: f64) -> candle_core::Result<Tensor> {
     if logits.device().is_cpu() { by_values(&logits, cap) } else { by_tensors(&logits, cap) }
 }
 
-/// For devices other than a CPU.
+/// [`soft_cap`] for devices other than a CPU.
 fn by_tensors(logits: &Tensor, cap: f64) -> candle_core::Result<Tensor> {
     (logits / cap)?.tanh()? * cap
 }
@@ -30,15 +30,15 @@ fn by_values(logits: &Tensor, cap: f64) -> candle_core::Result<Tensor> {
     values.par_chunks_mut(1 << 14).for_each(|values| {
         vectorized(
             #[inline(always)]
-            || values.iter_mut().for_each(|value| *value = one(*value, cap)),
+            || values.iter_mut().for_each(|value| *value = capped(*value, cap)),
         );
     });
     Tensor::from_vec(values, logits.shape(), &Device::Cpu)
 }
 
-/// `tanh |y| = (1 - e^(-2|y|)) / (1 + e^(-2|y|))`.
+/// The soft cap of one logit, by `tanh |y| = (1 - e^(-2|y|)) / (1 + e^(-2|y|))`.
 #[inline(always)]
-fn one(logit: f32, cap: f32) -> f32 {
+fn capped(logit: f32, cap: f32) -> f32 {
     let t = exp(-2.0 * (logit / cap).abs());
     (cap * ((1.0 - t) / (1.0 + t))).copysign(logit)
 }
@@ -59,10 +59,10 @@ mod tests {
     fn agrees_with_the_standard_library() {
         let cap = 30.0;
         let logits: Vec<f32> = (-200_000..200_000).map(|i| i as f32 * 2e-3).collect();
-        let capped = soft_cap(&Tensor::new(logits.as_slice(), &Device::Cpu).unwrap(), cap).unwrap();
+        let values = soft_cap(&Tensor::new(logits.as_slice(), &Device::Cpu).unwrap(), cap).unwrap();
         let exact = |logit: f32| cap * (f64::from(logit) / cap).tanh();
         let off =
-            capped.to_vec1::<f32>().unwrap().into_iter().zip(logits).map(|(a, b)| (f64::from(a) - exact(b)).abs());
+            values.to_vec1::<f32>().unwrap().into_iter().zip(logits).map(|(a, b)| (f64::from(a) - exact(b)).abs());
         let worst = off.fold(0.0, f64::max);
         assert!(worst < 2e-7 * cap, "{worst:e}");
     }
@@ -70,9 +70,9 @@ mod tests {
     #[test]
     fn what_is_not_finite_stays_as_it_must() {
         let logits = Tensor::new(&[f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 0.0, 1e-30], &Device::Cpu).unwrap();
-        let capped = soft_cap(&logits, 30.0).unwrap().to_vec1::<f32>().unwrap();
-        assert_eq!(capped[..2], [30.0, -30.0]);
-        assert!(capped[2].is_nan());
-        assert!(capped[3] == 0.0 && capped[4].abs() < 1e-5);
+        let values = soft_cap(&logits, 30.0).unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values[..2], [30.0, -30.0]);
+        assert!(values[2].is_nan());
+        assert!(values[3] == 0.0 && values[4].abs() < 1e-5);
     }
 }

@@ -1,10 +1,10 @@
-//! A lens whose logits are made block by block.
+//! A logit lens that computes logits in blocks of rows.
 use candle_core::{DType, Tensor};
 
 use super::{LensRows, LogitLens, RowComparison, compare, entropy, kl, top};
 use crate::{Activations, Error, Result, yield_now};
 
-/// A lens whose logits never take more than `memory` bytes at a time (or one row, if that is more). Its futures yield after each block.
+/// A logit lens that holds at most `memory` bytes of logits at a time (or one row, if that is more). Its futures yield after each block.
 #[derive(Clone, Copy)]
 pub struct StreamedLens<'a> {
     lens: &'a dyn LogitLens,
@@ -17,7 +17,7 @@ impl std::fmt::Debug for StreamedLens<'_> {
     }
 }
 
-/// Entropies of some rows of some residuals: what a backend without kernels of its own gives.
+/// Entropies of some rows of some residuals, for backends without kernels of their own.
 ///
 /// # Shapes
 /// One list for each entry of `wanted`, with the entropy in nats of each of its rows.
@@ -44,8 +44,8 @@ impl<'a> StreamedLens<'a> {
         Self { lens, memory }
     }
 
-    /// Rows per block. On a CPU logits may exist twice, as the head gives them and in f32 or capped; elsewhere each step of the
-    /// reduction is a tensor of its own.
+    /// Rows per block. On a CPU logits may be held twice, in the head's precision and in f32 or capped; on other devices each step of the
+    /// reduction allocates a tensor.
     pub fn block_rows(&self, on_cpu: bool) -> usize {
         let copies = if on_cpu { 2 } else { 5 };
         let row = copies * size_of::<f32>() as u64 * self.lens.vocabulary().max(1) as u64;
@@ -71,14 +71,19 @@ impl<'a> StreamedLens<'a> {
     /// KL(self || other) of row pairs, in nats over the whole vocabulary. It is NaN where a row of the pair is not finite.
     ///
     /// # Shapes
-    /// `mine`, `theirs`: `[rows, hidden]`; returns one value for each row.
+    /// `residual`, `other_residual`: `[rows, hidden]`; returns one value for each row.
     ///
     /// # Errors
     /// [`Error::Size`] if the residuals have unequal numbers of rows or the lenses unequal vocabularies; those of the engine's own layers.
-    pub async fn divergence(&self, mine: &Tensor, other: &StreamedLens<'_>, theirs: &Tensor) -> Result<Vec<f32>> {
-        let mut divergences = Vec::with_capacity(mine.dim(0)?);
-        for block in self.pair_blocks(mine, other, theirs)? {
-            divergences.extend(kl::rows(&self.logits(mine, block)?, &other.logits(theirs, block)?)?);
+    pub async fn divergence(
+        &self,
+        residual: &Tensor,
+        other: &StreamedLens<'_>,
+        other_residual: &Tensor,
+    ) -> Result<Vec<f32>> {
+        let mut divergences = Vec::with_capacity(residual.dim(0)?);
+        for block in self.pair_blocks(residual, other, other_residual)? {
+            divergences.extend(kl::rows(&self.logits(residual, block)?, &other.logits(other_residual, block)?)?);
             yield_now().await;
         }
         Ok(divergences)
@@ -87,19 +92,19 @@ impl<'a> StreamedLens<'a> {
     /// Entropies, divergence KL(self || other) and agreement of row pairs.
     ///
     /// # Shapes
-    /// `mine`, `theirs`: `[rows, hidden]`; returns one value for each row.
+    /// `residual`, `other_residual`: `[rows, hidden]`; returns one value for each row.
     ///
     /// # Errors
     /// [`Error::Size`] if the residuals have unequal numbers of rows or the lenses unequal vocabularies; those of the engine's own layers.
     pub async fn compare(
         &self,
-        mine: &Tensor,
+        residual: &Tensor,
         other: &StreamedLens<'_>,
-        theirs: &Tensor,
+        other_residual: &Tensor,
     ) -> Result<Vec<RowComparison>> {
-        let mut comparisons = Vec::with_capacity(mine.dim(0)?);
-        for block in self.pair_blocks(mine, other, theirs)? {
-            comparisons.extend(compare::rows(&self.logits(mine, block)?, &other.logits(theirs, block)?)?);
+        let mut comparisons = Vec::with_capacity(residual.dim(0)?);
+        for block in self.pair_blocks(residual, other, other_residual)? {
+            comparisons.extend(compare::rows(&self.logits(residual, block)?, &other.logits(other_residual, block)?)?);
             yield_now().await;
         }
         Ok(comparisons)
@@ -121,9 +126,9 @@ impl<'a> StreamedLens<'a> {
         Ok(likeliest)
     }
 
-    /// Blocks of the rows of two residuals, which are compared one by one, entry of the vocabulary by entry.
-    fn pair_blocks(&self, mine: &Tensor, other: &StreamedLens<'_>, theirs: &Tensor) -> Result<Vec<Block>> {
-        let (rows, others) = (mine.dim(0)?, theirs.dim(0)?);
+    /// Blocks of the row pairs of two residuals, after checking that rows and vocabularies correspond.
+    fn pair_blocks(&self, residual: &Tensor, other: &StreamedLens<'_>, other_residual: &Tensor) -> Result<Vec<Block>> {
+        let (rows, others) = (residual.dim(0)?, other_residual.dim(0)?);
         if rows != others {
             return Err(Error::size("rows of the second residual", rows, others));
         }
@@ -131,7 +136,7 @@ impl<'a> StreamedLens<'a> {
         if vocabulary != others {
             return Err(Error::size("vocabulary of the second lens", vocabulary, others));
         }
-        blocks(mine, (self.block_rows(mine.device().is_cpu()) / 2).max(1))
+        blocks(residual, (self.block_rows(residual.device().is_cpu()) / 2).max(1))
     }
 
     /// The logits of a block, `[block, vocabulary]`, f32.

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::values::with_values;
 
-/// Indices of the `count` largest logits of each row (all, if there are fewer), largest first; of equal ones the earlier comes first.
+/// Indices of the `count` largest logits of each row (all, if there are fewer), largest first. Of equal logits the lower index comes first.
 ///
 /// # Shapes
 /// `logits`: `[rows, vocabulary]`, f32; returns one list for each row.
@@ -13,10 +13,10 @@ use super::values::with_values;
 /// Those of the tensor library.
 pub(super) fn rows(logits: &Tensor, count: usize) -> candle_core::Result<Vec<Vec<u32>>> {
     let vocabulary = logits.dim(1)?;
-    with_values(logits, |flat| flat.par_chunks(vocabulary).map(|logits| one(logits, count)).collect())
+    with_values(logits, |flat| flat.par_chunks(vocabulary).map(|logits| largest(logits, count)).collect())
 }
 
-fn one(logits: &[f32], count: usize) -> Vec<u32> {
+fn largest(logits: &[f32], count: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
     let by_logit = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
     if count < order.len() {
@@ -29,13 +29,13 @@ fn one(logits: &[f32], count: usize) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::one;
+    use super::largest;
 
     #[test]
     fn the_largest_come_first_and_ties_keep_their_order() {
-        assert_eq!(one(&[0.0, 3.0, -1.0, 3.0, 2.0], 3), [1, 3, 4]);
-        assert_eq!(one(&[1.0, 1.0, 1.0], 2), [0, 1]);
-        assert_eq!(one(&[1.0, 2.0], 50), [1, 0]);
-        assert_eq!(one(&[f32::NEG_INFINITY, 1e4, -1e4, f32::INFINITY], 4), [3, 1, 2, 0]);
+        assert_eq!(largest(&[0.0, 3.0, -1.0, 3.0, 2.0], 3), [1, 3, 4]);
+        assert_eq!(largest(&[1.0, 1.0, 1.0], 2), [0, 1]);
+        assert_eq!(largest(&[1.0, 2.0], 50), [1, 0]);
+        assert_eq!(largest(&[f32::NEG_INFINITY, 1e4, -1e4, f32::INFINITY], 4), [3, 1, 2, 0]);
     }
 }

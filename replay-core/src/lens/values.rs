@@ -1,7 +1,7 @@
-//! Logits as a slice.
+//! Access to the values of a tensor as a slice.
 use candle_core::{Device, Result, Storage, Tensor};
 
-/// Hands the values of an f32 tensor to `read`, where they are if they lie on a CPU in one piece: a block of logits is tens of megabytes.
+/// Calls `read` with the values of an f32 tensor. Contiguous values on a CPU are not copied, since a block of logits is tens of megabytes.
 pub(super) fn with_values<R>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
     let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();

@@ -1,4 +1,4 @@
-//! Step 2: which rows of which policy layer are replayed.
+//! Step 2: the ranking, which selects the rows of each policy layer that are replayed.
 //!
 //! For policy layer `k` the ranked quantity is `H_base[k+1]`, the logit-lens entropy of the base model at the output of layer `k`. The
 //! engine computes entropies ([`ReplayBackend::entropies`](crate::ReplayBackend::entropies)), [`select`] ranks them.
@@ -17,15 +17,15 @@ use crate::error::{Error, Mismatch, Result};
 use crate::role::Role;
 use crate::rows::RowSet;
 
-/// The residual that policy layer `layer` ranks: its output, which enters the next layer.
+/// The index of the residual that policy layer `layer` ranks: its output.
 pub fn ranked_residual(layer: usize) -> usize {
     layer + 1
 }
 
-/// Turns entropies into a selection.
+/// Selects rows by their entropies.
 ///
-/// `base` has an entry for each policy layer, in layer order, with the base's entropies of all candidates. `rlvr` has the RLVR model's, at
-/// least of the rows that [`selected_by_rule`] names, where the settings say `base_below_rlvr`; otherwise it is not looked at.
+/// `base` has an entry for each policy layer, in layer order, with the base's entropies of all candidates. `rlvr` is needed with
+/// `base_below_rlvr` only: the RLVR model's entropies, at least of the rows that [`selected_by_rule`] returns.
 ///
 /// # Errors
 /// [`Error::Settings`] if the rule has thresholds for another number of layers; [`Error::NotCaptured`] or [`Error::RowNotCaptured`] if an
@@ -57,8 +57,8 @@ pub fn select(rank: &Rank, base: &[LayerEntropies], rlvr: Option<&[LayerEntropie
     Ok(Selection { layers: layers.collect::<Result<_>>()? })
 }
 
-/// Per policy layer, the rows that the rule alone selects: only of these does `base_below_rlvr` need the RLVR model's entropies, since it
-/// can only take rows away.
+/// The rows of each policy layer that the rule alone selects. `base_below_rlvr` needs the RLVR model's entropies of these rows only, since
+/// it can only remove rows.
 ///
 /// # Errors
 /// [`Error::Settings`] if the rule has thresholds for another number of layers.
@@ -71,15 +71,15 @@ pub fn selected_by_rule(rank: &Rank, base: &[LayerEntropies]) -> Result<Vec<RowS
     Ok(rows.collect())
 }
 
-/// Indices of the values that the rule selects, ascending. `index` is the place of their layer in the list of policy layers.
+/// Indices of the values that the rule selects, ascending. `index` is the position of their layer in the list of policy layers.
 fn by_rule(rank: &Rank, index: usize, values: &[f32]) -> Vec<usize> {
     rank.rule.select(&Candidates::new(values, index, rank.keep == Keep::High))
 }
 
-/// Whether the rule has a threshold for each policy layer, where it has several.
+/// Checks that a rule with several thresholds has one for each policy layer.
 ///
 /// # Errors
-/// [`Error::Settings`] if not.
+/// [`Error::Settings`] if it has more or fewer.
 pub(crate) fn check_thresholds(rank: &Rank, layers: usize) -> Result<()> {
     match &rank.rule {
         Rule::Below(Below::PerLayer(thresholds)) if thresholds.len() != layers => Err(Error::Settings(Mismatch::new(

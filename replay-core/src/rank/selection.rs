@@ -1,4 +1,4 @@
-//! What a ranking selects.
+//! The result of a ranking.
 use candle_core::{Device, Tensor};
 use serde::Serialize;
 
@@ -40,13 +40,13 @@ impl Selection {
     /// Returns `[policy layers, rows]`, u8: 1 where selected.
     ///
     /// # Errors
-    /// [`Error::Size`] if a selected row is not one of them.
+    /// [`Error::Size`] if a selected row is not below `rows`.
     pub fn mask(&self, rows: usize) -> Result<Tensor> {
         mask(self.layers.iter().map(|layer| &layer.rows), rows)
     }
 }
 
-/// One line of 0 and 1 per set of rows.
+/// The mask of each set of rows: 1 for its rows, 0 for all others.
 ///
 /// # Shapes
 /// Returns `[sets, rows]`, u8.

@@ -1,4 +1,4 @@
-//! What an adapter offers.
+//! The trait that an engine adapter implements.
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::config::reader::TableReader;
 use crate::config::{Config, ConfigError};
 use crate::session::{Session, SessionError};
 
-/// One engine, as the rest of the program sees it.
+/// An engine adapter.
 #[async_trait]
 pub trait Adapter: Debug + Sync {
     /// The value of the key `adapter`, and the name of the adapter's own table.
@@ -19,19 +19,20 @@ pub trait Adapter: Debug + Sync {
     /// The engine and its version.
     fn engine(&self) -> &'static str;
 
-    /// The architectures that it can replay.
+    /// The architectures that the adapter can replay.
     fn architectures(&self) -> Vec<Architecture>;
 
-    /// Reads the adapter's own table: reports every wrong value, and asks for every key that there is.
+    /// Reads the adapter's own table. It has to look up every valid key, since other keys are reported as unknown.
     fn read_table(&self, table: &mut TableReader<'_>);
 
-    /// How the models of a configuration are loaded, in words: equal if two configurations load them alike.
+    /// Describes how the models of a configuration are loaded. The texts of two configurations are equal if they load the models in the
+    /// same way.
     ///
     /// # Errors
     /// Every problem of the adapter's table.
     fn loading(&self, config: &Config) -> Result<String, ConfigError>;
 
-    /// A hash of the weights of both models and of what their loading changes in them.
+    /// A hash of the weights of both models, and of the settings that change them when they are loaded (such as quantisation).
     ///
     /// # Errors
     /// If a model or its files cannot be read.
@@ -40,15 +41,15 @@ pub trait Adapter: Debug + Sync {
     /// Loads the pair of a configuration and starts its engine.
     ///
     /// # Errors
-    /// Everything that keeps the two models from being loaded or replayed.
+    /// If the two models cannot be loaded or replayed.
     async fn open(&self, config: &Config) -> Result<Arc<dyn Session>, SessionError>;
 
-    /// The engine's own configuration file, in which our tables may stand; `None` if it has none.
+    /// The reader of the engine's own configuration files, which may hold the tables of replay; `None` if the engine has no such files.
     fn host_file(&self) -> Option<&dyn HostFile> {
         None
     }
 
-    /// Whether a file is the engine's own.
+    /// Whether a file is an engine's own configuration file.
     fn is_host_file(&self, path: &Path) -> bool {
         self.host_file().is_some_and(|host| host.recognises(path))
     }
@@ -59,6 +60,6 @@ pub trait Adapter: Debug + Sync {
 pub struct Architecture {
     /// Its name in a checkpoint.
     pub name: &'static str,
-    /// The strategies that it can do.
+    /// The strategies that the adapter supports for it.
     pub strategies: &'static [&'static str],
 }

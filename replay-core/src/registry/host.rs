@@ -1,4 +1,4 @@
-//! An engine's own configuration file with our tables in it: it may name several models, of which one is replayed.
+//! An engine's own configuration file that also holds the tables of replay. It may name several models, of which one is replayed.
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,32 +8,32 @@ use async_trait::async_trait;
 use crate::config::{Config, ConfigError};
 use crate::session::{Session, SessionError};
 
-/// What an adapter does with its engine's own file.
+/// The reader of an engine's own configuration files.
 #[async_trait]
 pub trait HostFile: Debug + Sync {
-    /// Whether a file is the engine's own. What cannot be read is left to whoever reads it next.
+    /// Whether a file is the engine's own configuration file; `false` if it cannot be read.
     fn recognises(&self, path: &Path) -> bool;
 
-    /// Our part of the file.
+    /// Reads the tables of replay.
     ///
     /// # Errors
-    /// Every problem of our part.
+    /// Every problem of the tables of replay.
     fn read(&self, path: &Path) -> Result<Config, ConfigError>;
 
-    /// What the engine's part says of a server.
+    /// Reads the server settings of the engine.
     ///
     /// # Errors
-    /// If the engine's part cannot be read or served.
+    /// If the engine's part of the file cannot be read or served.
     fn server(&self, path: &Path) -> Result<HostServer, SessionError>;
 
-    /// Loads all models of the file, and replays the one that is the RLVR model of our part.
+    /// Loads all models of the file, and replays the one that the table `[pair]` names as RLVR model.
     ///
     /// # Errors
-    /// What keeps the engine from starting, or the model from being replayed.
+    /// If the engine cannot start, or the model cannot be replayed.
     async fn open(&self, path: &Path) -> Result<HostedModels, SessionError>;
 }
 
-/// What an engine's file says of a server.
+/// The server settings in an engine's configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostServer {
     /// The address to listen on.
@@ -44,11 +44,11 @@ pub struct HostServer {
     pub ignored: Vec<&'static str>,
 }
 
-/// The models of an engine's file.
+/// The models of an engine's configuration file.
 #[derive(Debug, Clone)]
 pub struct HostedModels {
-    /// By the engine's names.
+    /// The engine's name of each model, and its session.
     pub models: Vec<(String, Arc<dyn Session>)>,
-    /// The model of requests that name none.
+    /// The model that answers requests without a model name.
     pub default: String,
 }

@@ -1,6 +1,6 @@
-//! Adapters by name. An adapter registers itself with `inventory::submit!`; the TOML key `adapter` selects one.
+//! The registry of adapters. An adapter registers itself with `inventory::submit!`; the TOML key `adapter` selects one by name.
 //!
-//! A crate that is never named in code is not linked: a binary that wants an adapter writes `use its_crate as _;`.
+//! A crate that is never named in code is not linked, so a binary that uses an adapter writes `use its_crate as _;`.
 mod adapter;
 mod host;
 mod read;
@@ -10,29 +10,29 @@ pub use host::{HostFile, HostServer, HostedModels};
 pub use inventory;
 pub use read::{ReadError, read_config, read_config_text};
 
-/// What a crate submits to be found: `inventory::submit! { Registration(&MyAdapter) }`.
+/// The entry of an adapter in the registry: `inventory::submit! { Registration(&MyAdapter) }`.
 #[derive(Debug, Clone, Copy)]
 pub struct Registration(pub &'static dyn Adapter);
 
 inventory::collect!(Registration);
 
-/// The registry cannot answer.
+/// An error of the registry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
-    /// Two linked crates claim one name.
+    /// Two linked adapters have the same name.
     #[error("two adapters are called {0:?}")]
     Duplicate(&'static str),
-    /// No linked crate claims the name.
+    /// No linked adapter has this name.
     #[error("there is no adapter {name:?}; linked into this program: {}", known.join(", "))]
     Unknown {
         /// The name asked for.
         name: String,
-        /// The names there are.
+        /// The names of the linked adapters.
         known: Vec<&'static str>,
     },
 }
 
-/// All linked adapters, by name (the order of registration is undefined).
+/// All linked adapters, sorted by name (the order of registration is undefined).
 ///
 /// # Errors
 /// If two have the same name.

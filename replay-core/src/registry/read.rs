@@ -8,16 +8,16 @@ use crate::config::{Config, ConfigError, Problem};
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The file is wrong.
+    /// The file has problems.
     #[error(transparent)]
     File(#[from] ConfigError),
-    /// The adapters of this program are.
+    /// The registry of adapters has an error.
     #[error(transparent)]
     Registry(#[from] RegistryError),
 }
 
-/// Reads a file, or our part of an engine's own; every problem of it, the adapter's table included, is reported at once. Also gives the
-/// adapter that the file names.
+/// Reads a configuration file, or the tables of replay in an engine's own configuration file, and returns the adapter that it names. All
+/// problems are reported at once, including those of the adapter's table.
 ///
 /// # Errors
 /// Every problem of the file.
@@ -31,7 +31,7 @@ pub fn read_config(path: &Path) -> Result<(Config, &'static dyn Adapter), ReadEr
     read_with(&known, |read| Config::from_file_with(path, read))
 }
 
-/// The same for the text of a file; `name` is the file's name in messages.
+/// Like [`read_config`], for the text of a file; `name` is the file's name in messages.
 ///
 /// # Errors
 /// As [`read_config`].
@@ -39,30 +39,31 @@ pub fn read_config_text(text: &str, name: &str) -> Result<(Config, &'static dyn 
     read_with(&adapters()?, |read| Config::from_str_with(text, name, read))
 }
 
-type TableOf<'a> = &'a mut dyn FnMut(&str, &mut TableReader<'_>);
+/// Reads the adapter's table, given the adapter's name.
+type ReadTable<'a> = &'a mut dyn FnMut(&str, &mut TableReader<'_>);
 
 fn read_with(
     known: &[&'static dyn Adapter],
-    read: impl FnOnce(TableOf<'_>) -> Result<(Config, ()), ConfigError>,
+    read: impl FnOnce(ReadTable<'_>) -> Result<(Config, ()), ConfigError>,
 ) -> Result<(Config, &'static dyn Adapter), ReadError> {
-    let mut named = None;
-    let mut chosen = String::new();
+    let mut adapter = None;
+    let mut adapter_name = String::new();
     let result = read(&mut |name, table| {
-        chosen = name.into();
-        named = known.iter().find(|adapter| adapter.name() == name);
-        match named {
+        adapter_name = name.into();
+        adapter = known.iter().find(|adapter| adapter.name() == name);
+        match adapter {
             Some(adapter) => adapter.read_table(table),
             None => table.accept_all(),
         }
     });
-    match (result, named) {
+    match (result, adapter) {
         (Ok((config, ())), Some(adapter)) => Ok((config, *adapter)),
         (Ok((config, ())), None) => Err(config.refuse("adapter", &expected(known), None).into()),
-        (Err(mut error), named) => {
-            if named.is_none() && !chosen.is_empty() {
-                // The tables of the adapters there are look foreign to one that is not there.
+        (Err(mut error), adapter) => {
+            if adapter.is_none() && !adapter_name.is_empty() {
+                // Tables of other adapters are reported as unknown, which is only a consequence of the unknown adapter.
                 error.problems.retain(|problem| !known.iter().any(|adapter| adapter.name() == problem.path));
-                error.problems.insert(0, unknown_adapter(&error, &chosen, known));
+                error.problems.insert(0, unknown_adapter(&error, &adapter_name, known));
             }
             Err(error.into())
         }
@@ -74,18 +75,18 @@ fn expected(known: &[&'static dyn Adapter]) -> String {
     format!("an adapter of this program: {}", names.join(", "))
 }
 
-fn unknown_adapter(error: &ConfigError, chosen: &str, known: &[&'static dyn Adapter]) -> Problem {
-    let found = error.source.lines().position(|line| line.trim_start().starts_with("adapter"));
-    let index = found.unwrap_or(0);
+/// The problem of an adapter name that is not registered. The line is searched for, since the name's span is not known here.
+fn unknown_adapter(error: &ConfigError, name: &str, known: &[&'static dyn Adapter]) -> Problem {
+    let index = error.source.lines().position(|line| line.trim_start().starts_with("adapter")).unwrap_or(0);
     let start: usize = error.source.split_inclusive('\n').take(index).map(str::len).sum();
     let line = error.source.lines().nth(index).unwrap_or("");
-    let column = line.find(chosen).map_or(0, |at| line[..at].chars().count().saturating_sub(1));
+    let column = line.find(name).map_or(0, |at| line[..at].chars().count().saturating_sub(1));
     Problem {
         path: "adapter".into(),
         line: index + 1,
         column: column + 1,
         span: start..start + line.len(),
-        found: format!("string {chosen:?}"),
+        found: format!("string {name:?}"),
         expected: expected(known),
         hint: None,
     }

@@ -1,8 +1,8 @@
-//! A cache of what replay does to a prompt, for later prompts that begin the same: a second question about an image, the next turn of a
+//! A cache of edits and learned deltas, for later prompts with the same beginning: a second question about an image, the next turn of a
 //! chat, another sample.
 //!
-//! Attention is causal, so what is done to visual rows depends on nothing after the last of them. A key is a blake3 hash of the
-//! configuration, both models' weights, the tokens up to there and the pixels, with dimensions and colour type.
+//! Attention is causal, so the edits of visual rows do not depend on tokens after the last of them. A key is a blake3 hash of the
+//! configuration, both models' weights, the tokens up to that row and the pixels, with dimensions and colour type.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,22 +15,22 @@ use crate::learned::LearnedDelta;
 use crate::substitute::Edits;
 use crate::{PairInfo, PromptMap, Report};
 
-/// Bytes of an entry besides its tensors: report, key, bookkeeping.
+/// Estimated bytes of an entry besides its tensors: report, key, bookkeeping.
 const OVERHEAD: u64 = 4096;
 
-/// What is kept of one prompt.
+/// The cache entry of one prompt.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    /// The report of the prompt that was computed.
+    /// The report of the prompt for which the entry was computed.
     pub(crate) report: Report,
-    /// `None` if nothing is edited.
+    /// The edits of the prompt; `None` if no row is edited.
     pub(crate) edits: Option<Arc<Edits>>,
     /// The delta of strategy `learned`.
     pub(crate) learned: Option<Arc<LearnedDelta>>,
 }
 
 impl Entry {
-    /// Bytes held. A learned delta is the value of its edit, if there is one: it is counted once.
+    /// Bytes of memory held. A learned delta shares its memory with its edit, so it is counted once.
     fn bytes(&self) -> u64 {
         let delta =
             |learned: &LearnedDelta| (learned.delta.elem_count() * learned.delta.dtype().size_in_bytes()) as u64;
@@ -69,7 +69,7 @@ impl ReplayCache {
     /// A cache that holds at most `max_bytes`; 0 holds nothing.
     pub fn new(max_bytes: u64) -> Self {
         let store = (max_bytes > 0).then(|| {
-            // One shard: with several, each would refuse what is larger than its share.
+            // One shard: several would each refuse entries larger than their share of the capacity.
             let options = OptionsBuilder::new()
                 .estimated_items_capacity(256)
                 .weight_capacity(max_bytes)
@@ -84,10 +84,10 @@ impl ReplayCache {
     }
 
     pub(crate) fn get(&self, key: &Hash) -> Option<Arc<Entry>> {
-        let found = self.store.as_ref()?.get(key);
-        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        let entry = self.store.as_ref()?.get(key);
+        let counter = if entry.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
-        found
+        entry
     }
 
     pub(crate) fn insert(&self, key: Hash, entry: Arc<Entry>) {
@@ -96,33 +96,33 @@ impl ReplayCache {
         }
     }
 
-    /// Bytes held.
+    /// Bytes of memory held.
     pub fn bytes(&self) -> u64 {
         self.store.as_ref().map_or(0, Store::weight)
     }
 
-    /// How often a prompt was found.
+    /// How many lookups found an entry.
     pub fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// How often a prompt was not found.
+    /// How many lookups found no entry.
     pub fn misses(&self) -> u64 {
         self.misses.load(Ordering::Relaxed)
     }
 }
 
-/// The identity of what replay does to a prompt.
+/// The cache key of a prompt: a hash of everything that its edits depend on.
 pub(crate) fn key(replay: &Replay, pair: &PairInfo, prompt: &PromptMap) -> Hash {
     let mut hasher = Hasher::new();
     let mut part = |bytes: &[u8]| {
-        // With its length, so that parts cannot run into each other.
+        // The length is hashed too, so that different parts cannot have the same concatenation.
         hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
     };
     part(replay.fingerprint().as_bytes());
     part(pair.base.fingerprint.as_bytes());
     part(pair.rlvr.fingerprint.as_bytes());
-    // Changes no result, but what its report says.
+    // This setting changes the report, not the edits.
     part(&[u8::from(replay.measure_kl)]);
     let end = match replay.positions {
         Positions::All => prompt.len(),
@@ -171,7 +171,7 @@ mod tests {
 
     /// Two placeholder rows (token 9) after `front`, then `question`.
     fn prompt(front: u32, question: u32, content: ImageContent) -> PromptMap {
-        let image = Image::whole(Grid { frames: 1, rows: 1, columns: 2 }, content);
+        let image = Image::with_grid(Grid { frames: 1, rows: 1, columns: 2 }, content);
         PromptMap::new(0, &[front, 9, 9, question], |token| token == 9, vec![image]).unwrap()
     }
 

@@ -1,4 +1,4 @@
-//! One request: from what it asks of replay to what its prefill goes on with.
+//! Decides for one request whether its prefill is edited, passes unedited, or fails.
 use std::sync::Arc;
 
 use crate::config::OnError;
@@ -6,30 +6,30 @@ use crate::replay::{Directive, Mode, RequestReport};
 use crate::substitute::Edits;
 use crate::{Error, ReplayBackend, ReplayCache, Replayed, Replayer, Result, Status, metrics};
 
-/// What the prefill of one prompt goes on with.
+/// How the prefill of one prompt continues.
 #[derive(Debug, Clone)]
 pub enum Decision {
-    /// These rows are replaced.
+    /// The prefill runs with these edits.
     Edit(Arc<Edits>),
-    /// The prefill is the engine's own.
+    /// The prefill runs without edits.
     Leave,
     /// The request fails, with this message.
     Fail(String),
 }
 
-/// A decision, and what the request is told of it.
+/// A decision, and the report of it for the request.
 #[derive(Debug, Clone)]
 pub struct Decided {
-    /// What the prefill goes on with.
+    /// How the prefill continues.
     pub decision: Decision,
-    /// What the request is told.
-    pub told: RequestReport,
+    /// The report for the request.
+    pub request_report: RequestReport,
 }
 
 impl Replayer {
-    /// Runs what a request asks of replay over its prompt. A failure becomes what `on_error` says, and is counted; the outcome is, too.
+    /// Replays a prompt as its request asks, handles a failure as `on_error` says, and counts the decision.
     pub async fn decide(&self, backend: &mut dyn ReplayBackend, directive: Directive, cache: &ReplayCache) -> Decided {
-        let decided = match self.direct(backend, directive, cache).await {
+        let decided = match self.try_decide(backend, directive, cache).await {
             Ok(decided) => decided,
             Err(error) => self.failed(&error),
         };
@@ -37,11 +37,11 @@ impl Replayer {
         decided
     }
 
-    /// The same, for an engine that has something to say of a failure itself.
+    /// Replays a prompt as its request asks, for an engine that handles failures itself.
     ///
     /// # Errors
     /// Those of the backend's steps; nothing is armed then.
-    pub async fn direct(
+    pub async fn try_decide(
         &self,
         backend: &mut dyn ReplayBackend,
         directive: Directive,
@@ -50,10 +50,10 @@ impl Replayer {
         let settings = self.settings();
         let off = directive.mode == Mode::Off || !settings.enabled;
         if off && !directive.trace && !directive.observe {
-            return Ok(self.left("off for this request"));
+            return Ok(self.not_replayed("off for this request"));
         }
         if backend.prompt().images().is_empty() {
-            return Ok(self.left("the prompt has no image"));
+            return Ok(self.not_replayed("the prompt has no image"));
         }
         let mut trace = match directive.trace {
             true => Some(self.trace(backend).await?),
@@ -75,31 +75,32 @@ impl Replayer {
             Some(edits) if report.status == Status::Replayed => Decision::Edit(edits),
             _ => Decision::Leave,
         };
-        Ok(Decided { decision, told: RequestReport { report, trace, observation } })
+        Ok(Decided { decision, request_report: RequestReport { report, trace, observation } })
     }
 
-    /// The prompt is left alone, for this reason.
-    pub fn left(&self, why: impl Into<String>) -> Decided {
-        let told = RequestReport { report: self.passthrough(why), trace: None, observation: None };
-        Decided { decision: Decision::Leave, told }
+    /// The decision to run the prefill without edits, with the reason for the report.
+    pub fn not_replayed(&self, reason: impl Into<String>) -> Decided {
+        let request_report = RequestReport { report: self.passthrough(reason), trace: None, observation: None };
+        Decided { decision: Decision::Leave, request_report }
     }
 
-    /// What `on_error` makes of a failure, which is counted, and logged once for each reason.
+    /// The decision after a failure, as `on_error` says. The failure is counted, and the first of each kind is logged as a warning.
     pub fn failed(&self, error: &Error) -> Decided {
-        let why = format!("activation replay failed: {error}");
-        match metrics::degraded(error) {
-            true => tracing::warn!("{why} (others for this reason are counted, and logged at level debug)"),
-            false => tracing::debug!("{why}"),
+        let reason = format!("activation replay failed: {error}");
+        match metrics::count_failure(error) {
+            true => tracing::warn!("{reason} (others for this reason are counted, and logged at level debug)"),
+            false => tracing::debug!("{reason}"),
         }
-        let left = self.left(why.clone());
+        let passthrough = self.not_replayed(reason.clone());
         match self.settings().on_error {
-            OnError::Fail => Decided { decision: Decision::Fail(why), ..left },
-            OnError::Passthrough => left,
+            OnError::Fail => Decided { decision: Decision::Fail(reason), ..passthrough },
+            OnError::Passthrough => passthrough,
         }
     }
 
-    /// Counts how a prompt was decided.
+    /// Counts a decision in the metrics.
     pub fn count(&self, decided: &Decided, cache: &ReplayCache) {
-        metrics::decided(&decided.told.report, matches!(decided.decision, Decision::Fail(_)), cache);
+        let failed = matches!(decided.decision, Decision::Fail(_));
+        metrics::count_decision(&decided.request_report.report, failed, cache);
     }
 }

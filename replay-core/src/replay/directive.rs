@@ -1,29 +1,29 @@
-//! What one request asks of replay, and what it hears of it.
+//! The replay options of one request, and the report that it gets.
 use super::settings::Profile;
 use crate::{Observation, Report, Trace};
 
-/// Whether one request is replayed.
+/// Whether a request is replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// As configured.
+    /// The request is replayed as configured.
     #[default]
     On,
-    /// Not at all.
+    /// The request is not replayed.
     Off,
 }
 
-/// What one request asks of replay.
+/// The replay options of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Directive {
-    /// Whether it is replayed.
+    /// Whether the request is replayed.
     pub mode: Mode,
-    /// By which settings; `None`: those of `[replay]`.
+    /// The profile whose settings apply; `None`: the settings of `[replay]`.
     pub profile: Option<Profile>,
-    /// Also write down every intermediate, and what was learned. Costs clean passes of both models and the lens over all rows.
+    /// Whether to record every intermediate result. Costs clean passes of both models and the lens over all rows.
     pub trace: bool,
-    /// Also tell what both models make of every row. Costs clean passes of both models, an edited one, and the lens over all rows.
+    /// Whether to compare both models at every row. Costs clean passes of both models, an edited pass, and the lens over all rows.
     pub observe: bool,
-    /// Neither read nor fill the cache: compute everything again.
+    /// Whether to bypass the cache: the prompt is neither looked up nor stored.
     pub fresh: bool,
 }
 
@@ -32,8 +32,8 @@ pub struct Directive {
 pub struct RequestReport {
     /// The report.
     pub report: Report,
-    /// With [`Directive::trace`].
+    /// The trace, if [`Directive::trace`] asks for it.
     pub trace: Option<Trace>,
-    /// With [`Directive::observe`].
+    /// The observation, if [`Directive::observe`] asks for it.
     pub observation: Option<Observation>,
 }

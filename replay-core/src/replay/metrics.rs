@@ -1,4 +1,5 @@
-//! What is counted, by the names that a monitoring system sees. Labels come from closed sets. Without a recorder it costs nothing.
+//! The metrics of replay, under the names that a monitoring system sees. All labels come from fixed sets. Without a recorder the functions
+//! do nothing.
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Error, ReplayCache, Report, Status};
@@ -7,20 +8,17 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 const OUTCOMES: [&str; 5] = ["replayed", "nothing_selected", "unchanged", "passthrough", "failed"];
 const REASONS: [&str; 7] = ["size", "taps", "cancelled", "unavailable", "engine", "tensor", "edit"];
 
-/// Units and meanings, for a recorder that wants them; and every counter at zero, since a rate needs a first value.
+/// Registers units and descriptions with the recorder, and sets every counter to zero, since a rate needs a first value.
 pub fn describe() {
     describe_counter!(
         "replay_requests_total",
         "Prompts by outcome: replayed, nothing_selected, unchanged, passthrough, failed"
     );
-    describe_counter!("replay_cache_hits_total", "Replayed prompts that paid nothing");
-    describe_counter!("replay_cache_misses_total", "Replayed prompts that had to pay");
-    describe_gauge!("replay_cache_bytes", Unit::Bytes, "Held by the cache");
-    describe_counter!(
-        "replay_known_rows_total",
-        "Rows of prompts whose keys and values were known, and which did not run"
-    );
-    describe_gauge!("replay_prefix_bytes", Unit::Bytes, "Held of keys and values of earlier prompts");
+    describe_counter!("replay_cache_hits_total", "Replayed prompts whose edits came from the cache");
+    describe_counter!("replay_cache_misses_total", "Replayed prompts whose edits were computed");
+    describe_gauge!("replay_cache_bytes", Unit::Bytes, "Memory held by the replay cache");
+    describe_counter!("replay_known_rows_total", "Prompt rows whose keys and values came from the prefix cache");
+    describe_gauge!("replay_prefix_bytes", Unit::Bytes, "Memory held by keys and values of earlier prompts");
     describe_gauge!("replay_base_bytes", Unit::Bytes, "Weights of the base models' decoders");
     describe_counter!("replay_rows_selected_total", "Rows selected over all policy layers");
     describe_counter!("replay_degraded_total", "Prompts whose replay failed, by reason");
@@ -43,20 +41,20 @@ pub fn describe() {
     }
 }
 
-/// What models hold, as it is now.
-pub fn memory(cache: u64, prefixes: u64, base: u64) {
+/// Sets the gauges of the memory that the models hold, in bytes.
+pub fn set_memory(cache: u64, prefixes: u64, base: u64) {
     gauge!("replay_cache_bytes").set(cache as f64);
     gauge!("replay_prefix_bytes").set(prefixes as f64);
     gauge!("replay_base_bytes").set(base as f64);
 }
 
-/// Rows of prompts did not run, since their keys and values were known.
-pub fn known(rows: usize) {
+/// Counts prompt rows that did not run, since their keys and values were in the prefix cache.
+pub fn count_known_rows(rows: usize) {
     counter!("replay_known_rows_total").increment(rows as u64);
 }
 
-/// One prompt was decided.
-pub fn decided(report: &Report, failed: bool, cache: &ReplayCache) {
+/// Counts the decision about one prompt.
+pub fn count_decision(report: &Report, failed: bool, cache: &ReplayCache) {
     let outcome = match report.status {
         _ if failed => "failed",
         Status::Replayed => "replayed",
@@ -68,8 +66,8 @@ pub fn decided(report: &Report, failed: bool, cache: &ReplayCache) {
     if failed || report.status == Status::Passthrough {
         return;
     }
-    let paid = if report.cache_hits > 0 { "replay_cache_hits_total" } else { "replay_cache_misses_total" };
-    counter!(paid).increment(1);
+    let lookups = if report.cache_hits > 0 { "replay_cache_hits_total" } else { "replay_cache_misses_total" };
+    counter!(lookups).increment(1);
     counter!("replay_rows_selected_total").increment(report.selected() as u64);
     gauge!("replay_cache_bytes").set(cache.bytes() as f64);
     if report.cache_hits > 0 {
@@ -79,7 +77,7 @@ pub fn decided(report: &Report, failed: bool, cache: &ReplayCache) {
         counter!("replay_learning_passes_total").increment(learned.iterations as u64);
     }
     let ms = report.milliseconds;
-    for (step, took) in [
+    for (step, duration) in [
         ("capture_base", ms.capture_base),
         ("capture_rlvr", ms.capture_rlvr),
         ("rank", ms.rank),
@@ -88,15 +86,15 @@ pub fn decided(report: &Report, failed: bool, cache: &ReplayCache) {
         ("substitute", ms.substitute),
         ("measure_kl", ms.measure_kl),
     ] {
-        if took > 0.0 {
-            histogram!("replay_step_duration_seconds", "step" => step).record(took / 1e3);
+        if duration > 0.0 {
+            histogram!("replay_step_duration_seconds", "step" => step).record(duration / 1e3);
         }
     }
 }
 
-/// The replay of a prompt failed; says whether it is the first time for this reason, and so worth a warning.
-pub fn degraded(error: &Error) -> bool {
-    first(match error {
+/// Counts a failed replay. Returns whether it is the first one for its reason, which deserves a warning.
+pub fn count_failure(error: &Error) -> bool {
+    count_reason(match error {
         Error::Size { .. } => 0,
         Error::NotCaptured { .. } | Error::RowNotCaptured { .. } | Error::NoSuchLayer { .. } | Error::Taps { .. } => 1,
         Error::Cancelled => 2,
@@ -106,12 +104,12 @@ pub fn degraded(error: &Error) -> bool {
     })
 }
 
-/// An edit that was decided could not be done; the same.
-pub fn not_edited() -> bool {
-    first(6)
+/// Counts edits that could not be applied in the prefill. Returns whether they are the first ones, which deserve a warning.
+pub fn count_failed_edit() -> bool {
+    count_reason(6)
 }
 
-fn first(reason: usize) -> bool {
+fn count_reason(reason: usize) -> bool {
     static SEEN: [AtomicBool; REASONS.len()] = [const { AtomicBool::new(false) }; REASONS.len()];
     counter!("replay_degraded_total", "reason" => REASONS[reason]).increment(1);
     !SEEN[reason].swap(true, Ordering::Relaxed)
@@ -122,10 +120,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_worth_one_warning() {
+    fn each_reason_warns_once() {
         let error = |what: &str| Error::Unavailable(what.into());
-        assert!(degraded(&error("a")));
-        assert!(!degraded(&error("b")) && !degraded(&error("a")));
-        assert!(degraded(&Error::Cancelled) && not_edited() && !not_edited());
+        assert!(count_failure(&error("a")));
+        assert!(!count_failure(&error("b")) && !count_failure(&error("a")));
+        assert!(count_failure(&Error::Cancelled) && count_failed_edit() && !count_failed_edit());
     }
 }

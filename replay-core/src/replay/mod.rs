@@ -1,4 +1,4 @@
-//! Runs the steps of a configuration over one prompt, and decides what its prefill goes on with.
+//! Runs the steps of a configuration over one prompt, and decides how its prefill continues.
 mod cache;
 mod decide;
 mod directive;

@@ -1,4 +1,4 @@
-//! What both models predict at every row of a prompt, layer by layer: the paper's analysis, for one prompt.
+//! Comparison of both models at every row of one prompt, layer by layer (the paper's analysis, section 3).
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -24,13 +24,13 @@ pub struct LayerObservation {
     pub kl_before: Vec<f32>,
     /// KL(base || RLVR) with the edits in the RLVR model's pass; empty if there are none.
     pub kl_after: Vec<f32>,
-    /// Whether the same token is likeliest in both models.
+    /// Whether both models have the same likeliest token.
     pub agree: Vec<bool>,
     /// Whether the policy selects the row.
     pub selected: Vec<bool>,
 }
 
-/// What both models predict over one prompt.
+/// Comparison of both models at every row of one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Observation {
     /// The labelled rows.
@@ -40,7 +40,8 @@ pub struct Observation {
 }
 
 impl Replayer {
-    /// Takes clean passes of both models, and one with `edits` in it if the backend can, and reads every row by both lenses. Arms nothing.
+    /// Runs clean passes of both models, and a pass with `edits` if the backend supports it, and compares both lenses at every row. Arms no
+    /// edits.
     ///
     /// # Errors
     /// Those of the backend's steps.
@@ -70,24 +71,24 @@ impl Replayer {
         let (base_lens, rlvr_lens) = (StreamedLens::new(&*base_lens, memory), StreamedLens::new(&*rlvr_lens, memory));
         let mut layers = Vec::with_capacity(selection.layers.len());
         for (index, selected) in selection.layers.iter().enumerate() {
-            // The selection that was learned with, where there is one.
-            let chosen = learned.and_then(|learned| learned.selected.get(index)).unwrap_or(&selected.rows);
+            // With a learned delta, the selection that it was learned with.
+            let selected_rows = learned.and_then(|learned| learned.selected.get(index)).unwrap_or(&selected.rows);
             let residual = ranked_residual(selected.layer);
-            let (of_base, of_rlvr) = (base.select(residual, &all)?, rlvr.select(residual, &all)?);
-            let compared = base_lens.compare(&of_base, &rlvr_lens, &of_rlvr).await?;
+            let (base_rows, rlvr_rows) = (base.select(residual, &all)?, rlvr.select(residual, &all)?);
+            let compared = base_lens.compare(&base_rows, &rlvr_lens, &rlvr_rows).await?;
             let kl_after = match &edited {
-                Some(edited) => base_lens.divergence(&of_base, &rlvr_lens, &edited.select(residual, &all)?).await?,
+                Some(edited) => base_lens.divergence(&base_rows, &rlvr_lens, &edited.select(residual, &all)?).await?,
                 None => Vec::new(),
             };
             layers.push(LayerObservation {
                 layer: selected.layer,
                 residual,
-                entropy_base: compared.iter().map(|row| row.mine).collect(),
-                entropy_rlvr: compared.iter().map(|row| row.theirs).collect(),
+                entropy_base: compared.iter().map(|row| row.first_entropy).collect(),
+                entropy_rlvr: compared.iter().map(|row| row.second_entropy).collect(),
                 kl_before: compared.iter().map(|row| row.divergence).collect(),
                 kl_after,
                 agree: compared.iter().map(|row| row.agree).collect(),
-                selected: (0..rows).map(|row| chosen.contains(row)).collect(),
+                selected: (0..rows).map(|row| selected_rows.contains(row)).collect(),
             });
         }
         Ok(Observation { layers, prompt })

@@ -1,4 +1,4 @@
-//! Settings fitted to the depth of a pair: which residuals they need, and how they rank.
+//! The policy: settings applied to models of one depth, with the residuals that they need.
 use tracing::instrument;
 
 use crate::config::{Alignment, Replay, Strategy};
@@ -7,7 +7,7 @@ use crate::lens::LensRows;
 use crate::rank::{self, LayerEntropies, Selection, ranked_residual};
 use crate::{Activations, Error, ReplayBackend, Result, RowSet};
 
-/// Settings, and the policy layers that they mean in models of one depth.
+/// Settings, and their policy layers in models of one depth.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
     replay: Replay,
@@ -15,7 +15,7 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// Fits settings to models of `decoder_layers` layers.
+    /// Applies settings to models of `decoder_layers` layers.
     ///
     /// # Errors
     /// [`Error::Settings`] if the models have too few layers, or the settings contradict each other.
@@ -29,7 +29,7 @@ impl Policy {
                 format!("ask for at most the first {decoder_layers}"),
             ))
         })?;
-        // The reader of a file says the same with the line; settings may also be inherited, or made by hand.
+        // The reader of a file reports the same with a line, but settings may also be inherited or built in code.
         rank::check_thresholds(&replay.rank, layers.len())?;
         let compared = layers.first().map_or(0, |&layer| replay.alignment.edited_residual(layer));
         if replay.strategy == Strategy::Learned && replay.learned.inject > compared {
@@ -63,7 +63,7 @@ impl Policy {
         self.layers.last().map_or(0, |&layer| ranked_residual(layer))
     }
 
-    /// Residuals of the base that substitution reads, ascending: those that are ranked and those that are put in.
+    /// Residuals of the base that substitution reads, ascending: those that are ranked and those that replace the RLVR model's.
     pub(crate) fn base_residuals(&self) -> Vec<usize> {
         let mut residuals = self.ranked_residuals();
         if self.replay.alignment == Alignment::Released {
@@ -74,7 +74,7 @@ impl Policy {
         residuals
     }
 
-    /// Residuals of a clean RLVR pass that substitution reads, ascending; often none.
+    /// Residuals of a clean RLVR pass that substitution reads, ascending; empty if the settings need no such pass.
     pub(crate) fn rlvr_residuals(&self) -> Vec<usize> {
         let mut residuals = Vec::new();
         if self.replay.rank.base_below_rlvr {
@@ -88,7 +88,7 @@ impl Policy {
         residuals
     }
 
-    /// Step 2: has the backend compute entropies, and ranks them. The RLVR model's are computed only for rows that the rule selects.
+    /// Step 2: asks the backend for entropies, and ranks them. The RLVR model's are computed only for rows that the rule selects.
     ///
     /// # Errors
     /// Those of the backend's lens; [`Error::NotCaptured`] if `base_below_rlvr` is on and `rlvr` is missing.
@@ -137,7 +137,7 @@ mod tests {
     use crate::config::{Below, Layers, Rule};
 
     #[test]
-    fn settings_that_cannot_go_together_are_refused_wherever_they_come_from() {
+    fn contradicting_settings_are_refused_when_built_in_code() {
         let layers = Layers::List(vec![4, 5]);
         let mut learned = Replay::new(Strategy::Learned, layers.clone(), Rule::Top(1));
         learned.learned.inject = 5;
@@ -147,7 +147,7 @@ mod tests {
             assert!(matches!(error, Error::Settings(_)));
             assert_eq!(error.to_string(), expected);
         };
-        // As a profile does that inherits the rest.
+        // A profile can change the alignment and inherit `inject`.
         learned.alignment = Alignment::Released;
         refused(
             &learned,

@@ -14,8 +14,8 @@ use crate::{Error, Milliseconds, PairInfo, Precision, ReplayBackend, Report, Res
 
 /// The settings of a configuration, bound to the depth of the models it is for.
 ///
-/// Its futures yield between passes, between blocks of the lens and between iterations of learning; when they go on is up to whoever
-/// drives them, and changes no result.
+/// Its futures yield between passes, between blocks of the lens and between iterations of learning, so that the caller can interleave other
+/// work; this changes no result.
 #[derive(Debug, Clone)]
 pub struct Replayer {
     policy: Policy,
@@ -52,7 +52,7 @@ impl Replayer {
         self.policy.layers()
     }
 
-    /// The last residual that any step needs: neither model has to run, or be loaded, past as many decoder layers.
+    /// The last residual that any step needs, which is also the number of decoder layers that have to be loaded and run.
     pub fn last_residual(&self) -> usize {
         self.policy.last_residual()
     }
@@ -61,7 +61,7 @@ impl Replayer {
         &self.policy
     }
 
-    /// A report that says nothing but why the prompt is left alone.
+    /// The report of a prompt that is not replayed, with the reason.
     pub fn passthrough(&self, reason: impl Into<String>) -> Report {
         Report {
             status: Status::Passthrough,
@@ -80,8 +80,8 @@ impl Replayer {
         }
     }
 
-    /// Captures, ranks, learns if that is the strategy, and arms the edits for one prompt. Where the cache has what an earlier prompt
-    /// that begins the same was given, arms that.
+    /// Captures, ranks, learns if that is the strategy, and arms the edits for one prompt. If the cache has an entry for the prompt, arms its
+    /// edits instead.
     ///
     /// # Errors
     /// Those of the backend's steps; nothing is armed then.
@@ -105,8 +105,8 @@ impl Replayer {
 
         let key = cache.map(|cache| (cache, cache::key(self.settings(), backend.pair(), backend.prompt())));
         if let Some(entry) = key.as_ref().and_then(|(cache, key)| cache.get(key)) {
-            let known = entry.report.clone();
-            report = Report { rows: report.rows, cache_hits: 1, milliseconds: Milliseconds::default(), ..known };
+            let cached = entry.report.clone();
+            report = Report { rows: report.rows, cache_hits: 1, milliseconds: Milliseconds::default(), ..cached };
             if let Some(edits) = &entry.edits {
                 backend.substitute(edits.clone()).await?;
             }
@@ -115,9 +115,9 @@ impl Replayer {
 
         let (edits, learned) = self.run(backend, &candidates, &mut report).await?;
         let edits = edits.map(Arc::new);
-        // What a time budget cut short under load is not for those who come later.
-        let short = report.learned.as_ref().is_some_and(|learned| learned.stop == Stop::TimeBudget);
-        if let (Some((cache, key)), false) = (key, short) {
+        // A delta whose learning ran out of time, perhaps under load, is not reused for later prompts.
+        let timed_out = report.learned.as_ref().is_some_and(|learned| learned.stop == Stop::TimeBudget);
+        if let (Some((cache, key)), false) = (key, timed_out) {
             let entry = Entry { report: report.clone(), edits: edits.clone(), learned: learned.clone() };
             cache.insert(key, Arc::new(entry));
         }
@@ -127,7 +127,7 @@ impl Replayer {
         Ok(Replayed { report, learned, edits })
     }
 
-    /// Runs the strategy; arms nothing.
+    /// Runs the strategy without arming its edits.
     async fn run(
         &self,
         backend: &mut dyn ReplayBackend,
@@ -140,7 +140,7 @@ impl Replayer {
         let strategy::Learning { selection, correction } =
             strategy::learn(&self.policy, backend, &mut report.milliseconds).await?;
         report.set_layers(&selection, self.settings().alignment);
-        let Some(strategy::Correction { learned, edits, report: of_learning, kl }) = correction else {
+        let Some(strategy::Correction { learned, edits, report: learned_report, kl }) = correction else {
             report.status = Status::NothingSelected;
             return Ok((None, None));
         };
@@ -148,14 +148,14 @@ impl Replayer {
             layer.kl = kl;
         }
         report.status = if edits.is_some() { Status::Replayed } else { Status::Unchanged };
-        report.learned = Some(of_learning);
+        report.learned = Some(learned_report);
         Ok((edits, Some(Arc::new(learned))))
     }
 
-    /// Refuses a pair whose base is cut too short for this policy.
+    /// Checks that the base was loaded with enough layers for this policy.
     ///
     /// # Errors
-    /// [`Error::NoSuchLayer`] if the base was loaded with too few layers.
+    /// [`Error::NoSuchLayer`] if it was loaded with too few layers.
     pub fn check_depth(&self, pair: &PairInfo) -> Result<()> {
         let (needed, last) = (self.last_residual(), pair.base.loaded_layers);
         match self.policy_layers().last() {

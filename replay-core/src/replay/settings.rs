@@ -1,21 +1,21 @@
-//! The settings of a replayed pair, which can be exchanged while it runs.
+//! The settings of a loaded pair, which can be reloaded while requests run.
 use std::sync::Arc;
 
 use crate::config::Config;
 use crate::{Replayer, Result};
 
-/// A profile of the settings that it was found in; see [`Settings::profile`].
+/// A profile of one [`Settings`]; see [`Settings::profile`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile(usize);
 
-/// The settings at one moment. Whoever holds them keeps them, whatever is loaded afterwards.
+/// A snapshot of the settings. A later reload does not change it.
 #[derive(Debug, Clone)]
 pub struct Settings(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     replayer: Replayer,
-    /// By name.
+    /// The profiles, with their names.
     profiles: Vec<(String, Replayer)>,
 }
 
@@ -45,7 +45,7 @@ impl Settings {
         self.0.profiles.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The settings of one of these profiles; those of `[replay]` without one.
+    /// The settings of a profile, or those of `[replay]` for `None`.
     pub fn of(&self, profile: Option<Profile>) -> &Replayer {
         let named = profile.and_then(|Profile(index)| self.0.profiles.get(index));
         named.map_or(self.replayer(), |(_, replayer)| replayer)

@@ -15,8 +15,8 @@ use crate::{Error, ReplayBackend, Replayer, Result, Role, RowSet, yield_now};
 /// `token_ids` `[rows]` and `visual_rows` `[visual]`, u32; `residual.base.{j}`, `residual.rlvr.{j}` `[rows, hidden]` and
 /// `entropy.base.{j}`, `entropy.rlvr.{j}` `[rows]`, f32, of clean passes over all rows whatever the policy ranks, for `j` from 0 to the
 /// last residual that is ranked; `mask` `[policy layers, rows]`, u8; with strategy `learned`, `learned.delta` `[visual, hidden]` and
-/// `learned.losses` `[iterations]`; whoever runs the real prefill adds `logprobs.plain` and
-/// `logprobs.replayed` `[vocabulary]`, natural logarithms for the first generated token.
+/// `learned.losses` `[iterations]`. The caller that runs the real prefill adds `logprobs.plain` and `logprobs.replayed` `[vocabulary]`,
+/// natural log-probabilities of the first generated token.
 #[derive(Debug, Clone, Default)]
 pub struct Trace {
     tensors: HashMap<String, Tensor>,
@@ -43,14 +43,15 @@ impl Trace {
 }
 
 impl Trace {
-    /// Adds what was learned: `learned.delta` `[visual, hidden]` and `learned.losses` `[iterations]`, f32.
+    /// Adds the learned delta and its losses, `learned.delta` `[visual, hidden]` and `learned.losses` `[iterations]`, f32, and replaces the
+    /// mask by the one that the delta was learned with.
     ///
     /// # Errors
     /// Those of the tensor library.
     pub fn insert_learned(&mut self, learned: &LearnedDelta) -> Result<()> {
         let losses: Vec<f32> = learned.losses.iter().map(|&loss| loss as f32).collect();
         self.insert("learned.losses", Tensor::new(losses, &Device::Cpu)?);
-        // The selection that was learned with: its residuals are the differentiable decoder's, not the engine's.
+        // Learning selects rows by the residuals of the differentiable decoder, which may differ from the engine's in the last bits.
         if let Some(rows) = self.get("token_ids").map(|ids| ids.elem_count()) {
             self.insert("mask", mask(learned.selected.iter(), rows)?);
         }
@@ -60,7 +61,7 @@ impl Trace {
 }
 
 impl Replayer {
-    /// Takes clean passes of both models over one prompt and records every intermediate; arms nothing.
+    /// Runs clean passes of both models over one prompt and records every intermediate result. Arms no edits.
     ///
     /// # Errors
     /// Those of the backend's steps.

@@ -1,4 +1,4 @@
-//! What replay did to one prompt.
+//! The report of replaying one prompt.
 #[cfg(feature = "tables")]
 pub mod tables;
 
@@ -8,11 +8,11 @@ use crate::config::{Alignment, Solver, Strategy};
 use crate::learned::Stop;
 use crate::rank::{EntropySpread, LayerSelection, Selection};
 
-/// How replay ended for one prompt.
+/// The result of replay for one prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// The base's activations went into the prefill.
+    /// The prefill runs with edits.
     Replayed,
     /// The policy selected no row: the prefill is the engine's own.
     NothingSelected,
@@ -33,7 +33,7 @@ pub struct KlMean {
     pub after: f32,
 }
 
-/// What happened at one policy layer.
+/// The report of one policy layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerReport {
     /// The policy layer.
@@ -48,8 +48,9 @@ pub struct LayerReport {
     pub selected: usize,
     /// Base entropies of the ranked rows; `None` if there are none.
     pub entropy: Option<EntropySpread>,
-    /// Where rows were selected. Strategy `substitute` with `measure_kl`: over the whole vocabulary, and `after` is the clean RLVR
-    /// residual with the edits of this layer alone. Strategy `learned`: over the base's `top_tokens` likeliest entries, as its loss.
+    /// Mean divergence at the selected rows; `None` if no row was selected. Strategy `substitute`, with `measure_kl` only: over the whole
+    /// vocabulary, and `after` is the clean RLVR residual with the edits of this layer only. Strategy `learned`: over the base's `top_tokens`
+    /// likeliest entries, as in the loss.
     pub kl: Option<KlMean>,
 }
 
@@ -75,7 +76,7 @@ pub struct Milliseconds {
 /// How a delta was learned.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LearnedReport {
-    /// What ran.
+    /// The solver that ran.
     pub solver: Solver,
     /// The residual to which the delta is added.
     pub inject: usize,
@@ -87,13 +88,13 @@ pub struct LearnedReport {
     pub final_loss: f64,
     /// Euclidean norm of the delta.
     pub delta_norm: f64,
-    /// And of each of its rows.
+    /// Euclidean norm of each row of the delta.
     pub delta_norms: Vec<f32>,
-    /// Why it ended.
+    /// Why the solver ended.
     pub stop: Stop,
 }
 
-/// What each model computes in: activations, and how its weights are quantised, if they are.
+/// The precision of each model: of its activations, and the quantisation of its weights, if any.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Precision {
     /// The base.
@@ -102,10 +103,10 @@ pub struct Precision {
     pub rlvr: String,
 }
 
-/// What replay did to one prompt.
+/// The report of replaying one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// How it ended.
+    /// The result.
     pub status: Status,
     /// Why the prompt was passed through, if it was.
     pub reason: Option<String>,
@@ -113,9 +114,10 @@ pub struct Report {
     pub strategy: Strategy,
     /// The alignment of the configuration.
     pub alignment: Alignment,
-    /// Fingerprint of the effective configuration: with equal models and prompts, equal means equal results (but for a time budget).
+    /// Fingerprint of the effective configuration. Equal fingerprints give equal results for equal models and prompts, unless a time budget
+    /// is set.
     pub fingerprint: String,
-    /// What the models compute in; `None` if the prompt was passed through. Entropies of quantised models are those of the quantised models.
+    /// The precision of the models; `None` if the prompt was passed through. Entropies are those of the models as quantised.
     pub precision: Option<Precision>,
     /// Rows of the prompt.
     pub rows: usize,
@@ -125,9 +127,9 @@ pub struct Report {
     pub images: usize,
     /// One entry per policy layer; empty if replay did not get that far.
     pub layers: Vec<LayerReport>,
-    /// With strategy `learned`, if it came to that.
+    /// How the delta was learned; `None` with strategy `substitute`, or if no row was selected.
     pub learned: Option<LearnedReport>,
-    /// 1 if nothing was computed, since an earlier prompt began the same.
+    /// 1 if the edits came from the cache, else 0.
     pub cache_hits: usize,
     /// Wall-clock times.
     pub milliseconds: Milliseconds,
@@ -139,7 +141,7 @@ impl Report {
         self.layers.iter().map(|layer| layer.selected).sum()
     }
 
-    /// Starts the report of each policy layer from what was selected there.
+    /// Sets the reports of the policy layers from a selection.
     pub(crate) fn set_layers(&mut self, selection: &Selection, alignment: Alignment) {
         let report = |layer: &LayerSelection| LayerReport {
             layer: layer.layer,

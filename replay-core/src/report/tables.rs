@@ -10,7 +10,7 @@ pub fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
-/// A table whose columns are not known beforehand; numbers on the right.
+/// A table of the given columns and rows, with every column but the first aligned to the right.
 pub fn dynamic(columns: &[&str], rows: &[Vec<String>]) -> Table {
     let mut table = Table::new();
     table.load_preset(ASCII_MARKDOWN).set_header(columns);
@@ -44,7 +44,7 @@ pub fn pair(pair: &PairInfo) -> Table {
     table
 }
 
-/// What was captured, ranked and substituted, per policy layer.
+/// Ranking, entropies and divergences of each policy layer.
 pub fn layers(report: &Report) -> Table {
     let mut table =
         table(["layer", "residual", "ranked rows", "selected", "entropy min", "mean", "max", "KL before", "after"]);
@@ -79,7 +79,7 @@ pub fn learned(learned: &LearnedReport, milliseconds: f64) -> String {
     )
 }
 
-/// How replay ended, in one line.
+/// The result of replay, in one line.
 pub fn status(report: &Report) -> String {
     let from = if report.cache_hits > 0 { ", from the cache" } else { "" };
     match report.status {

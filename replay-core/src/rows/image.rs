@@ -13,7 +13,7 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// How many visual tokens it has.
+    /// How many visual tokens the grid has.
     pub fn tokens(&self) -> usize {
         self.frames * self.rows * self.columns
     }
@@ -35,7 +35,7 @@ impl ImageContent {
     /// The identity of a clip: that of all its frames, in order.
     pub fn of_clip(frames: impl IntoIterator<Item = Self>) -> Self {
         let mut hasher = blake3::Hasher::new();
-        // No image's hash begins like this.
+        // Separates clips from images: the input of an image's hash begins with its width.
         hasher.update(b"clip");
         frames.into_iter().for_each(|frame| {
             hasher.update(&frame.0);
@@ -52,25 +52,25 @@ impl ImageContent {
 /// One image (or clip) of the prompt, in prompt order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Image {
-    /// Its visual tokens, in the order of the prompt: one grid, or one for each piece where a family cuts a large image up (tiles,
-    /// and the whole image once more in small).
+    /// The grids of its visual tokens, in prompt order: one grid, or several where a model family splits a large image into tiles (and adds
+    /// a thumbnail).
     pub grids: Vec<Grid>,
     /// The identity of its content.
     pub content: ImageContent,
 }
 
 impl Image {
-    /// An image in one piece.
-    pub fn whole(grid: Grid, content: ImageContent) -> Self {
+    /// An image with one grid.
+    pub fn with_grid(grid: Grid, content: ImageContent) -> Self {
         Self { grids: vec![grid], content }
     }
 
-    /// How many visual tokens it has.
+    /// How many visual tokens the image has.
     pub fn tokens(&self) -> usize {
         self.grids.iter().map(Grid::tokens).sum()
     }
 
-    /// The places of its tokens, in the order of the prompt; frames are counted through all pieces.
+    /// The labels of its visual tokens, in prompt order. Frames are numbered through all grids.
     pub(super) fn labels(&self, image: usize) -> impl Iterator<Item = VisualLabel> {
         let starts = self.grids.iter().scan(0, |next, grid| {
             let start = *next;
@@ -89,12 +89,12 @@ impl Image {
     }
 }
 
-/// Which piece of which image a visual row stands for.
+/// The place of a visual row in its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct VisualLabel {
     /// Index of the image in the prompt.
     pub image: usize,
-    /// Frame of a clip, or piece of an image that is cut up; 0 for an image.
+    /// Frame of a clip, or tile of an image that is split; 0 for an image with one grid.
     pub frame: usize,
     /// Token row in the frame.
     pub row: usize,

@@ -1,6 +1,6 @@
 //! Rows of a prompt: their labels, sets of them, and the part of a prompt that is differentiated.
 //!
-//! A row is named by its position in the prompt. Labels travel with the rows; nothing is attributed by counting.
+//! A row is identified by its position in the prompt. Each row has a label, so that no code has to infer from counts what a row stands for.
 mod image;
 mod prompt;
 mod select;

@@ -14,7 +14,7 @@ pub struct RowLabel {
     pub position: usize,
     /// Token id.
     pub token: u32,
-    /// What a visual row stands for; `None` for text.
+    /// The place of a visual row in its image; `None` for text.
     pub visual: Option<VisualLabel>,
 }
 
@@ -29,7 +29,7 @@ impl PromptMap {
     /// Labels the prompt of one sequence: the placeholder tokens, in order, are the visual tokens of `images`, in order.
     ///
     /// # Errors
-    /// If there are more or fewer placeholders than visual tokens, as when a user typed a placeholder as text.
+    /// If there are more or fewer placeholders than visual tokens, for example because a user typed a placeholder as text.
     pub fn new(
         sequence: usize,
         tokens: &[u32],
@@ -37,19 +37,19 @@ impl PromptMap {
         images: Vec<Image>,
     ) -> Result<Self> {
         let expected: usize = images.iter().map(Image::tokens).sum();
-        // A prompt without images may contain the placeholder as text; then it is text.
+        // In a prompt without images a placeholder token is text.
         let placeholders = (0..tokens.len()).filter(|&position| expected > 0 && is_placeholder(tokens[position]));
         let mut placeholders: Vec<usize> = placeholders.collect();
         if placeholders.len() != expected {
             let what = format!("placeholder tokens for {} images", images.len());
             return Err(Error::size(what, expected, placeholders.len()));
         }
-        let mut placed = Vec::with_capacity(images.len());
+        let mut images_with_positions = Vec::with_capacity(images.len());
         for image in images {
             let rest = placeholders.split_off(image.tokens());
-            placed.push((image, std::mem::replace(&mut placeholders, rest)));
+            images_with_positions.push((image, std::mem::replace(&mut placeholders, rest)));
         }
-        Self::at(sequence, tokens, placed)
+        Self::at(sequence, tokens, images_with_positions)
     }
 
     /// Labels the prompt of one sequence: each image with the positions of its visual tokens, in the order of its grids.
@@ -119,7 +119,7 @@ mod tests {
     const PAD: u32 = 9;
 
     fn image(frames: usize, rows: usize, columns: usize) -> Image {
-        Image::whole(Grid { frames, rows, columns }, ImageContent::of(1, 1, "", &[]))
+        Image::with_grid(Grid { frames, rows, columns }, ImageContent::of(1, 1, "", &[]))
     }
 
     #[test]

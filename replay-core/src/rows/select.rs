@@ -1,7 +1,7 @@
-//! Rows of a matrix.
+//! Selection of rows of a matrix.
 use candle_core::{Result, Tensor, bail};
 
-/// Rows of a `[rows, hidden]` tensor by their index in it, in the order given; a run of neighbours is a view, not a copy.
+/// Rows of a `[rows, hidden]` tensor by their index in it, in the order given. Consecutive rows are returned as a view, not a copy.
 ///
 /// # Errors
 /// If the tensor has no such row, or the tensor library fails.

@@ -32,12 +32,12 @@ impl RowSet {
         Self::range(0..rows)
     }
 
-    /// A run of neighbours.
+    /// Consecutive rows.
     pub fn range(rows: Range<usize>) -> Self {
         Self(rows.collect())
     }
 
-    /// For positions that ascend by construction.
+    /// The rows at positions that ascend by construction, which is not checked in release builds.
     pub(crate) fn ascending(rows: Vec<usize>) -> Self {
         debug_assert!(rows.is_sorted_by(|a, b| a < b));
         Self(rows)
@@ -78,8 +78,8 @@ impl RowSet {
         self.0.binary_search(&row).is_ok()
     }
 
-    /// Copies these rows out of a residual that begins with the prompt's first row. Where they are all of its rows from the first on, the
-    /// result is a view.
+    /// Copies these rows from a residual that begins with the prompt's first row. If they are its first rows without gaps, the result is a
+    /// view.
     ///
     /// # Shapes
     /// `residual`: `[prompt rows, hidden]`, where other rows (generated tokens) may follow; returns `[rows, hidden]`.
@@ -96,9 +96,9 @@ impl RowSet {
         }
     }
 
-    /// The rows at these places of the set, which ascend.
-    pub(crate) fn subset(&self, places: &[usize]) -> Self {
-        Self::ascending(places.iter().map(|&place| self.0[place]).collect())
+    /// The rows at these indices into the set, which ascend.
+    pub(crate) fn subset(&self, indices: &[usize]) -> Self {
+        Self::ascending(indices.iter().map(|&index| self.0[index]).collect())
     }
 
     /// The rows from this position of the prompt on.
@@ -106,14 +106,14 @@ impl RowSet {
         Self(self.0[self.0.partition_point(|&own| own < row)..].to_vec())
     }
 
-    /// `[rows]`, u32.
+    /// The positions as a tensor, `[rows]`, u32.
     pub(crate) fn index(&self, device: &Device) -> candle_core::Result<Tensor> {
         Tensor::new(self.0.iter().map(|&row| row as u32).collect::<Vec<u32>>(), device)
     }
 
-    /// Where each of these rows is among the rows of `held`; the first row that is not there is the error.
-    pub(crate) fn positions_in(&self, held: &Self) -> std::result::Result<Vec<usize>, usize> {
-        self.iter().map(|row| held.0.binary_search(&row).map_err(|_| row)).collect()
+    /// The index of each of these rows in `other`. The error is the first row that `other` lacks.
+    pub(crate) fn positions_in(&self, other: &Self) -> std::result::Result<Vec<usize>, usize> {
+        self.iter().map(|row| other.0.binary_search(&row).map_err(|_| row)).collect()
     }
 }
 

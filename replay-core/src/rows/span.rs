@@ -1,10 +1,10 @@
-//! The part of a prompt that strategy `learned` differentiates.
+//! The rows of a prompt over which strategy `learned` computes gradients.
 use std::ops::Range;
 
 use super::RowSet;
 use crate::{Error, Result};
 
-/// The rows of a prompt from its first visual row to its last: those that a delta can move and the loss can see.
+/// The rows of a prompt from its first visual row to its last: the only rows that a delta changes and that the loss depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// The first row, by its position in the prompt.
@@ -13,7 +13,7 @@ pub struct Span {
     pub end: usize,
 }
 
-/// Rows of a [`Span`], counted from its first row, ascending. [`Span::locate`] makes them of rows of the prompt.
+/// Rows of a [`Span`], counted from its first row, ascending. [`Span::locate`] converts rows of the prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpanRows(Vec<usize>);
 
@@ -23,27 +23,27 @@ impl Span {
         Self { start: rows.start, end: rows.end }
     }
 
-    /// From the first of these rows to the last; without rows, the empty span at the prompt's beginning.
+    /// The span from the first of these rows to the last; for no rows, the empty span at the prompt's beginning.
     pub fn around(rows: &RowSet) -> Self {
         Self { start: rows.first().unwrap_or(0), end: rows.last().map_or(0, |last| last + 1) }
     }
 
-    /// How many rows it has.
+    /// How many rows the span has.
     pub fn len(&self) -> usize {
         self.end - self.start
     }
 
-    /// Whether it has no row.
+    /// Whether the span has no row.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    /// All its rows, as rows of the prompt.
+    /// All rows of the span, as rows of the prompt.
     pub fn prompt_rows(&self) -> RowSet {
         RowSet::range(self.start..self.end)
     }
 
-    /// Rows of the prompt as rows of the span.
+    /// Converts rows of the prompt to rows of the span.
     ///
     /// # Errors
     /// [`Error::Size`] if a row is outside the span.

@@ -1,4 +1,4 @@
-//! What a request ends with.
+//! The answer to a request.
 use serde::Serialize;
 
 use super::ToolCall;
@@ -7,21 +7,21 @@ use crate::{Observation, Report, Trace};
 /// The answer to a request.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
-    /// One for each sample, in order.
+    /// The samples, in order.
     pub choices: Vec<Choice>,
     /// Tokens of prompt and answers.
     pub usage: Usage,
-    /// Milliseconds from sending the request to the logits of the first token.
+    /// Milliseconds from sending the request until the logits of the first token are known.
     pub time_to_first_token_ms: f64,
-    /// Milliseconds from sending the request to its last token.
+    /// Milliseconds from sending the request until its last token.
     pub total_ms: f64,
     /// `[vocabulary]`, natural log-probabilities of the first token; empty unless [`Request::first_token`](super::Request) asks for them.
     pub first_token: Vec<f32>,
-    /// What replay did; `None` if it is disabled.
+    /// The report of replay; `None` if replay is disabled.
     pub replay: Option<Report>,
-    /// With [`Directive::trace`](super::Directive).
+    /// The trace, if [`Directive::trace`](super::Directive) asks for it.
     pub trace: Option<Trace>,
-    /// With [`Directive::observe`](super::Directive).
+    /// The observation, if [`Directive::observe`](super::Directive) asks for it.
     pub observation: Option<Observation>,
 }
 
@@ -48,13 +48,13 @@ impl Answer {
 pub struct Choice {
     /// The text.
     pub text: String,
-    /// What the model thought before it, where the engine tells the two apart.
+    /// The model's reasoning before the text, where the engine separates the two.
     pub reasoning: Option<String>,
     /// Tools that the model calls.
     pub tool_calls: Vec<ToolCall>,
-    /// Why it ended: `stop`, `length`, `tool_calls`, or a word of the engine.
+    /// Why the sample ended: `stop`, `length`, `tool_calls`, or a word of the engine.
     pub finish_reason: String,
-    /// Its tokens, if [`Sampling::log_probs`](super::Sampling) asks for them.
+    /// The tokens of the sample, if [`Sampling::log_probs`](super::Sampling) asks for them.
     pub tokens: Vec<TokenLogProb>,
 }
 
@@ -65,14 +65,14 @@ pub struct TokenLogProb {
     pub text: String,
     /// Its natural log-probability (with a seed, under the logits with their noise).
     pub log_prob: f32,
-    /// The likeliest tokens at its place, most likely first.
+    /// The likeliest tokens at this position, likeliest first.
     pub alternatives: Vec<Alternative>,
 }
 
-/// A token that could have been generated.
+/// A token that was likely at a position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alternative {
-    /// Its number, which [`Request::logit_bias`](super::Request) takes.
+    /// The token id, as in [`Request::logit_bias`](super::Request).
     pub id: u32,
     /// Its text.
     pub text: String,
@@ -87,34 +87,34 @@ pub struct Usage {
     pub completion_tokens: usize,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// The sum.
+    /// Prompt tokens and generated tokens together.
     pub total_tokens: usize,
-    /// All tokens over the whole time.
+    /// All tokens per second of the total time.
     pub avg_tok_per_sec: f32,
-    /// Tokens of the prompt over the time of the prefill.
+    /// Prompt tokens per second of the prefill.
     pub avg_prompt_tok_per_sec: f32,
-    /// Generated tokens over the time after the prefill.
+    /// Generated tokens per second after the prefill.
     pub avg_compl_tok_per_sec: f32,
-    /// The whole time.
+    /// Seconds of prefill and decoding together.
     pub total_time_sec: f32,
-    /// The time of the prefill.
+    /// Seconds of the prefill.
     pub total_prompt_time_sec: f32,
-    /// The time after the prefill.
+    /// Seconds after the prefill.
     pub total_completion_time_sec: f32,
 }
 
 impl Usage {
-    /// From counts and times in seconds.
+    /// The usage for these counts of tokens and times in seconds.
     pub fn new(prompt_tokens: usize, completion_tokens: usize, prompt_seconds: f32, completion_seconds: f32) -> Self {
-        let over = |tokens: usize, seconds: f32| if seconds > 0.0 { tokens as f32 / seconds } else { 0.0 };
+        let per_second = |tokens: usize, seconds: f32| if seconds > 0.0 { tokens as f32 / seconds } else { 0.0 };
         let (total_tokens, seconds) = (prompt_tokens + completion_tokens, prompt_seconds + completion_seconds);
         Self {
             completion_tokens,
             prompt_tokens,
             total_tokens,
-            avg_tok_per_sec: over(total_tokens, seconds),
-            avg_prompt_tok_per_sec: over(prompt_tokens, prompt_seconds),
-            avg_compl_tok_per_sec: over(completion_tokens, completion_seconds),
+            avg_tok_per_sec: per_second(total_tokens, seconds),
+            avg_prompt_tok_per_sec: per_second(prompt_tokens, prompt_seconds),
+            avg_compl_tok_per_sec: per_second(completion_tokens, completion_seconds),
             total_time_sec: seconds,
             total_prompt_time_sec: prompt_seconds,
             total_completion_time_sec: completion_seconds,

@@ -1,17 +1,17 @@
-//! Why a pair is not loaded, or a request not answered.
+//! Errors of loading a pair and of answering a request.
 use crate::ErrorKind;
 use crate::config::ConfigError;
 
-/// Why a pair is not loaded, or a request not answered.
+/// An error of loading a pair or of answering a request.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The configuration file is wrong, or asks for something that these models do not have: with lines and columns.
+    /// The configuration file has problems, or asks for something that these models do not have. The error has lines and columns.
     #[error(transparent)]
     Configuration(#[from] ConfigError),
-    /// The configuration asks for something that cannot be had, and no one line of it is to blame.
+    /// The configuration asks for something that is not available, and the problem has no single line.
     #[error("{0}")]
     Setup(String),
-    /// A configuration is about another pair than the loaded one, or needs what was not loaded.
+    /// The configuration names another pair than the loaded one, or needs layers or weights that were not loaded.
     #[error("this configuration needs a restart: {0}")]
     NeedsRestart(String),
     /// The two models do not belong together, or cannot be replayed.
@@ -20,9 +20,9 @@ pub enum SessionError {
     /// The request cannot be answered as it is.
     #[error("{message}")]
     Input {
-        /// What is wrong with it.
+        /// What is wrong with the request.
         fault: Fault,
-        /// The same for people.
+        /// A message that says what is wrong.
         message: String,
     },
     /// Replay failed, and `on_error = "fail"` fails the request.
@@ -31,7 +31,7 @@ pub enum SessionError {
     /// The engine failed.
     #[error("{0}")]
     Engine(String),
-    /// The engine is gone.
+    /// The engine has stopped.
     #[error("the engine has stopped")]
     Stopped,
 }
@@ -41,21 +41,21 @@ pub enum SessionError {
 pub enum Fault {
     /// The engine cannot process the prompt.
     Prompt,
-    /// The prompt is longer than the model takes.
+    /// The prompt is longer than the model's context.
     ContextLength {
-        /// Tokens that the model takes.
+        /// The length of the model's context, in tokens.
         max: usize,
     },
     /// The grammar or schema cannot be used, or no token fits it.
     Grammar,
-    /// The engine does not offer something that the request asks for: the field of the request.
+    /// The engine does not support a field of the request, which is named here.
     Unsupported(&'static str),
-    /// The model sees no media of this kind.
+    /// The model does not support media of this kind.
     Media,
 }
 
 impl SessionError {
-    /// What has to change for it to work.
+    /// What has to change for the request or the loading to succeed.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Configuration(_) | Self::Setup(_) | Self::NeedsRestart(_) => ErrorKind::Configuration,
@@ -65,12 +65,12 @@ impl SessionError {
         }
     }
 
-    /// A fault of the request.
+    /// An error of the request.
     pub fn input(fault: Fault, message: impl Into<String>) -> Self {
         Self::Input { fault, message: message.into() }
     }
 
-    /// The engine does not offer what `field` of the request asks for.
+    /// The error for a field of the request that the engine does not support.
     pub fn unsupported(field: &'static str) -> Self {
         Self::input(Fault::Unsupported(field), format!("this engine does not offer `{field}`"))
     }

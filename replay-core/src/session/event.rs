@@ -1,35 +1,35 @@
-//! What is heard while a request runs.
+//! Events of a running request.
 use super::{TokenLogProb, ToolCall};
 use crate::Report;
 use crate::learned::Progress;
 
-/// Hears what happens to a request, in order.
+/// A callback that gets the events of a request, in order.
 pub type Listener<'a> = dyn FnMut(Event) + Send + 'a;
 
-/// Something that happened to a request.
+/// An event of a running request.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// One pass of learning has ended.
     Progress(Progress),
-    /// What replay did. Comes before the first piece of text.
+    /// The report of replay. It comes before the first piece of text.
     Report(Box<Report>),
-    /// A piece of the answer; only where [`Request::stream`](super::Request) asks for them.
+    /// A piece of the answer, if [`Request::stream`](super::Request) asks for pieces.
     Piece(Piece),
 }
 
-/// A piece of one sample: a token, or as many as make whole characters.
+/// A piece of one sample: a token, or several tokens that together make complete characters.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Piece {
-    /// The sample.
+    /// The index of the sample.
     pub choice: usize,
     /// Text that was added.
     pub text: String,
-    /// Thought that was added.
+    /// Reasoning that was added.
     pub reasoning: Option<String>,
-    /// Tools that are called.
+    /// Tools that the model calls.
     pub tool_calls: Vec<ToolCall>,
-    /// Its token, if [`Sampling::log_probs`](super::Sampling) asks for it.
+    /// The token of the piece, if [`Sampling::log_probs`](super::Sampling) asks for it.
     pub token: Option<TokenLogProb>,
-    /// In the last piece of a sample: why it ended.
+    /// Why the sample ended, in its last piece.
     pub finish_reason: Option<String>,
 }

@@ -1,37 +1,37 @@
-//! What is known of a loaded pair.
+//! Facts about a loaded pair.
 use crate::PairInfo;
 
-/// What is known of a loaded pair.
+/// Facts about a loaded pair.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// The two models; `None` if replay is disabled.
     pub pair: Option<PairInfo>,
-    /// What the adapter found out at the start, for people, in the order in which they are shown.
+    /// Results of the adapter's checks at the start, in the order in which they are shown.
     pub notes: Vec<Note>,
-    /// Whether the model is known to see videos.
+    /// Whether the model supports videos.
     pub sees_videos: bool,
 }
 
-/// One thing that an adapter has to say of a pair.
+/// The result of one of the adapter's checks, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// What it is about.
+    /// The subject of the check.
     pub about: &'static str,
-    /// What was found.
+    /// The result of the check.
     pub text: String,
 }
 
 impl Note {
-    /// A note.
+    /// A note on a subject.
     pub fn new(about: &'static str, text: impl Into<String>) -> Self {
         Self { about, text: text.into() }
     }
 }
 
-/// What a session holds and has counted, at one moment.
+/// Memory that a session holds at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Bytes of what was decided for earlier prompts ([`ReplayCache`](crate::ReplayCache)).
+    /// Bytes of edits and deltas of earlier prompts ([`ReplayCache`](crate::ReplayCache)).
     pub cache_bytes: u64,
     /// Bytes of keys and values of earlier prompts.
     pub prefix_bytes: u64,

@@ -1,8 +1,8 @@
-//! Pictures and clips as plain pixels.
+//! Pictures and clips as decoded pixels.
 use std::fmt;
 use std::sync::Arc;
 
-/// A picture of 8-bit RGB pixels. A clone shares them.
+/// A picture of 8-bit RGB pixels. Clones share the pixels.
 ///
 /// # Shapes
 /// `pixels`: `[height, width, 3]`, row by row.
@@ -13,19 +13,19 @@ pub struct Picture {
     pixels: Arc<[u8]>,
 }
 
-/// Pixels that are no picture of the size they are said to have.
+/// The error for pixels that do not match the size of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a picture of {width}x{height} pixels has {} bytes of RGB and at least one pixel; got {got} bytes", bytes_of(*width, *height))]
 pub struct PictureError {
-    /// Pixels of a row.
+    /// The width in pixels.
     pub width: u32,
-    /// Rows.
+    /// The height in pixels.
     pub height: u32,
-    /// Bytes that were given.
+    /// How many bytes were given.
     pub got: usize,
 }
 
-/// Of a picture of this size. No two sides overflow it.
+/// How many bytes a picture of this size has. In u128 no two sides overflow.
 fn bytes_of(width: u32, height: u32) -> u128 {
     3 * u128::from(width) * u128::from(height)
 }
@@ -44,17 +44,17 @@ impl Picture {
         Ok(Self { width, height, pixels })
     }
 
-    /// Pixels of a row.
+    /// The width in pixels.
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Rows.
+    /// The height in pixels.
     pub fn height(&self) -> u32 {
         self.height
     }
 
-    /// `[height, width, 3]`, row by row.
+    /// The pixels, `[height, width, 3]`, row by row.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
@@ -66,22 +66,22 @@ impl fmt::Debug for Picture {
     }
 }
 
-/// The frames of a video that a model is shown.
+/// The frames of a video that the model gets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clip {
-    /// In order.
+    /// The sampled frames, in order.
     pub frames: Vec<Picture>,
-    /// Frames per second of the whole video.
+    /// Frames per second of the video.
     pub frames_per_second: f64,
-    /// Frames of the whole video.
+    /// Number of frames of the video.
     pub total_frames: usize,
-    /// Which frame of the whole video each of `frames` is.
+    /// The index in the video of each of `frames`.
     pub sampled: Vec<usize>,
 }
 
 impl Clip {
-    /// A clip of which every frame is shown.
-    pub fn whole(frames: Vec<Picture>, frames_per_second: f64) -> Self {
+    /// A clip with every frame of a video.
+    pub fn all_frames(frames: Vec<Picture>, frames_per_second: f64) -> Self {
         let sampled: Vec<usize> = (0..frames.len()).collect();
         Self { frames_per_second, total_frames: frames.len(), sampled, frames }
     }

@@ -1,10 +1,10 @@
-//! A loaded pair that answers prompts, without a word of the engine it runs in.
+//! The interface of a loaded pair that answers prompts, independent of its engine.
 //!
-//! * [`Session`]: what an adapter gives for a configuration; every command, page and route of the `replay` program works on it;
-//! * [`Request`]: messages with pictures in them, how the answer is generated, what is asked of replay;
-//! * [`Event`]: what is heard while the request runs; [`Answer`]: what it ends with;
-//! * [`Facts`] and [`Statistics`]: what `check`, `bench` and the metrics show;
-//! * [`SessionError`]: why there is no answer, with a kind from which exit codes and HTTP statuses follow.
+//! * [`Session`]: implemented by an adapter; every command, page and route of the `replay` program uses it;
+//! * [`Request`]: messages with pictures, sampling and replay options; [`Answer`]: the answer to it;
+//! * [`Event`]: progress, report and pieces of text while a request runs;
+//! * [`Facts`] and [`Statistics`]: shown by `check`, `bench` and the metrics;
+//! * [`SessionError`]: errors, with a kind from which exit codes and HTTP statuses are derived.
 mod answer;
 mod error;
 mod event;
@@ -36,35 +36,36 @@ pub use seeded::perturb;
 /// A loaded pair that answers prompts.
 #[async_trait]
 pub trait Session: Any + Debug + Send + Sync {
-    /// Answers one request; `listen` hears what happens on the way. To drop the future is to cancel the request: an engine stops at the
-    /// next step that can be stopped.
+    /// Answers one request, and calls `listen` with its events. Dropping the future cancels the request: the engine stops at the next step
+    /// that it can interrupt.
     ///
     /// # Errors
-    /// If the request cannot be answered, or fails. Other requests go on.
+    /// If the request cannot be answered, or fails. Other requests continue.
     async fn ask(&self, request: Request, listen: &mut Listener<'_>) -> Result<Answer, SessionError>;
 
-    /// What is known of the loaded pair.
+    /// Facts about the loaded pair.
     fn facts(&self) -> Facts;
 
-    /// What is held and was counted, at this moment.
+    /// The memory that the session holds at this moment.
     fn statistics(&self) -> Statistics;
 
-    /// The settings that new requests are replayed by; `None` if replay is disabled.
+    /// The settings for new requests; `None` if replay is disabled.
     fn settings(&self) -> Option<Settings>;
 
-    /// Whether [`reload`](Self::reload) would take this configuration.
+    /// Checks whether [`reload`](Self::reload) would succeed with this configuration.
     ///
     /// # Errors
-    /// As there.
+    /// As [`reload`](Self::reload).
     fn check_reload(&self, config: &Config) -> Result<(), SessionError>;
 
-    /// Exchanges the settings for those of another configuration of the same pair. Requests that have been made already keep theirs.
+    /// Replaces the settings by those of another configuration of the same pair. Running requests keep their settings.
     ///
     /// # Errors
-    /// [`SessionError::NeedsRestart`] if the configuration needs what was not loaded; then nothing changes.
+    /// [`SessionError::NeedsRestart`] if the configuration needs another pair, or layers or weights that were not loaded; the settings are
+    /// then unchanged.
     fn reload(&self, config: &Config) -> Result<(), SessionError>;
 
-    /// Answers a question about pictures, with the log-probabilities of the first token; hears nothing on the way.
+    /// Answers a prompt, with the log-probabilities of the first token and without events.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).

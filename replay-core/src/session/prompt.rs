@@ -1,29 +1,29 @@
-//! A question about pictures, as commands and tests ask it.
+//! A prompt about pictures, in the form that commands and tests use.
 use super::{Clip, Input, Message, Part, Picture};
 
-/// A question about pictures.
+/// A prompt about pictures.
 #[derive(Debug, Clone, Default)]
 pub struct Prompt {
     /// System message.
     pub system: Option<String>,
-    /// What was said before, oldest first.
+    /// Earlier turns of the chat, oldest first.
     pub earlier: Vec<Turn>,
     /// Images, in front of the text.
     pub images: Vec<Picture>,
-    /// Videos, after the images. Only some models see them.
+    /// Videos, after the images. Only some models support them.
     pub videos: Vec<Clip>,
     /// The user's text.
     pub text: String,
 }
 
-/// A question that has been answered.
+/// An earlier turn of the chat: the user's message and the answer.
 #[derive(Debug, Clone, Default)]
 pub struct Turn {
     /// Images, in front of the text.
     pub images: Vec<Picture>,
     /// The user's text.
     pub text: String,
-    /// What the model said.
+    /// The model's answer.
     pub answer: String,
 }
 

@@ -1,38 +1,38 @@
-//! What is asked of a session.
+//! The request to a session.
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::{Clip, Directive, Dry, Picture, Sampling, Settings};
 
-/// A request. What an engine does not offer it refuses with [`SessionError::unsupported`](super::SessionError::unsupported).
+/// A request. An engine refuses a field that it does not support with [`SessionError::unsupported`](super::SessionError::unsupported).
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What the model reads.
+    /// The messages or the text of the prompt.
     pub input: Input,
     /// How the answer is generated.
     pub sampling: Sampling,
-    /// Texts at which an answer ends.
+    /// Texts that end an answer.
     pub stop: Vec<String>,
-    /// What is added to the logit of a token, by its number.
+    /// A bias for the logits of some tokens, by token id.
     pub logit_bias: BTreeMap<u32, f32>,
     /// Penalties for repeated sequences.
     pub dry: Option<Dry>,
-    /// What an answer has to match.
+    /// A grammar or schema that the answer has to match.
     pub constraint: Option<Constraint>,
     /// Tools that the model may call.
     pub tools: Option<Tools>,
-    /// Whether and how much the model thinks first.
+    /// Whether and how much the model reasons before it answers.
     pub thinking: Thinking,
-    /// Whether a prompt that is too long is cut at its beginning, in place of being refused.
+    /// Whether a prompt that is too long is cut at its beginning instead of refused.
     pub truncate: bool,
-    /// Whether [`Event::Piece`](super::Event) is wanted.
+    /// Whether to send [`Event::Piece`](super::Event).
     pub stream: bool,
-    /// Whether [`Answer::first_token`](super::Answer) is wanted.
+    /// Whether to fill in [`Answer::first_token`](super::Answer).
     pub first_token: bool,
-    /// What is asked of replay.
+    /// The replay options.
     pub directive: Directive,
-    /// The settings that the directive was made under; `None`: those of the moment.
+    /// The settings to which the directive's profile belongs; `None`: the current settings.
     pub settings: Option<Settings>,
 }
 
@@ -57,36 +57,36 @@ impl Request {
     }
 }
 
-/// What the model reads.
+/// The prompt of a request.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// Messages, put together by the model's chat template.
+    /// Messages, formatted by the model's chat template.
     Chat(Vec<Message>),
-    /// A text to go on with, without a template.
+    /// A text that the model continues, without a template.
     Text(Text),
 }
 
-/// A text to go on with.
+/// A text that the model continues.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Text {
     /// The text.
     pub text: String,
-    /// What comes after the answer.
+    /// The text that follows the answer (fill in the middle).
     pub suffix: Option<String>,
     /// Whether the answer begins with the text.
     pub echo: bool,
-    /// How many answers are generated, of which the likeliest are given.
+    /// How many answers are generated; the likeliest of them are returned.
     pub best_of: Option<usize>,
 }
 
 /// One message of a chat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// `system`, `user`, `assistant`, `tool`, or what the chat template knows.
+    /// `system`, `user`, `assistant`, `tool`, or another role of the chat template.
     pub role: String,
-    /// What it says, in order.
+    /// The parts of the message, in order.
     pub content: Vec<Part>,
-    /// Who says it.
+    /// The author's name.
     pub name: Option<String>,
     /// Tools that the assistant called.
     pub tool_calls: Vec<ToolCall>,
@@ -112,36 +112,36 @@ pub enum Part {
     Video(Clip),
 }
 
-/// A tool that is called.
+/// A call of a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolCall {
-    /// Names the call.
+    /// The id of the call.
     pub id: String,
     /// The function's name.
     pub name: String,
-    /// JSON.
+    /// The arguments, as JSON.
     pub arguments: String,
 }
 
 /// Tools that the model may call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tools {
-    /// As the OpenAI API describes them.
+    /// The definitions of the tools, in the format of the OpenAI API.
     pub definitions: Vec<Value>,
-    /// Which is to be called: `"auto"`, `"none"`, or a tool as the OpenAI API names it.
+    /// The tool to call, in the format of the OpenAI API: `"auto"`, `"none"`, or one tool.
     pub choice: Option<Value>,
 }
 
-/// Whether and how much the model thinks first; `None`: as its chat template has it.
+/// Whether and how much the model reasons before it answers. `None`: the default of its chat template.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Thinking {
-    /// Whether it thinks.
+    /// Whether the model reasons.
     pub enabled: Option<bool>,
-    /// `low`, `medium` or `high`.
+    /// How much the model reasons: `low`, `medium` or `high`.
     pub effort: Option<String>,
 }
 
-/// What an answer has to match.
+/// A grammar or schema that the answer has to match.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Constraint {
     /// A JSON schema.

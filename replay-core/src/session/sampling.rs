@@ -1,30 +1,30 @@
 //! How an answer is generated.
 
-/// How an answer is generated. `None`: as the engine does it without being told.
+/// Parameters of sampling. `None` is the engine's default.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// The most tokens to generate; `None`: as many as the context has room for.
+    /// Maximum number of tokens to generate; `None`: up to the end of the context.
     pub max_tokens: Option<usize>,
-    /// `None` or 0: greedy.
+    /// Sampling temperature; `None` or 0: greedy.
     pub temperature: Option<f64>,
-    /// Independent answers to the one prompt.
+    /// Number of independent answers to the prompt.
     pub samples: usize,
-    /// With a temperature: the one answer that belongs to this seed, whatever else the engine is doing ([`perturb`](super::perturb)). Not
-    /// together with several samples, which would be equal.
+    /// Seed of the sampling with a temperature ([`perturb`](super::perturb)): the answer does not depend on what else the engine is doing.
+    /// It cannot be combined with several samples, which would be equal.
     pub seed: Option<u64>,
-    /// Only the likeliest tokens, as many.
+    /// Sample from this many of the likeliest tokens only.
     pub top_k: Option<usize>,
-    /// Only the likeliest tokens whose probabilities sum to this.
+    /// Sample from the likeliest tokens whose probabilities sum to this only.
     pub top_p: Option<f64>,
-    /// Only tokens of at least this share of the largest probability.
+    /// Sample from tokens of at least this share of the largest probability only.
     pub min_p: Option<f64>,
-    /// Taken from the logit of every token that was generated, by how often.
+    /// Subtracted from the logit of a generated token for each of its occurrences.
     pub frequency_penalty: Option<f32>,
-    /// Taken from the logit of every token that was generated.
+    /// Subtracted once from the logit of every generated token.
     pub presence_penalty: Option<f32>,
-    /// Divides the logit of every token that was generated.
+    /// Divides the logit of every generated token.
     pub repetition_penalty: Option<f32>,
-    /// Tell the log-probability of each token, and of as many of the likeliest at its place; `None`: tell none.
+    /// Return the log-probability of each token, and of this many of the likeliest tokens at its position; `None`: return none.
     pub log_probs: Option<usize>,
 }
 
@@ -53,8 +53,8 @@ impl Sampling {
         }
     }
 
-    /// The temperature, if tokens are drawn.
-    pub fn drawn(&self) -> Option<f64> {
+    /// The temperature, if it is above 0, so that tokens are sampled.
+    pub fn positive_temperature(&self) -> Option<f64> {
         self.temperature.filter(|temperature| *temperature > 0.0)
     }
 }
@@ -62,12 +62,12 @@ impl Sampling {
 /// Penalties for repeated sequences ("don't repeat yourself"). `None`: the engine's defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dry {
-    /// Strength.
+    /// Factor of the penalty.
     pub multiplier: f32,
-    /// Growth with the length of the repetition.
+    /// Base of the penalty, which grows exponentially with the length of the repetition.
     pub base: Option<f32>,
-    /// Tokens that may be repeated freely.
+    /// Length of a repetition without a penalty, in tokens.
     pub allowed_length: Option<usize>,
-    /// Texts at which a repetition ends.
+    /// Texts that end a repetition.
     pub sequence_breakers: Option<Vec<String>>,
 }

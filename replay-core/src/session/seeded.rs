@@ -1,18 +1,18 @@
-//! Sampling by seed: the same seed gives the same answer, whatever else the engine is doing, and two configurations asked with the same
-//! seed differ by what they do to the logits, not by luck. Every adapter draws with it, so that answers of different engines compare.
+//! Sampling by seed. The same seed gives the same answer, whatever else the engine is doing, and answers of two configurations with the same
+//! seed differ through their logits only. All adapters sample with it, so that answers of different engines are comparable.
 
-/// `logits / temperature` plus Gumbel noise: its largest entry is a sample of the softmax (Gumbel-max; Maddison et al. 2014,
-/// arXiv 1411.0030, section 2), so that greedy decoding of it draws. The noise depends on seed, position and token alone.
+/// `logits / temperature` plus Gumbel noise. Its largest entry is a sample of the softmax (Gumbel-max; Maddison et al. 2014, arXiv
+/// 1411.0030, section 2), so that greedy decoding of it samples. The noise depends on seed, position and token only.
 ///
 /// # Shapes
-/// `logits`: `[vocabulary]`; returns the same. `position` counts the tokens in front of the one that is drawn.
+/// `logits`: `[vocabulary]`; returns the same. `position` is the number of tokens before the one that is sampled.
 pub fn perturb(logits: &[f32], temperature: f64, seed: u64, position: usize) -> Vec<f32> {
     let stream = mix(seed ^ mix(position as u64));
-    let draw = |(token, logit): (usize, &f32)| {
+    let noisy = |(token, logit): (usize, &f32)| {
         let gumbel = -(-uniform(mix(stream ^ token as u64)).ln()).ln();
         (f64::from(*logit) / temperature + gumbel) as f32
     };
-    logits.iter().enumerate().map(draw).collect()
+    logits.iter().enumerate().map(noisy).collect()
 }
 
 /// SplitMix64's output function (Steele et al. 2014).
@@ -23,7 +23,7 @@ fn mix(state: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Strictly between 0 and 1.
+/// A number strictly between 0 and 1 from 64 random bits.
 fn uniform(bits: u64) -> f64 {
     ((bits >> 12) as f64 + 0.5) / (1u64 << 52) as f64
 }
@@ -32,13 +32,13 @@ fn uniform(bits: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn drawn(logits: &[f32], temperature: f64, seed: u64, position: usize) -> usize {
+    fn sample(logits: &[f32], temperature: f64, seed: u64, position: usize) -> usize {
         let noisy = perturb(logits, temperature, seed, position);
         noisy.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(token, _)| token)
     }
 
     #[test]
-    fn draws_follow_the_softmax_at_the_temperature() {
+    fn samples_follow_the_softmax_at_the_temperature() {
         let logits = [0.0f32, 1.0, 2.0];
         for temperature in [1.0, 0.5] {
             let weights: Vec<f64> = logits.iter().map(|&x| (f64::from(x) / temperature).exp()).collect();
@@ -46,7 +46,7 @@ mod tests {
             let mut counts = [0f64; 3];
             let draws = 20_000;
             for seed in 0..draws {
-                counts[drawn(&logits, temperature, seed, 7)] += 1.0;
+                counts[sample(&logits, temperature, seed, 7)] += 1.0;
             }
             for (count, weight) in counts.iter().zip(&weights) {
                 let (got, want) = (count / draws as f64, weight / total);
@@ -57,10 +57,10 @@ mod tests {
     }
 
     #[test]
-    fn a_draw_belongs_to_seed_and_position() {
+    fn a_sample_depends_on_seed_and_position() {
         let logits = vec![0f32; 1000];
-        assert_eq!(drawn(&logits, 1.0, 3, 5), drawn(&logits, 1.0, 3, 5));
-        assert_ne!(drawn(&logits, 1.0, 3, 5), drawn(&logits, 1.0, 3, 6));
-        assert_ne!(drawn(&logits, 1.0, 3, 5), drawn(&logits, 1.0, 4, 5));
+        assert_eq!(sample(&logits, 1.0, 3, 5), sample(&logits, 1.0, 3, 5));
+        assert_ne!(sample(&logits, 1.0, 3, 5), sample(&logits, 1.0, 3, 6));
+        assert_ne!(sample(&logits, 1.0, 3, 5), sample(&logits, 1.0, 4, 5));
     }
 }

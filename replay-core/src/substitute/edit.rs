@@ -1,18 +1,18 @@
-//! What is done to some rows of one residual.
+//! The edit of one residual.
 use candle_core::{DType, Tensor};
 
 use crate::error::{Error, Result};
 use crate::rows::RowSet;
 
-/// What happens to the rows of an edit.
+/// How an edit changes its rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
-    /// The values take their place; less than 1 mixes with the row that the prefill has there.
+    /// The values replace the prefill's rows, or are mixed with them.
     Replace {
-        /// The share of the values.
+        /// The share of the values in the result; 1 replaces the row.
         blend: f64,
     },
-    /// The values are added to them.
+    /// The values are added to the prefill's rows.
     Add,
 }
 
@@ -44,20 +44,20 @@ impl LayerEdit {
         &self.rows
     }
 
-    /// What is put in or added, `[rows, hidden]`.
+    /// The values that replace the rows or are added to them, `[rows, hidden]`.
     pub fn values(&self) -> &Tensor {
         &self.values
     }
 
-    /// What the values do.
+    /// How the rows are changed.
     pub fn change(&self) -> Change {
         self.change
     }
 
-    /// The edited rows as the edit leaves them.
+    /// The rows after the edit.
     ///
     /// # Shapes
-    /// `own`: `[rows, hidden]`, what the prefill has there; returns the same.
+    /// `own`: `[rows, hidden]`, the prefill's rows; returns the same.
     ///
     /// # Errors
     /// [`Error::Size`] if `own` has another shape; those of the tensor library.
@@ -68,9 +68,9 @@ impl LayerEdit {
         let values = self.values.to_device(own.device())?;
         Ok(match self.change {
             Change::Replace { blend: 1.0 } => values.to_dtype(own.dtype())?,
-            // Written as a step from the row itself, so that equal rows stay equal bit for bit.
+            // Computed as a step from the row itself, so that equal rows stay equal bit for bit.
             Change::Replace { blend } => (own + ((values.to_dtype(own.dtype())? - own)? * blend)?)?,
-            // In the delta's own precision: a small one would vanish in half precision before it is added.
+            // Added in the delta's precision: converted to half precision first, a small delta would be rounded to zero.
             Change::Add => (own.to_dtype(values.dtype())? + values)?.to_dtype(own.dtype())?,
         })
     }
@@ -103,22 +103,23 @@ impl LayerEdit {
         Ok(hidden.contiguous()?.scatter(&index, &values.contiguous()?, 0)?)
     }
 
+    /// The first row that the two edits change differently, if there is one; see [`Edits::first_difference`](super::Edits::first_difference).
     pub(super) fn first_difference(&self, other: &Self) -> Option<usize> {
         let (own, others) = (self.rows.as_slice(), other.rows.as_slice());
         if self.change != other.change {
             return self.rows.first().into_iter().chain(other.rows.first()).min();
         }
-        let alike = match self.change {
+        let equal_values = match self.change {
             Change::Replace { .. } => usize::MAX,
             Change::Add => equal_rows(&self.values, &other.values).unwrap_or(0),
         };
-        let shared = own.len().min(others.len()).min(alike);
-        let at = (0..shared).find(|&index| own[index] != others[index]).unwrap_or(shared);
+        let common = own.len().min(others.len()).min(equal_values);
+        let at = (0..common).find(|&index| own[index] != others[index]).unwrap_or(common);
         own.get(at).into_iter().chain(others.get(at)).copied().min()
     }
 }
 
-/// How many rows of two matrices are equal to the bit before the first that is not.
+/// How many leading rows of two matrices are equal bit for bit.
 fn equal_rows(a: &Tensor, b: &Tensor) -> candle_core::Result<usize> {
     if a.id() == b.id() {
         return a.dim(0);

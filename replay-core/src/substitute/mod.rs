@@ -1,5 +1,4 @@
-//! Step 3: what is done to rows of the RLVR model's residual stream in its prefill: the base's take their place, or a learned delta is
-//! added.
+//! Step 3: edits of the RLVR model's residual stream in its prefill. Rows are replaced by the base's, or a learned delta is added to them.
 mod edit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,13 +14,13 @@ use crate::{Activations, Result, RowSet};
 /// All edits of one prompt, by the residual they apply to.
 #[derive(Debug, Clone)]
 pub struct Edits {
-    /// The row of the prompt that is the first of a residual to edit: 0, unless the rows before it are known and do not run.
+    /// The row of the prompt at which the prefill begins: 0, unless keys and values of earlier rows come from the prefix cache.
     first: usize,
     layers: BTreeMap<usize, LayerEdit>,
 }
 
 impl Edits {
-    /// The base's residuals at the selected rows. `blend` 1 replaces, less mixes with the row that the prefill has there.
+    /// Edits that put the base's residuals at the selected rows. `blend` is the share of the base: 1 replaces the row.
     ///
     /// # Errors
     /// If a residual or row was not captured.
@@ -29,14 +28,14 @@ impl Edits {
         let mut layers = BTreeMap::new();
         for layer in selection.layers.iter().filter(|layer| !layer.rows.is_empty()) {
             let residual = alignment.edited_residual(layer.layer);
-            // A copy, never a view: a view would keep the whole residual for as long as the edit lives.
+            // Copied, since a view would keep the whole residual in memory as long as the edit lives.
             let values = base.select(residual, &layer.rows)?.force_contiguous()?;
             layers.insert(residual, LayerEdit::new(layer.rows.clone(), values, Change::Replace { blend })?);
         }
         Ok(Self { first: 0, layers })
     }
 
-    /// A delta that is added to `residual[layer]`.
+    /// An edit that adds a delta to `residual[layer]`.
     ///
     /// # Shapes
     /// `delta`: `[rows, hidden]`.
@@ -47,7 +46,7 @@ impl Edits {
         Ok(Self { first: 0, layers: BTreeMap::from([(layer, LayerEdit::new(rows, delta, Change::Add)?)]) })
     }
 
-    /// Bytes of the values held.
+    /// Bytes of memory held by the values.
     pub fn bytes(&self) -> u64 {
         let bytes = |values: &Tensor| (values.elem_count() * values.dtype().size_in_bytes()) as u64;
         self.layers.values().map(|edit| bytes(edit.values())).sum()
@@ -74,8 +73,8 @@ impl Edits {
     }
 
     /// The first row that the two edit differently, if there is one, for two prompts of the same models and settings that are equal up to
-    /// there. What a base makes of a row depends on nothing after it, so rows that are replaced in both count as edited alike: their values
-    /// are equal up to rounding. A delta is learned for all rows together, so it counts as alike where its values are.
+    /// that row. A base residual does not depend on later rows, so rows that are replaced in both count as edited alike: their values are
+    /// equal up to rounding. A delta is learned for all rows together, so its rows count as alike only if their values are equal.
     pub fn first_difference(&self, other: &Self) -> Option<usize> {
         let residuals: BTreeSet<usize> = self.residuals().chain(other.residuals()).collect();
         let differs = |residual: usize| match (self.layer(residual), other.layer(residual)) {
@@ -86,8 +85,8 @@ impl Edits {
         residuals.into_iter().filter_map(differs).min()
     }
 
-    /// The same edits, for a prefill that begins at row `first` of the prompt, since the rows before it are known. Edits of those rows are
-    /// left out.
+    /// The same edits for a prefill that begins at row `first` of the prompt, because keys and values of earlier rows come from the prefix
+    /// cache. Edits of those earlier rows are dropped.
     ///
     /// # Errors
     /// Those of the tensor library.
@@ -101,7 +100,7 @@ impl Edits {
         Ok(Self { first, layers })
     }
 
-    /// `residual[layer]` of this prompt with its rows edited; `None` if none are. Rows that are not selected come out bit for bit.
+    /// `residual[layer]` of this prompt after its edit; `None` if it has no edit. The other rows stay equal bit for bit.
     ///
     /// # Shapes
     /// `hidden`: `[rows, hidden]` of the prompt (rows past it, generated ones, may follow), from the row where the prefill begins;

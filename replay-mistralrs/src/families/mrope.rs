@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn text_goes_on_after_the_largest_side_of_an_image() {
-        let image = |rows, columns| Image::whole(Grid { frames: 1, rows, columns }, ImageContent::of(1, 1, "", &[]));
+        let image =
+            |rows, columns| Image::with_grid(Grid { frames: 1, rows, columns }, ImageContent::of(1, 1, "", &[]));
         let tokens = [1, 9, 9, 9, 9, 9, 9, 2, 9, 9, 3];
         let prompt = PromptMap::new(0, &tokens, |token| token == 9, vec![image(2, 3), image(2, 1)]).unwrap();
         let got = positions(&prompt);
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn adjacent_images_each_start_anew() {
-        let image = Image::whole(Grid { frames: 1, rows: 1, columns: 2 }, ImageContent::of(1, 1, "", &[]));
+        let image = Image::with_grid(Grid { frames: 1, rows: 1, columns: 2 }, ImageContent::of(1, 1, "", &[]));
         let prompt = PromptMap::new(0, &[9, 9, 9, 9], |token| token == 9, vec![image.clone(), image]).unwrap();
         assert_eq!(positions(&prompt), [[0, 0, 0], [0, 0, 1], [2, 2, 2], [2, 2, 3]]);
     }

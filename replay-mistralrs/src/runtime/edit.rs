@@ -47,7 +47,7 @@ impl LayerTap for EditTap {
         // Shapes were checked when the edits were made, so this is a fault of ours. The requests are answered all the same, but their keys
         // and values are not those that the prefix cache would take them for.
         self.prefixes.stop();
-        if metrics::not_edited() {
+        if metrics::count_failed_edit() {
             tracing::error!("replay could not edit residual[{}], which went on as it was: {why}", site.layer);
         }
     }

@@ -64,13 +64,13 @@ impl Hook {
                         .unwrap_or_else(|_| Err(Error::engine("replay panicked")));
                 let decided = match outcome {
                     Ok(decided) => decided,
-                    Err(_) if call.cancelled(index) => replayer.left("the client went away"),
+                    Err(_) if call.cancelled(index) => replayer.not_replayed("the client went away"),
                     Err(error) => replayer.failed(&error),
                 };
                 replayer.count(&decided, &self.bound.cache);
-                let replay_core::Decided { decision, told } = decided;
+                let replay_core::Decided { decision, request_report } = decided;
                 if let Some(recipient) = recipient {
-                    let _ = recipient.send(told);
+                    let _ = recipient.send(request_report);
                 }
                 (decision, (!directive.fresh).then(|| replayer.settings().fingerprint()))
             }
@@ -121,7 +121,7 @@ impl Hook {
         let begun =
             begun.inspect_err(|error| tracing::warn!("a prompt could not begin after what is known of it: {error}"));
         let (edits, ()) = begun.ok()?;
-        metrics::known(skipped * rows.len());
+        metrics::count_known_rows(skipped * rows.len());
         self.known_rows.fetch_add(skipped * rows.len(), Ordering::Relaxed);
         Some(edits)
     }
@@ -152,11 +152,11 @@ impl Hook {
         progress: Option<UnboundedSender<Progress>>,
     ) -> replay_core::Result<replay_core::Decided> {
         if row.images == 0 && row.image_grid_thw.is_none() && call.videos(index).is_empty() {
-            return Ok(replayer.left("the prompt has no image"));
+            return Ok(replayer.not_replayed("the prompt has no image"));
         }
         let off = directive.mode == Mode::Off || !replayer.settings().enabled;
         if off && !directive.trace && !directive.observe {
-            return Ok(replayer.left("off for this request"));
+            return Ok(replayer.not_replayed("off for this request"));
         }
         if row.cached > 0 {
             return Err(Error::Prompt(Mismatch::new(
@@ -168,7 +168,7 @@ impl Hook {
         }
         let mut prompt = self.prompt(call, index, row, progress)?;
         // Futures of replay yield between slices and wait for nothing: here they run to their end, on the engine's thread.
-        pollster::block_on(replayer.direct(&mut prompt, directive, &self.bound.cache))
+        pollster::block_on(replayer.try_decide(&mut prompt, directive, &self.bound.cache))
     }
 
     fn prompt<'c, 'a, 'batch, 'seq>(

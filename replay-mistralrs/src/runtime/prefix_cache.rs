@@ -193,7 +193,7 @@ mod tests {
     /// Thirty rows; each image stands for four of them.
     fn prompt(depend: Images, images: &[(usize, u8)], edits: Option<(&[usize], &str)>) -> Identity {
         let grid = Grid { frames: 1, rows: 2, columns: 2 };
-        let placed = images.iter().map(|&(at, of)| (Image::whole(grid, content(of)), (at..at + 4).collect()));
+        let placed = images.iter().map(|&(at, of)| (Image::with_grid(grid, content(of)), (at..at + 4).collect()));
         let map = PromptMap::at(0, &[7; 30], placed.collect()).unwrap();
         let delta = |rows: &[usize]| {
             let rows = RowSet::new(rows.to_vec()).unwrap();

@@ -50,7 +50,7 @@ impl Parts {
         Ok(Self {
             messages,
             suffix,
-            noise: request.sampling.drawn().zip(request.sampling.seed),
+            noise: request.sampling.positive_temperature().zip(request.sampling.seed),
             returns_log_probs: request.sampling.log_probs.is_some(),
             streams: request.stream,
             params,
@@ -113,7 +113,7 @@ fn params(request: &Request, choices: usize) -> Result<SamplingParams, SessionEr
     let seeded = sampling.seed.is_some();
     Ok(SamplingParams {
         // Zero is greedy; noise has the temperature in it already.
-        temperature: Some(sampling.drawn().filter(|_| !seeded).unwrap_or(0.0)),
+        temperature: Some(sampling.positive_temperature().filter(|_| !seeded).unwrap_or(0.0)),
         top_k: sampling.top_k,
         top_p: sampling.top_p,
         min_p: sampling.min_p,

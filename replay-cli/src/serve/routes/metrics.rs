@@ -24,7 +24,7 @@ pub(in crate::serve) fn install() -> anyhow::Result<PrometheusHandle> {
 pub(in crate::serve) async fn render(handle: PrometheusHandle, shared: Arc<Shared>) -> String {
     let statistics: Vec<_> = shared.served.models().map(|(_, session)| session.statistics()).collect();
     let sum = |pick: fn(&Statistics) -> u64| statistics.iter().map(pick).sum();
-    replay_core::metrics::memory(sum(|s| s.cache_bytes), sum(|s| s.prefix_bytes), sum(|s| s.base_bytes));
+    replay_core::metrics::set_memory(sum(|s| s.cache_bytes), sum(|s| s.prefix_bytes), sum(|s| s.base_bytes));
     handle.run_upkeep();
     handle.render()
 }

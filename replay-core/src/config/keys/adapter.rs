@@ -19,11 +19,11 @@ static ADAPTER: Key<Text> = Key {
     meaning: "The engine adapter, by the name it is registered under.",
 };
 
-/// The adapter's name; absent or refused, it has been reported.
+/// Reads the adapter's name. An absent or refused name has been reported.
 pub(in crate::config) fn read(top: &mut TableReader<'_>) -> Slot<String> {
     let adapter = top.key(&ADAPTER).required_slot();
     match adapter.value().map(String::as_str) {
-        // The adapter's table could not be told from the core's.
+        // The adapter's table would have the name of a core table.
         Some("adapter" | "pair" | "replay" | "profiles") => {
             top.report("adapter", "the name of an engine adapter", None);
             Slot::Refused
@@ -32,7 +32,7 @@ pub(in crate::config) fn read(top: &mut TableReader<'_>) -> Slot<String> {
     }
 }
 
-/// The adapter's name in an engine's own file, whose keys pass.
+/// Reads the adapter's name from an engine's own configuration file, and accepts the engine's keys.
 pub(in crate::config) fn read_in_host(top: &mut TableReader<'_>, host: &Host<'_>) -> Slot<String> {
     top.accept(host.keys);
     match top.key(&ADAPTER).slot() {

@@ -1,4 +1,4 @@
-//! The table `[replay.cache]`: what is kept of a prompt.
+//! The table `[replay.cache]`: memory for what is reused by later prompts.
 
 use super::super::key::Fallback;
 use super::super::shape::Bytes;
@@ -13,7 +13,7 @@ settings! {
     pub struct Cache, read as CacheSlots {
         /// The most memory for captured and learned activations; 0 keeps none.
         max_bytes: u64 {
-            shape: Bytes { least: 0 },
+            shape: Bytes { min: 0 },
             fallback: Fallback::Value("\"512MiB\""),
             part_of: PartOf::Listing,
         }
@@ -21,7 +21,7 @@ settings! {
         /// own tokens alone; 0 keeps none. An answer may then differ in the last bits, as fewer rows are multiplied
         /// at once.
         prefix_bytes: u64 {
-            shape: Bytes { least: 0 },
+            shape: Bytes { min: 0 },
             fallback: Fallback::Value("0"),
             part_of: PartOf::Listing,
         }

@@ -1,4 +1,4 @@
-//! The steps from a table of the file to effective settings, a listing and a fingerprint.
+//! Reading a table of the file into effective settings, and writing those into a listing and a fingerprint.
 //!
 //! The macro [`settings!`](super::settings::settings) implements [`Group`] with one call per key and step; the
 //! functions below are what it calls.
@@ -8,12 +8,12 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::super::key::{Described, Fallback, Key};
-use super::super::reader::{Session, Slot, TableReader};
+use super::super::reader::{Diagnostics, Slot, TableReader};
 use super::super::shape::{Shape, Written};
 
 /// Settings that are declared key by key: a table of the file, or several keys of a table that set one field.
 pub(in crate::config) trait Group: Sized {
-    /// The keys as they stand in the file, before presets and defaults come in.
+    /// The keys as given in the file, before presets and defaults apply.
     type Slots: Slots;
 
     /// The keys, for the schema and the reference.
@@ -22,36 +22,36 @@ pub(in crate::config) trait Group: Sized {
     /// Reads the keys. A required key that is absent is reported.
     fn read(table: &mut TableReader<'_>) -> Self::Slots;
 
-    /// What holds without any key: the default of each, or any value for a key that has none.
+    /// The settings if no key is given: the default of each key, or any value for a key without a default.
     fn initial() -> Self;
 
-    /// Puts every key of the file over the value that holds without it.
+    /// Overwrites each setting whose key the file gives.
     fn overlay(&mut self, slots: &Self::Slots);
 
-    /// Adds the settings that matter, as path and TOML value, in the order of the declaration.
+    /// Adds the settings that have an effect, as path and TOML value, in the order of the declaration.
     fn list(&self, rows: &mut Vec<(&'static str, String)>);
 
     /// The settings that can change a result.
     fn identity(&self) -> Map<String, Value>;
 }
 
-/// The keys of a [`Group`] as they stand in the file.
+/// The keys of a [`Group`] as given in the file.
 pub(in crate::config) trait Slots {
-    /// The table in which the keys stand.
+    /// The table that holds the keys.
     fn place(&self) -> &Place;
 
-    /// Treats keys that were probably meant by a misspelt or misplaced one as given with a wrong value, so that
-    /// nothing is concluded from their absence.
-    fn refuse_suspected(&mut self, session: &Session);
+    /// Marks a key as refused if an unknown key is probably a misspelt or misplaced form of it, so that it is not
+    /// reported as missing too.
+    fn refuse_suspected(&mut self, diagnostics: &Diagnostics);
 
-    /// Path and place of each key that the file gives, without the tables inside this one.
+    /// Path and span of each key that the file gives, without the tables inside this one.
     fn given(&self) -> Vec<(&'static str, Range<usize>)>;
 }
 
-/// Where a table stands in the file.
+/// The place of a table in the file.
 #[derive(Debug)]
 pub(in crate::config) struct Place {
-    /// Where something missing from the table is reported.
+    /// Where a key missing from the table is reported.
     pub(in crate::config) at: Range<usize>,
     /// Whether the file has the table.
     pub(in crate::config) present: bool,
@@ -113,14 +113,14 @@ pub(in crate::config) fn read<S: Shape>(table: &mut TableReader<'_>, key: &Key<S
     }
 }
 
-/// Marks one key as refused if an unknown key was probably meant to be it.
-pub(in crate::config) fn refuse_suspected<T>(slot: &mut Slot<T>, path: &str, session: &Session) {
-    if slot.is_absent() && session.is_suspected(path) {
+/// Marks one key as refused if an unknown key is probably a misspelt or misplaced form of it.
+pub(in crate::config) fn refuse_suspected<T>(slot: &mut Slot<T>, path: &str, diagnostics: &Diagnostics) {
+    if slot.is_absent() && diagnostics.is_suspected(path) {
         *slot = Slot::Refused;
     }
 }
 
-/// Adds path and place of one key if the file gives it.
+/// Adds path and span of one key if the file gives it.
 pub(in crate::config) fn push_given<T>(
     slot: &Slot<T>,
     path: &'static str,
@@ -131,7 +131,7 @@ pub(in crate::config) fn push_given<T>(
     }
 }
 
-/// Puts the value of one key, if given, in the place of its setting.
+/// Overwrites one setting with the value of its key, if given.
 pub(in crate::config) fn overlay<T: Clone>(slot: &Slot<T>, setting: &mut T) {
     if let Some(value) = slot.value() {
         *setting = value.clone();
@@ -164,7 +164,7 @@ pub(in crate::config) fn identify_table(name: &str, inner: Map<String, Value>, i
     }
 }
 
-/// Whether `condition` holds. The type of the parameter tells the compiler what the closure takes.
+/// Whether `condition` holds. The parameter's type lets the compiler infer the type of the closure's argument.
 pub(in crate::config) fn holds<T>(settings: &T, condition: fn(&T) -> bool) -> bool {
     condition(settings)
 }

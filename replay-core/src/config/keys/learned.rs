@@ -9,7 +9,7 @@ use super::super::shape::{Bytes, Choice, Count, Flag, Number};
 use super::group::{Group, PartOf};
 use super::settings::settings;
 
-/// More steps than anyone would wait for, and more entries than any vocabulary has: a larger number is a slip.
+/// Upper limit of counts: more steps and more vocabulary entries than any use needs, so a larger number is a mistake.
 const MAX_COUNT: i64 = 1_000_000;
 
 settings! {
@@ -75,7 +75,7 @@ settings! {
         /// Memory for intermediate values of a pass that its way back can use; what does not fit is computed again, a
         /// layer at a time. Less is slower, never different.
         activation_memory: u64 {
-            shape: Bytes { least: 0 },
+            shape: Bytes { min: 0 },
             fallback: Fallback::Value("\"256MiB\""),
             part_of: PartOf::Listing,
             note: "In bytes.",

@@ -1,4 +1,4 @@
-//! The keys of the file, one file for each table. A key is declared there, once, and nowhere else: see [`settings`].
+//! The keys of the file, one module per table. Each key is declared once: see [`settings`].
 
 mod adapter;
 mod cache;

@@ -81,7 +81,7 @@ settings! {
         }
         /// Memory that the streamed logit lens may use for one block of rows. Less is slower, never different.
         lens_memory: u64 {
-            shape: Bytes { least: 1 },
+            shape: Bytes { min: 1 },
             fallback: Fallback::Value("\"64MiB\""),
             part_of: PartOf::Listing,
             note: "In bytes.",

@@ -1,5 +1,5 @@
-//! The rules of the table `[replay.rank]`: each has a key of its own, and a file gives one. A rule is declared here, with what it selects, and
-//! nowhere else.
+//! The rules of the table `[replay.rank]`. Each rule has its own key, and a file gives exactly one. A rule is declared here, with what it
+//! selects, and nowhere else.
 
 use std::ops::{Bound, Range};
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::super::below::Below;
 use super::super::candidates::Candidates;
 use super::super::key::{Described, Fallback};
-use super::super::reader::{Given, Session, Slot, TableReader};
+use super::super::reader::{Diagnostics, Given, Slot, TableReader};
 use super::super::shape::{Count, Number, Shape, Thresholds, Written};
 use super::group::{self, Group, Place, Slots};
 use super::settings::key;
@@ -53,7 +53,7 @@ macro_rules! rules {
             }
         }
 
-        /// The rules as they stand in the file.
+        /// The rules as given in the file.
         #[derive(Debug)]
         pub(in crate::config) struct RuleSlots {
             place: Place,
@@ -91,7 +91,7 @@ macro_rules! rules {
                 first
             }
 
-            /// Of several rules, which are a mistake, the first of the declaration holds.
+            /// If the file gives several rules, which is an error, the first in the order of the declaration is used.
             fn overlay(&mut self, slots: &RuleSlots) {
                 if let Some(rule) = slots.rules().into_iter().next() {
                     *self = rule.value;
@@ -119,8 +119,8 @@ macro_rules! rules {
                 &self.place
             }
 
-            fn refuse_suspected(&mut self, session: &Session) {
-                $(group::refuse_suspected(&mut self.$key, concat!("replay.rank.", stringify!($key)), session);)+
+            fn refuse_suspected(&mut self, diagnostics: &Diagnostics) {
+                $(group::refuse_suspected(&mut self.$key, concat!("replay.rank.", stringify!($key)), diagnostics);)+
             }
 
             fn given(&self) -> Vec<(&'static str, Range<usize>)> {
@@ -140,14 +140,14 @@ rules! {
         /// Rows with H at most this fraction of the largest H of this prompt and layer: the paper's rule.
         FractionOfMax(f64) = fraction_of_max {
             shape: Number { what: "a number", low: Bound::Excluded(0.0), high: Bound::Included(1.0) },
-            // Not strict, as the published code: fraction 1 selects every row.
+            // Not strict, as in the published code, so that fraction 1 selects every row.
             selects: |fraction, candidates| candidates.at_most(candidates.largest() * *fraction as f32),
             note: "`H <= f * max H`, the maximum over the candidates of this prompt and layer; `0 < f <= 1`.",
         }
         /// Rows with H below an absolute threshold: one for all policy layers, or one for each.
         Below(Below) = below {
             shape: Thresholds,
-            // Strict, as the published code.
+            // Strict, as in the published code.
             selects: |below, candidates| match below.threshold(candidates.policy_layer()) {
                 Some(nats) => candidates.below(nats as f32),
                 None => Vec::new(),

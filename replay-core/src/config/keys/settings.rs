@@ -8,7 +8,7 @@
 //!     pub struct Cache, read as CacheSlots {
 //!         /// What the key is for: the help in the schema and the reference, and the documentation of the field.
 //!         max_bytes: u64 {
-//!             shape: Bytes { least: 0 },
+//!             shape: Bytes { min: 0 },
 //!             fallback: Fallback::Value("\"512MiB\""),
 //!             part_of: PartOf::Listing,
 //!         }
@@ -17,8 +17,8 @@
 //! ```
 //!
 //! - The name of the field is the name in the file, and its type is what the shape reads.
-//! - `shape` says what the file may hold: reader, messages, schema, reference, listing and fingerprint write by it.
-//! - `fallback` is what holds without the key. A default is written as in the file and read with the shape.
+//! - `shape` says which values are valid; reader, messages, schema, reference, listing and fingerprint use it.
+//! - `fallback` is what applies if the key is not given. A default is written as in the file and read with the shape.
 //! - `part_of` says whether the setting is listed among the effective ones and whether it enters the fingerprint.
 //! - `when` (optional) limits both to settings that match a condition.
 //! - `note` (optional) is a second paragraph of documentation for callers of the library.
@@ -77,7 +77,7 @@ macro_rules! settings {
             $($($(#[$table_attribute])* pub $table: $table_type,)+)?
         }
 
-        /// The table as it stands in the file.
+        /// The table as given in the file.
         #[derive(Debug)]
         pub(in crate::config) struct $slots {
             place: $crate::config::keys::group::Place,
@@ -90,7 +90,7 @@ macro_rules! settings {
             use $crate::config::key::Described;
             use $crate::config::keys::group::{self, Group, Place, Slots};
             use $crate::config::keys::settings::key;
-            use $crate::config::reader::{Session, TableReader};
+            use $crate::config::reader::{Diagnostics, TableReader};
 
             const OWN_KEYS: &[&dyn Described] = &[$(&key!($key, $shape, $fallback, $($help)+),)+];
             const COUNT: usize = OWN_KEYS.len() $(+ <$include_type as Group>::KEYS.len())?;
@@ -159,10 +159,10 @@ macro_rules! settings {
                     &self.place
                 }
 
-                fn refuse_suspected(&mut self, session: &Session) {
-                    $(self.$include.refuse_suspected(session);)?
-                    $(group::refuse_suspected(&mut self.$key, concat!($path, ".", stringify!($key)), session);)+
-                    $($(self.$table.refuse_suspected(session);)+)?
+                fn refuse_suspected(&mut self, diagnostics: &Diagnostics) {
+                    $(self.$include.refuse_suspected(diagnostics);)?
+                    $(group::refuse_suspected(&mut self.$key, concat!($path, ".", stringify!($key)), diagnostics);)+
+                    $($(self.$table.refuse_suspected(diagnostics);)+)?
                 }
 
                 fn given(&self) -> Vec<(&'static str, std::ops::Range<usize>)> {

@@ -1,11 +1,11 @@
-//! One key that was looked up: absent, refused, or given.
+//! The result of looking up one key: absent, refused, or given.
 
 use std::ops::Range;
 
 use super::super::shape::Mismatch;
-use super::session::Session;
+use super::diagnostics::Diagnostics;
 
-/// What became of a key.
+/// The result of looking up a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Slot<T> {
     /// The file does not have the key.
@@ -16,7 +16,7 @@ pub enum Slot<T> {
     Given(Given<T>),
 }
 
-/// A value that was given, with its place.
+/// A value that the file gives, with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Given<T> {
     /// The value.
@@ -60,26 +60,26 @@ impl<T> Slot<T> {
     }
 }
 
-/// A key that was looked up, before it is decided what its absence means.
+/// A key that was looked up, before the caller says what its absence means.
 #[derive(Debug)]
 #[must_use = "a field does nothing until `required`, `optional`, `or` or `slot` is called"]
 pub struct Field<'a, T> {
     pub(super) slot: Slot<T>,
     pub(super) placeholder: T,
-    pub(super) session: &'a mut Session,
+    pub(super) diagnostics: &'a mut Diagnostics,
     pub(super) path: String,
-    /// What to report if the key is needed and absent.
+    /// The problem to report if the key is required and absent.
     pub(super) absence: Mismatch,
 }
 
 impl<T> Field<'_, T> {
-    /// The value; its absence is a problem.
+    /// The value of a required key: its absence is reported as a problem.
     ///
-    /// If it is absent or refused, the problem has been recorded and the result is a placeholder to go on with: it
-    /// never reaches a caller, because the problem turns the whole reading into an error.
+    /// If the key is absent or refused, the problem has been recorded and the result is a placeholder, with which
+    /// reading goes on. The placeholder never reaches a caller, because the problem makes the whole reading an error.
     pub fn required(self) -> T {
         if self.slot.is_absent() {
-            self.session.report_absence(&self.path, self.absence);
+            self.diagnostics.report_absence(&self.path, self.absence);
         }
         match self.slot {
             Slot::Given(given) => given.value,
@@ -87,15 +87,15 @@ impl<T> Field<'_, T> {
         }
     }
 
-    /// The value with its place; its absence is a problem.
+    /// The value of a required key with its place: its absence is reported as a problem.
     pub(in crate::config) fn required_slot(self) -> Slot<T> {
         if self.slot.is_absent() {
-            self.session.report_absence(&self.path, self.absence);
+            self.diagnostics.report_absence(&self.path, self.absence);
         }
         self.slot
     }
 
-    /// The value, or nothing.
+    /// The value, or `None` if the key is absent or refused.
     pub fn optional(self) -> Option<T> {
         match self.slot {
             Slot::Given(given) => Some(given.value),
@@ -103,7 +103,7 @@ impl<T> Field<'_, T> {
         }
     }
 
-    /// The value, or a default.
+    /// The value, or a default if the key is absent or refused.
     pub fn or(self, default: T) -> T {
         self.optional().unwrap_or(default)
     }
@@ -115,13 +115,13 @@ impl<T> Field<'_, T> {
 }
 
 impl<'a, T> Field<'a, T> {
-    /// Applies `convert` to the value, and to the placeholder that stands in for a refused one: it must accept any
-    /// value of the kind that was asked for.
+    /// Applies `convert` to the value, and to the placeholder for a refused one, so `convert` must accept any value of
+    /// the shape.
     pub fn map<U>(self, convert: impl Fn(T) -> U) -> Field<'a, U> {
         Field {
             slot: self.slot.map(&convert),
             placeholder: convert(self.placeholder),
-            session: self.session,
+            diagnostics: self.diagnostics,
             path: self.path,
             absence: self.absence,
         }

@@ -1,10 +1,10 @@
 //! A reader of TOML tables that records every problem instead of stopping at the first one.
 //!
 //! serde cannot do that: a deserializer returns as soon as one field fails. The reader walks the parsed tree, whose
-//! values know their place in the source, and is told key by key what to expect. It goes on after a problem with a
-//! placeholder, and reports keys that were never looked up. The core reads its own tables with it, and an adapter reads
-//! its table with it ([`Config::read_adapter_table`](super::Config::read_adapter_table)), so that all messages look
-//! the same:
+//! values have spans in the source, and its caller names key by key the shape that is expected. After a problem it
+//! continues with a placeholder, and it reports keys that were never looked up. The core and the adapters
+//! ([`Config::read_adapter_table`](super::Config::read_adapter_table)) read their tables with it, so that all messages
+//! have the same form:
 //!
 //! ```
 //! # use replay_core::config::{Config, ConfigError};
@@ -20,12 +20,12 @@
 //! # }
 //! ```
 
+mod diagnostics;
 mod field;
-mod session;
 mod table;
 mod values;
 
 pub use field::{Field, Given, Slot};
 pub use table::TableReader;
 
-pub(super) use session::Session;
+pub(super) use diagnostics::Diagnostics;

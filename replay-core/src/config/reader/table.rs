@@ -6,43 +6,51 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::nearest::nearest;
 use super::super::shape::{Mismatch, Shape, Value, alternatives, describe};
+use super::diagnostics::Diagnostics;
 use super::field::{Field, Given, Slot};
-use super::session::Session;
 
 /// Reads one table, key by key.
 #[derive(Debug)]
 pub struct TableReader<'a> {
-    session: &'a mut Session,
+    diagnostics: &'a mut Diagnostics,
     table: Option<&'a DeTable<'a>>,
     path: String,
-    /// Where something missing from this table is reported.
+    /// Where a key missing from this table is reported.
     at: Range<usize>,
     known: Vec<String>,
-    /// This table is of the wrong type, which has been reported: nothing in it can be missing.
+    /// Whether the value is not a table, which has been reported: its keys are then not reported as absent.
     refused: bool,
-    others: Others,
+    unknown_keys: UnknownKeys,
 }
 
 /// What to do about keys that were never looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Others {
+enum UnknownKeys {
     Refuse,
-    /// Accept unknown tables, unless one looks like a misspelt known one.
+    /// Accept unknown tables, unless one is probably a misspelt known one.
     AcceptTables,
     AcceptAll,
 }
 
 impl<'a> TableReader<'a> {
     pub(in crate::config) fn new(
-        session: &'a mut Session,
+        diagnostics: &'a mut Diagnostics,
         table: Option<&'a DeTable<'a>>,
         path: &str,
         at: Range<usize>,
     ) -> Self {
-        Self { session, table, path: path.to_owned(), at, known: Vec::new(), refused: false, others: Others::Refuse }
+        Self {
+            diagnostics,
+            table,
+            path: path.to_owned(),
+            at,
+            known: Vec::new(),
+            refused: false,
+            unknown_keys: UnknownKeys::Refuse,
+        }
     }
 
-    /// The tables this one lies in, and its own name: `replay.rank`. Empty for the top of the file.
+    /// The path of this table, such as `replay.rank`. Empty for the top of the file.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -54,12 +62,12 @@ impl<'a> TableReader<'a> {
         self.table.is_some()
     }
 
-    /// The keys that the file has here, for a table whose keys are names of the user's own.
+    /// The keys that the file has in this table, for a table whose keys are chosen by the user.
     pub(in crate::config) fn names(&self) -> Vec<String> {
         self.table.into_iter().flatten().map(|(key, _)| key.get_ref().to_string()).collect()
     }
 
-    /// Where something missing from this table is reported: its header, or the nearest header around it.
+    /// Where a key missing from this table is reported: at its header, or at the innermost header around it.
     pub(in crate::config) fn at(&self) -> Range<usize> {
         self.at.clone()
     }
@@ -74,7 +82,7 @@ impl<'a> TableReader<'a> {
                 Ok(content) => Slot::Given(Given { value: content, key: place, span: value.span() }),
                 Err(mismatches) => {
                     for mismatch in mismatches {
-                        self.session.report(&path, mismatch);
+                        self.diagnostics.report(&path, mismatch);
                     }
                     Slot::Refused
                 }
@@ -84,7 +92,7 @@ impl<'a> TableReader<'a> {
             slot,
             placeholder: shape.placeholder(),
             absence: self.missing(key, &shape.expected()),
-            session: self.session,
+            diagnostics: self.diagnostics,
             path,
         }
     }
@@ -95,7 +103,7 @@ impl<'a> TableReader<'a> {
         Some(self.table_or_empty(key, read))
     }
 
-    /// Reads a table inside this one; if the file does not have it, as if it were there and empty.
+    /// Reads a table inside this one. A table that the file does not have is read as an empty one.
     pub fn table_or_empty<T>(&mut self, key: &str, read: impl FnOnce(&mut TableReader<'_>) -> T) -> T {
         let path = join(&self.path, key);
         let (table, at, refused) = match self.look_up(key) {
@@ -105,19 +113,19 @@ impl<'a> TableReader<'a> {
                 other => {
                     let mismatch = Mismatch::new(value.span(), "a table", describe(other));
                     let hint = format!("write a header `[{path}]` and the keys below it");
-                    self.session.report(&path, mismatch.hint(hint));
+                    self.diagnostics.report(&path, mismatch.hint(hint));
                     (None, place, true)
                 }
             },
         };
-        let mut reader = TableReader::new(self.session, table, &path, at);
+        let mut reader = TableReader::new(self.diagnostics, table, &path, at);
         reader.refused = refused;
         let content = read(&mut reader);
         reader.finish();
         content
     }
 
-    /// Reports a problem of this table that only its owner can see, at `key` if the table has it, else at its header.
+    /// Reports a problem that the caller found, at `key` if the table has it, else at its header.
     pub fn report(&mut self, key: &str, expected: &str, hint: Option<&str>) {
         let path = join(&self.path, key);
         let mut mismatch = match self.look_up(key) {
@@ -125,21 +133,22 @@ impl<'a> TableReader<'a> {
             None => Mismatch::new(self.at.clone(), expected, "no such key"),
         };
         mismatch.hint = hint.map(str::to_owned);
-        self.session.report(&path, mismatch);
+        self.diagnostics.report(&path, mismatch);
     }
 
     /// Accepts keys that were never looked up, for a table that other code reads.
     pub fn accept_all(&mut self) {
-        self.others = Others::AcceptAll;
+        self.unknown_keys = UnknownKeys::AcceptAll;
     }
 
-    /// Accepts these keys, which other code reads.
+    /// Accepts these keys without reading them, for keys that other code reads.
     pub(in crate::config) fn accept(&mut self, keys: &[&str]) {
         self.known.extend(keys.iter().map(|key| (*key).to_owned()));
     }
 
+    /// Accepts unknown tables, unless one is probably a misspelt known one.
     pub(in crate::config) fn accept_other_tables(&mut self) {
-        self.others = Others::AcceptTables;
+        self.unknown_keys = UnknownKeys::AcceptTables;
     }
 
     /// Sets the place at which keys missing from absent tables are reported.
@@ -150,7 +159,7 @@ impl<'a> TableReader<'a> {
     /// Reports the keys that were never looked up.
     pub(in crate::config) fn finish(self) {
         let Some(table) = self.table else { return };
-        if self.others == Others::AcceptAll {
+        if self.unknown_keys == UnknownKeys::AcceptAll {
             return;
         }
         for (key, value) in table {
@@ -158,24 +167,24 @@ impl<'a> TableReader<'a> {
             if self.known.iter().any(|known| known == name) {
                 continue;
             }
-            let meant = match self.session.home_of(name) {
+            let suggestion = match self.diagnostics.home_of(name) {
                 // A key of another table, spelt correctly, is misplaced rather than misspelt.
-                Some(home) if home != join(&self.path, name) => Some((belongs(&home, name), home)),
+                Some(home) if home != join(&self.path, name) => Some((misplaced_hint(&home, name), home)),
                 _ => nearest(name, self.known.iter().map(String::as_str))
                     .map(|near| (format!("did you mean `{near}`?"), join(&self.path, near))),
             };
             let is_table = value.get_ref().is_table();
-            if meant.is_none() && is_table && self.others == Others::AcceptTables {
+            if suggestion.is_none() && is_table && self.unknown_keys == UnknownKeys::AcceptTables {
                 continue;
             }
             let kind = if is_table { "table" } else { "key" };
             let known = alternatives(self.known.iter().map(|known| format!("`{known}`")));
             let mut mismatch = Mismatch::new(key.span(), known, format!("unknown {kind} `{}`", name.escape_debug()));
-            if let Some((hint, path)) = meant {
+            if let Some((hint, path)) = suggestion {
                 mismatch.hint = Some(hint);
-                self.session.suspect(path);
+                self.diagnostics.suspect(path);
             }
-            self.session.report(&join(&self.path, name), mismatch);
+            self.diagnostics.report(&join(&self.path, name), mismatch);
         }
     }
 
@@ -184,8 +193,8 @@ impl<'a> TableReader<'a> {
         if !self.known.iter().any(|known| known == key) {
             self.known.push(key.to_owned());
         }
-        let (found, value) = self.table?.get_key_value(key)?;
-        Some((found.span(), value))
+        let (key, value) = self.table?.get_key_value(key)?;
+        Some((key.span(), value))
     }
 
     fn missing(&self, key: &str, expected: &str) -> Mismatch {
@@ -203,14 +212,14 @@ impl<'a> TableReader<'a> {
     }
 }
 
-fn belongs(home: &str, name: &str) -> String {
+fn misplaced_hint(home: &str, name: &str) -> String {
     match home.rsplit_once('.') {
         Some((table, _)) => format!("`{name}` belongs in the table `[{table}]`"),
         None => format!("`{name}` belongs at the top of the file, before any table"),
     }
 }
 
-/// The path of `key` in the table `path`, the key in quotes where TOML wants it in quotes.
+/// The path of `key` in the table `path`, with the key in quotes where TOML requires quotes.
 fn join(path: &str, key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let key = if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") };

@@ -1,4 +1,4 @@
-//! The kinds of value an adapter commonly reads, one method each.
+//! Methods for the kinds of value that adapters commonly read.
 
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 
@@ -46,7 +46,7 @@ impl TableReader<'_> {
 
     /// An amount of memory: `"512MiB"`, or a number of bytes.
     pub fn bytes(&mut self, key: &str) -> Field<'_, u64> {
-        self.field(key, &Bytes { least: 0 })
+        self.field(key, &Bytes { min: 0 })
     }
 
     /// A non-empty list with items of one shape.

@@ -7,7 +7,7 @@ use super::super::nearest::nearest;
 use super::kind::{Mismatch, Shape, Value};
 use super::written::Written;
 
-/// The units. Decimal and binary ones are told apart, as the standards do: `1KiB` is 1024 bytes, `1kB` 1000.
+/// The units, decimal and binary (IEC 80000-13): `1KiB` is 1024 bytes, `1kB` 1000.
 const UNITS: [(&str, u64); 9] = [
     ("B", 1),
     ("kB", 1000),
@@ -23,8 +23,8 @@ const UNITS: [(&str, u64); 9] = [
 /// An amount of memory in bytes, not below a minimum.
 #[derive(Debug, Clone, Copy)]
 pub struct Bytes {
-    /// The least amount.
-    pub least: u64,
+    /// The smallest valid amount, in bytes.
+    pub min: u64,
 }
 
 impl Shape for Bytes {
@@ -38,29 +38,29 @@ impl Shape for Bytes {
             _ => Err(None),
         };
         match amount {
-            // TOML and JSON integers end at i64::MAX; so does every memory.
-            Ok(bytes) if bytes >= self.least && i64::try_from(bytes).is_ok() => Ok(bytes),
+            // TOML and JSON integers end at i64::MAX, which exceeds any memory.
+            Ok(bytes) if bytes >= self.min && i64::try_from(bytes).is_ok() => Ok(bytes),
             Ok(_) | Err(None) => Err(vec![mismatch]),
             Err(Some(hint)) => Err(vec![mismatch.hint(hint)]),
         }
     }
 
     fn placeholder(&self) -> u64 {
-        self.least
+        self.min
     }
 
     fn expected(&self) -> String {
-        let anything = "a size such as \"512MiB\", or a number of bytes";
-        match self.least {
-            0 => anything.to_owned(),
-            least => format!("{anything}, at least {least}"),
+        let size = "a size such as \"512MiB\", or a number of bytes";
+        match self.min {
+            0 => size.to_owned(),
+            min => format!("{size}, at least {min}"),
         }
     }
 
     fn schema(&self) -> serde_json::Value {
         let units = UNITS.map(|(unit, _)| unit).join("|");
         json!({ "anyOf": [
-            { "type": "integer", "minimum": self.least },
+            { "type": "integer", "minimum": self.min },
             { "type": "string", "pattern": format!("^[0-9]+ ?({units})$") },
         ] })
     }
@@ -81,7 +81,7 @@ impl Written for Bytes {
     }
 }
 
-/// `Err` carries a hint, if there is one.
+/// The bytes of an amount with a unit; the error is a hint, if there is one.
 fn parse(text: &str) -> Result<u64, Option<String>> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (count, unit) = text.split_at(digits);
@@ -99,8 +99,8 @@ fn parse(text: &str) -> Result<u64, Option<String>> {
     if unit.is_empty() {
         return Err(Some(format!("add a unit such as `MiB`, or write the bytes without quotes: `{count}`")));
     }
-    // "512M" is short for two different amounts; the binary one is what memory is sold in.
-    let spelled_out = match unit.to_ascii_lowercase().as_str() {
+    // "512M" is ambiguous; memory is usually given in binary units.
+    let suggestion = match unit.to_ascii_lowercase().as_str() {
         "k" => Some("KiB"),
         "m" => Some("MiB"),
         "g" => Some("GiB"),
@@ -111,7 +111,7 @@ fn parse(text: &str) -> Result<u64, Option<String>> {
             .find(|name| name.eq_ignore_ascii_case(lower))
             .or_else(|| nearest(unit, UNITS.map(|(name, _)| name))),
     };
-    Err(spelled_out.map(|unit| format!("did you mean \"{count}{unit}\"?")))
+    Err(suggestion.map(|unit| format!("did you mean \"{count}{unit}\"?")))
 }
 
 #[cfg(test)]

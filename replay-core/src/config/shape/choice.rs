@@ -18,7 +18,7 @@ impl<T> Choice<'_, T> {
 }
 
 impl<T: PartialEq> Choice<'_, T> {
-    /// The name of a value; empty if the value is none of the choice.
+    /// The name of a value; empty if the value is not one of the choice.
     fn name(&self, value: &T) -> &str {
         self.0.iter().find(|(_, other)| other == value).map_or("", |(name, _)| name)
     }
@@ -65,7 +65,7 @@ impl<T: Clone + PartialEq> Written for Choice<'_, T> {
     }
 }
 
-/// `a`, `a or b`, `a, b or c`.
+/// Joins words as in `a`, `a or b`, `a, b or c`.
 pub(in crate::config) fn alternatives(words: impl IntoIterator<Item = String>) -> String {
     let words: Vec<String> = words.into_iter().collect();
     match words.split_last() {

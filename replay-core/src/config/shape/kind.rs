@@ -1,11 +1,11 @@
-//! The trait of a kind of value, and the error for a value of another kind.
+//! The trait of a kind of value, and the error for a value that is not of that kind.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::found::describe;
+use super::describe::describe;
 
 /// A value of the TOML tree with its place in the source.
 pub type Value<'a> = Spanned<DeValue<'a>>;
@@ -15,11 +15,11 @@ pub type Value<'a> = Spanned<DeValue<'a>>;
 pub struct Mismatch {
     /// The offending bytes of the source.
     pub span: Range<usize>,
-    /// What would be right.
+    /// What is valid there.
     pub expected: String,
-    /// What stands there.
+    /// What the file has there.
     pub found: String,
-    /// The nearest valid value, or another way out.
+    /// The nearest valid value, or another way to fix the file.
     pub hint: Option<String>,
 }
 
@@ -29,33 +29,33 @@ impl Mismatch {
         Self { span, expected: expected.into(), found: found.into(), hint: None }
     }
 
-    /// The same mismatch with a way out.
+    /// The same mismatch with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// `value` is not what `shape` expects.
+    /// A mismatch for a `value` that is not of `shape`.
     pub(super) fn of<S: Shape + ?Sized>(shape: &S, value: &Value<'_>) -> Self {
         Self::new(value.span(), shape.expected(), describe(value.get_ref()))
     }
 }
 
-/// A kind of value. Implement it to read a kind of value that is not here.
+/// A kind of value. An adapter can implement it for a kind that this module does not have.
 pub trait Shape {
-    /// What is read.
+    /// The Rust type of the value.
     type Value;
 
     /// Reads a value.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it: a list can have several wrong items.
+    /// All mismatches: a list can have several wrong items.
     fn read(&self, value: &Value<'_>) -> Result<Self::Value, Vec<Mismatch>>;
 
-    /// Any value of this kind. It stands in for a value that was refused or is missing, so that reading can go on and
-    /// find further problems; it never reaches a caller, because the problem turns the whole reading into an error.
+    /// Any value of this kind, used in place of a refused or missing value so that reading can go on and find further
+    /// problems. It never reaches a caller, because the problem makes the whole reading an error.
     fn placeholder(&self) -> Self::Value;
 
     /// What is expected, in words that follow "expected".

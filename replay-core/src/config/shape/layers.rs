@@ -57,7 +57,7 @@ impl Written for LayerSet {
         }
     }
 
-    /// A list of the first layers is the same as their number.
+    /// A list of the first layers has the same identity as their number.
     fn identity(&self, layers: &Layers) -> serde_json::Value {
         match layers {
             Layers::List(list) if !list.iter().copied().eq(0..list.len()) => json!(list),
@@ -93,7 +93,7 @@ fn list(value: &Value<'_>) -> Result<Layers, Vec<Mismatch>> {
     }
 }
 
-/// Lossless: the shapes above admit 0 to [`MAX_LAYERS`] only.
+/// Converts a layer number without loss: the shapes above admit 0 to [`MAX_LAYERS`] only.
 fn index(layer: i64) -> usize {
     usize::try_from(layer).unwrap_or_default()
 }

@@ -10,21 +10,21 @@ use super::kind::{Mismatch, Shape, Value};
 pub struct List<S>(pub S);
 
 impl<S: Shape> List<S> {
-    /// The right items with their places, for a shape that has more to say about them, and what is wrong.
+    /// The valid items with their places, for a shape that checks more than the items, and the mismatches of the others.
     pub(super) fn items<'a>(&self, value: &'a Value<'_>) -> (Vec<(S::Value, &'a Value<'a>)>, Vec<Mismatch>) {
         let items = match value.get_ref() {
             DeValue::Array(items) if !items.is_empty() => items,
             _ => return (Vec::new(), vec![Mismatch::of(self, value)]),
         };
-        let mut right = Vec::with_capacity(items.len());
-        let mut wrong = Vec::new();
+        let mut valid = Vec::with_capacity(items.len());
+        let mut mismatches = Vec::new();
         for item in items.iter() {
             match self.0.read(item) {
-                Ok(content) => right.push((content, item)),
-                Err(mismatches) => wrong.extend(mismatches),
+                Ok(content) => valid.push((content, item)),
+                Err(errors) => mismatches.extend(errors),
             }
         }
-        (right, wrong)
+        (valid, mismatches)
     }
 }
 
@@ -32,8 +32,11 @@ impl<S: Shape> Shape for List<S> {
     type Value = Vec<S::Value>;
 
     fn read(&self, value: &Value<'_>) -> Result<Self::Value, Vec<Mismatch>> {
-        let (right, wrong) = self.items(value);
-        if wrong.is_empty() { Ok(right.into_iter().map(|(content, _)| content).collect()) } else { Err(wrong) }
+        let (valid, mismatches) = self.items(value);
+        match mismatches.is_empty() {
+            true => Ok(valid.into_iter().map(|(content, _)| content).collect()),
+            false => Err(mismatches),
+        }
     }
 
     fn placeholder(&self) -> Self::Value {

@@ -1,13 +1,12 @@
-//! What the value of a key may be.
+//! Shapes: the kinds of value that a key can have.
 //!
-//! A shape is the one place that knows a kind of value: how to read it, how to name it in a message and in the
-//! reference page, how to put it into the JSON schema, and, for the core's settings, how to write it into the listing
-//! and the fingerprint. These therefore agree by construction.
+//! A shape defines how a kind of value is read, named in messages and in the reference page, described in the JSON
+//! schema, and, for the core's settings, written into the listing and the fingerprint. These therefore agree.
 
 mod bytes;
 mod choice;
 mod count;
-mod found;
+mod describe;
 mod kind;
 mod layers;
 mod list;
@@ -28,6 +27,6 @@ pub use thresholds::Thresholds;
 
 pub(super) use choice::alternatives;
 pub(super) use count::Count;
-pub(super) use found::describe;
+pub(super) use describe::describe;
 pub(super) use optional::Optional;
 pub(super) use written::Written;

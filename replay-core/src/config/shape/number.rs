@@ -112,7 +112,7 @@ impl Written for Number {
         format!("{number:?}")
     }
 
-    /// Adding zero turns -0.0, which a file may contain, into 0.0.
+    /// Adding zero turns -0.0 into 0.0, so that both have the same fingerprint.
     fn identity(&self, number: &f64) -> serde_json::Value {
         json!(number + 0.0)
     }

@@ -3,7 +3,7 @@
 use super::kind::{Mismatch, Shape, Value};
 use super::written::Written;
 
-/// A value of the inner shape, or none if the key is not given: a file cannot write none.
+/// A value of the inner shape, or `None` if the key is not given (TOML has no null).
 #[derive(Debug, Clone, Copy)]
 pub(in crate::config) struct Optional<S>(pub(in crate::config) S);
 

@@ -13,8 +13,7 @@ use super::written::Written;
 
 const NATS: Number = Number { what: "a number of nats", low: Bound::Included(0.0), high: Bound::Unbounded };
 
-/// A number of nats, or a list of them. That the list is as long as the policy layers is checked later, when both are
-/// known.
+/// A number of nats, or a list of them. The length of the list is checked later, when the policy layers are known.
 #[derive(Debug, Clone, Copy)]
 pub struct Thresholds;
 
@@ -50,7 +49,7 @@ impl Written for Thresholds {
         }
     }
 
-    /// A list of equal thresholds is the same as one of them.
+    /// A list of equal thresholds has the same identity as one of them.
     fn identity(&self, below: &Below) -> serde_json::Value {
         match below {
             Below::All(threshold) => NATS.identity(threshold),

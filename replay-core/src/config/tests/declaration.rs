@@ -9,7 +9,7 @@ use super::super::key::Fallback;
 use super::super::keys::group::{Group, PartOf, Slots};
 use super::super::keys::settings::settings;
 use super::super::named_enum::named_enum;
-use super::super::reader::{Session, TableReader};
+use super::super::reader::{Diagnostics, TableReader};
 use super::super::reference::table_markdown;
 use super::super::schema::table_schema;
 use super::super::shape::{Bytes, Choice, Count, Flag};
@@ -29,7 +29,7 @@ settings! {
         }
         /// How large they are.
         size: u64 {
-            shape: Bytes { least: 0 },
+            shape: Bytes { min: 0 },
             fallback: Fallback::Value("\"2KiB\""),
             part_of: PartOf::Listing,
         }
@@ -80,14 +80,14 @@ named_enum! {
 /// The settings of a file, or its problems.
 fn read(source: &str) -> Result<Extra, String> {
     let tree = DeTable::parse(source).expect("TOML");
-    let mut session = Session::new("t.toml", source, |_| None);
-    let mut top = TableReader::new(&mut session, Some(tree.get_ref()), "", 0..0);
+    let mut diagnostics = Diagnostics::new("t.toml", source, |_| None);
+    let mut top = TableReader::new(&mut diagnostics, Some(tree.get_ref()), "", 0..0);
     let mut slots = top.table_or_empty("extra", Extra::read);
     top.finish();
-    slots.refuse_suspected(&session);
+    slots.refuse_suspected(&diagnostics);
     let mut extra = Extra::initial();
     extra.overlay(&slots);
-    let error = session.finish(Vec::new());
+    let error = diagnostics.finish(Vec::new());
     if error.problems.is_empty() { Ok(extra) } else { Err(error.to_string()) }
 }
 
@@ -123,8 +123,8 @@ fn messages_follow_from_the_declaration() {
 #[test]
 fn given_keys_are_known_with_their_places() {
     let tree = DeTable::parse("[extra]\nsize = 5\ncount = \"no\"").unwrap();
-    let mut session = Session::new("t.toml", "", |_| None);
-    let mut top = TableReader::new(&mut session, Some(tree.get_ref()), "", 0..0);
+    let mut diagnostics = Diagnostics::new("t.toml", "", |_| None);
+    let mut top = TableReader::new(&mut diagnostics, Some(tree.get_ref()), "", 0..0);
     let slots = top.table_or_empty("extra", Extra::read);
     assert_eq!(slots.given(), [("extra.size", 8..12)]);
     assert!(slots.place().present);

@@ -31,9 +31,9 @@ impl<'a> Backend<'a> {
     pub(super) fn new(mock: &'a MockPair, prompt: usize) -> Result<Self> {
         let image = |rows, columns| {
             let content = ImageContent::of(columns as u32, rows as u32, "mock", &[prompt as u8]);
-            Image::whole(Grid { frames: 1, rows, columns }, content)
+            Image::with_grid(Grid { frames: 1, rows, columns }, content)
         };
-        let sequence = if mock.has(Fault::SequencesShareAName) { 0 } else { prompt };
+        let sequence = if mock.has(Fault::SequencesShareANumber) { 0 } else { prompt };
         let images = vec![image(2, 2), image(1, 2)];
         let map = PromptMap::new(sequence, &mock.prompts[prompt], |token| token == PLACEHOLDER, images)?;
         Ok(Self { mock, prompt, map, edits: None, passes: 0, stopped: false })
@@ -51,7 +51,7 @@ impl ReplayBackend for Backend<'_> {
     }
 
     fn exactness(&self) -> Exactness {
-        self.mock.noise.stated
+        self.mock.noise.exactness
     }
 
     async fn capture(&mut self, role: Role, layers: &[usize], rows: &RowSet) -> Result<Activations> {
@@ -88,8 +88,8 @@ impl ReplayBackend for Backend<'_> {
             stream = model.layer(layer, &stream);
         }
         let span = Span::around(&self.map.candidates(Positions::Visual));
-        let forgetful = self.mock.has(Fault::GradientsOfRowsAlone);
-        let layers = Layers::new(model.clone(), &stream, span, layers, forgetful)?;
+        let own_rows_only = self.mock.has(Fault::GradientsOfRowsAlone);
+        let layers = Layers::new(model.clone(), &stream, span, layers, own_rows_only)?;
         Ok(Some(Box::new(layers)))
     }
 

@@ -1,4 +1,4 @@
-//! The mock engine.
+//! Prefills of the mock engine.
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,30 +1,30 @@
 //! Faults of the mock engine.
 use crate::conformance::Check;
 
-/// A way of being wrong.
+/// A fault that the mock engine can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Rows are labelled with the place in the batch of their engine, not with their sequence.
-    SequencesShareAName,
+    /// All rows are labelled with sequence 0.
+    SequencesShareANumber,
     /// Edits stay armed for the next prefill of the prompt.
     EditsStayArmed,
-    /// A capture leaves something behind for the prefill.
+    /// A capture changes the prefill after it.
     CapturePerturbs,
-    /// A stopped pass leaves something behind for the next pass.
+    /// A pass that stops early changes the pass after it.
     EarlyExitPerturbs,
-    /// A capture of some rows holds the rows after them.
+    /// A capture of some rows has the values of the next rows.
     CapturesShifted,
-    /// Edits land one row further down.
+    /// Edits are applied one row too late.
     EditsShifted,
-    /// Edits land one layer further up.
+    /// Edits are applied one layer too late.
     EditsOneLayerLate,
-    /// Edits are accepted and forgotten.
+    /// Edits are accepted and not applied.
     EditsIgnored,
-    /// The base is read in lower precision.
+    /// The base's residuals are rounded.
     BaseRounded,
     /// In a batch, the edits of the first prompt reach every prompt.
     EditsForTheWholeBatch,
-    /// A row's gradient leaves out what the row does to later ones.
+    /// A row's gradient leaves out the row's effect on later rows.
     GradientsOfRowsAlone,
     /// The differentiable layers begin one layer late.
     GradientsOneLayerLate,
@@ -33,7 +33,7 @@ pub enum Fault {
 impl Fault {
     /// All faults.
     pub const ALL: [Self; 12] = [
-        Self::SequencesShareAName,
+        Self::SequencesShareANumber,
         Self::EditsStayArmed,
         Self::CapturePerturbs,
         Self::EarlyExitPerturbs,
@@ -47,18 +47,18 @@ impl Fault {
         Self::GradientsOneLayerLate,
     ];
 
-    /// The check that finds it.
+    /// The check that detects this fault.
     pub fn breaks(self) -> Check {
         match self {
-            Self::SequencesShareAName => Check::LabelsAreWhole,
+            Self::SequencesShareANumber => Check::LabelsAreComplete,
             Self::EditsStayArmed => Check::OffIsIdentical,
             Self::CapturePerturbs => Check::CaptureDoesNotPerturb,
             Self::EarlyExitPerturbs => Check::EarlyExitLeavesNoTrace,
             Self::CapturesShifted => Check::CapturesHoldTheirRows,
             Self::EditsShifted | Self::EditsOneLayerLate | Self::EditsIgnored => Check::EditsLandOnTheirRows,
-            Self::BaseRounded => Check::TwinsAreANoOp,
+            Self::BaseRounded => Check::EqualModelsChangeNothing,
             Self::EditsForTheWholeBatch => Check::RowsStayWithTheirSequence,
-            Self::GradientsOfRowsAlone | Self::GradientsOneLayerLate => Check::GradientsAreOfThePasses,
+            Self::GradientsOfRowsAlone | Self::GradientsOneLayerLate => Check::GradientsMatchThePasses,
         }
     }
 }

@@ -13,32 +13,33 @@ pub(super) struct Layers {
     layers: Range<usize>,
     input: Tensor,
     /// The rows before the span at the input of each layer, from the first layer on.
-    front: Vec<Stream>,
-    /// A row's gradient leaves out what it does to the rows after it.
-    forgetful: bool,
+    rows_before: Vec<Stream>,
+    /// Whether a row's gradient leaves out the row's effect on later rows.
+    own_rows_only: bool,
 }
 
 impl Layers {
-    /// From the stream that enters the first layer.
+    /// Layers over a prompt whose residual stream enters the first layer as `stream`.
     pub(super) fn new(
         model: Model,
         stream: &Stream,
         span: Span,
         layers: Range<usize>,
-        forgetful: bool,
+        own_rows_only: bool,
     ) -> Result<Self> {
         let input = tensor(&stream[span.start..span.end].to_vec())?;
-        let mut front = vec![stream[..span.start].to_vec()];
+        let mut rows_before = vec![stream[..span.start].to_vec()];
         for layer in layers.clone() {
-            front.extend(front.last().map(|rows| model.layer(layer, rows)));
+            rows_before.extend(rows_before.last().map(|rows| model.layer(layer, rows)));
         }
-        Ok(Self { model, span, layers, input, front, forgetful })
+        Ok(Self { model, span, layers, input, rows_before, own_rows_only })
     }
 
-    fn whole(&self, layer: usize, residual: &Tensor) -> Result<Stream> {
+    /// The rows before the span, and the residual's rows after them.
+    fn stream(&self, layer: usize, residual: &Tensor) -> Result<Stream> {
         let rows: Vec<Vec<f32>> = residual.to_vec2()?;
         let rows = rows.iter().map(|row| std::array::from_fn(|i| row[i]));
-        Ok(self.front[layer - self.layers.start].iter().copied().chain(rows).collect())
+        Ok(self.rows_before[layer - self.layers.start].iter().copied().chain(rows).collect())
     }
 }
 
@@ -56,7 +57,7 @@ impl Differentiable for Layers {
     }
 
     fn forward(&self, layer: usize, residual: &Tensor, selected: Option<&SpanRows>) -> Result<(Tensor, Tape)> {
-        let next = self.model.layer(layer, &self.whole(layer, residual)?);
+        let next = self.model.layer(layer, &self.stream(layer, residual)?);
         let rows = &next[self.span.start..];
         let rows: Stream = match selected {
             Some(selected) => selected.as_slice().iter().map(|&row| rows[row]).collect(),
@@ -73,7 +74,7 @@ impl Differentiable for Layers {
         _: Option<Tape>,
         gradient: &Tensor,
     ) -> Result<Tensor> {
-        let stream = self.whole(layer, residual)?;
+        let stream = self.stream(layer, residual)?;
         let first = self.span.start;
         let mut out = vec![[0f32; HIDDEN]; stream.len() - first];
         let mut sum = [0f32; HIDDEN];
@@ -95,8 +96,8 @@ impl Differentiable for Layers {
             for j in 0..HIDDEN {
                 let through: f32 = (0..HIDDEN).map(|i| self.model.weight(layer, i, j) * slope[i]).sum();
                 out[row][j] += above[j] + through;
-                let before = if self.forgetful { row } else { 0 };
-                out[before..=row].iter_mut().for_each(|earlier| earlier[j] += through / (position + 1) as f32);
+                let first = if self.own_rows_only { row } else { 0 };
+                out[first..=row].iter_mut().for_each(|earlier| earlier[j] += through / (position + 1) as f32);
             }
         }
         tensor(&out)

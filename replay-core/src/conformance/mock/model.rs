@@ -61,7 +61,7 @@ impl LogitLens for Model {
     }
 }
 
-/// `[rows, hidden]`.
+/// The stream as a tensor, `[rows, hidden]`.
 pub(super) fn tensor(stream: &Stream) -> Result<Tensor> {
     Ok(Tensor::from_vec(stream.concat(), (stream.len(), HIDDEN), &Device::Cpu)?)
 }

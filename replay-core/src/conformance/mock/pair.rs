@@ -1,4 +1,4 @@
-//! The mock engine's pair.
+//! The mock engine's models and prompts.
 use super::model::{HIDDEN, LAYERS, Model, PLACEHOLDER, VOCABULARY};
 use super::{Fault, Noise};
 use crate::{ModelInfo, PairInfo, Role};
@@ -15,7 +15,7 @@ pub(super) struct MockPair {
 }
 
 impl MockPair {
-    pub(super) fn new(fault: Option<Fault>, noise: Noise, twins: bool) -> Self {
+    pub(super) fn new(fault: Option<Fault>, noise: Noise, equal_models: bool) -> Self {
         let info = |id: &str| ModelInfo {
             id: id.into(),
             architecture: "mock".into(),
@@ -24,7 +24,7 @@ impl MockPair {
             hidden: HIDDEN,
             vocabulary: VOCABULARY,
             dtype: "F32".into(),
-            fingerprint: format!("{id} {twins}"),
+            fingerprint: format!("{id} {equal_models}"),
         };
         let prompt = |first: u32| {
             let images = [vec![first, 2], vec![PLACEHOLDER; 4], vec![3], vec![PLACEHOLDER; 2], vec![4, first + 5]];
@@ -33,7 +33,7 @@ impl MockPair {
         Self {
             fault,
             noise,
-            base: Model { seed: if twins { 7 } else { 8 } },
+            base: Model { seed: if equal_models { 7 } else { 8 } },
             rlvr: Model { seed: 7 },
             info: PairInfo { base: info("mock-base"), rlvr: info("mock-rlvr") },
             prompts: [prompt(1), prompt(6)],

@@ -6,7 +6,7 @@ use super::{CHUNK, values, values_mut};
 use crate::lens::exp;
 use crate::simd::vectorized;
 
-/// `silu(gate) * up`.
+/// Computes `silu(gate) * up`.
 ///
 /// # Shapes
 /// `gate`, `up`: `[rows, width]`, contiguous; returns the same.
@@ -27,10 +27,10 @@ pub(in crate::decoder) fn gated_backward(gate: &Tensor, up: &Tensor, gradient: &
     if !gate.device().is_cpu() {
         return backward_by_tensors(gate, up, gradient);
     }
-    let (to_gate, to_up) = (gradient.copy()?, gradient.copy()?);
-    to_gate.inplace_op3(gate, up, &GatedBackward)?;
-    to_up.inplace_op2(gate, &TimesSilu)?;
-    Ok((to_gate, to_up))
+    let (grad_gate, grad_up) = (gradient.copy()?, gradient.copy()?);
+    grad_gate.inplace_op3(gate, up, &GatedBackward)?;
+    grad_up.inplace_op2(gate, &TimesSilu)?;
+    Ok((grad_gate, grad_up))
 }
 
 /// [`gated`] for devices other than a CPU.
@@ -46,7 +46,7 @@ pub(super) fn backward_by_tensors(gate: &Tensor, up: &Tensor, gradient: &Tensor)
     Ok((((gradient * up)? * slope)?, (gradient * silu)?))
 }
 
-/// `x * silu(gate)`, in place of `x`.
+/// Multiplies `x` by `silu(gate)` in place.
 struct TimesSilu;
 
 impl InplaceOp2 for TimesSilu {
@@ -66,7 +66,7 @@ impl InplaceOp2 for TimesSilu {
     }
 }
 
-/// `x * up * silu'(gate)`, in place of `x`.
+/// Multiplies `x` by `up * silu'(gate)` in place.
 struct GatedBackward;
 
 impl InplaceOp3 for GatedBackward {
@@ -99,7 +99,7 @@ impl InplaceOp3 for GatedBackward {
     }
 }
 
-/// `1 / (1 + e^-x)`, by the exponential of a number that is not positive, which cannot overflow.
+/// `1 / (1 + e^-x)`. It takes the exponential of `-|x|` only, which cannot overflow.
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     let e = exp(-x.abs());

@@ -1,5 +1,5 @@
-//! The parts of a layer that are not matrix products. On a CPU one vectorised pass over memory on all cores; elsewhere tensor
-//! operations.
+//! The operations of a layer that are not matrix products. On a CPU each is one vectorised pass over memory on all cores, on other devices
+//! a sequence of tensor operations.
 mod gated;
 mod norm;
 mod rotary;
@@ -13,7 +13,7 @@ pub(super) use softmax::{Causal, causal_softmax, softmax_backward};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType, Layout, Result, bail};
 
-/// Large enough that splitting the work costs nothing, small enough for a cache.
+/// Values per parallel task: many enough to hide the cost of splitting, few enough for a core's cache.
 const CHUNK: usize = 4096;
 
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {

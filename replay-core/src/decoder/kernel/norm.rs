@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::{values, values_mut, width};
 use crate::simd::{sum, vectorized};
 
-/// `w * x / sqrt(mean(x^2) + epsilon)`.
+/// Computes `w * x / sqrt(mean(x^2) + epsilon)`.
 ///
 /// # Shapes
 /// `x`: `[.., width]`, contiguous, `weight`: `[width]`; returns the shape of `x`.

@@ -5,23 +5,23 @@ use rayon::prelude::*;
 use super::{values, values_mut, width};
 use crate::simd::vectorized;
 
-/// `(a, b)` to `(a cos - b sin, b cos + a sin)`, or back.
+/// Rotates each pair `(a, b)` to `(a cos - b sin, b cos + a sin)`, or with `inverse` by the opposite angle.
 ///
 /// # Shapes
 /// `x`: `[heads, rows, head]`, contiguous; `cos`, `sin`: `[rows, head / 2]`; returns the shape of `x`.
-pub(in crate::decoder) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor, back: bool) -> Result<Tensor> {
+pub(in crate::decoder) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor, inverse: bool) -> Result<Tensor> {
     let (cos, sin) = (cos.to_device(x.device())?, sin.to_device(x.device())?);
     if !x.device().is_cpu() {
-        return by_tensors(x, &cos, sin, back);
+        return by_tensors(x, &cos, sin, inverse);
     }
     let out = x.copy()?;
-    out.inplace_op3(&cos, &sin, &Rotate { back })?;
+    out.inplace_op3(&cos, &sin, &Rotate { inverse })?;
     Ok(out)
 }
 
 /// [`rotate`] for devices other than a CPU.
-pub(super) fn by_tensors(x: &Tensor, cos: &Tensor, sin: Tensor, back: bool) -> Result<Tensor> {
-    let sin = if back { sin.neg()? } else { sin };
+pub(super) fn by_tensors(x: &Tensor, cos: &Tensor, sin: Tensor, inverse: bool) -> Result<Tensor> {
+    let sin = if inverse { sin.neg()? } else { sin };
     let half = x.dim(D::Minus1)? / 2;
     let (a, b) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
     let first = (a.broadcast_mul(cos)? - b.broadcast_mul(&sin)?)?;
@@ -30,7 +30,7 @@ pub(super) fn by_tensors(x: &Tensor, cos: &Tensor, sin: Tensor, back: bool) -> R
 }
 
 struct Rotate {
-    back: bool,
+    inverse: bool,
 }
 
 impl InplaceOp3 for Rotate {
@@ -49,7 +49,7 @@ impl InplaceOp3 for Rotate {
     ) -> Result<()> {
         let (cos, sin, head) = (values(cos, l2)?, values(sin, l3)?, width(l1));
         let half = head / 2;
-        let sign = if self.back { -1.0 } else { 1.0 };
+        let sign = if self.inverse { -1.0 } else { 1.0 };
         let head_rows = cos.len() / half.max(1) * head;
         values_mut(x, l1)?.par_chunks_mut(head_rows).for_each(|x| {
             vectorized(

@@ -1,4 +1,4 @@
-//! Attention probabilities.
+//! Softmax of attention scores.
 use candle_core::{CpuStorage, D, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
 use rayon::prelude::*;
 
@@ -6,7 +6,7 @@ use super::{values, values_mut, width};
 use crate::lens::exp;
 use crate::simd::{max, sum, vectorized};
 
-/// Which keys each row of attention scores sees.
+/// The causal mask of attention scores.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::decoder) struct Causal<'a> {
     /// How many keys each query sees; the last of them is its own position.
@@ -38,7 +38,7 @@ pub(super) fn by_tensors(scores: &Tensor, scale: f32, causal: Causal<'_>) -> Res
     let scores = seen.where_cond(&scores, &hidden)?;
     let exp = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
     let probabilities = exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)?;
-    // In a row that is not finite too, a key that is not seen has probability 0.
+    // A key that a query does not see has probability 0 also where the row is not finite.
     seen.where_cond(&probabilities, &probabilities.zeros_like()?)?.reshape((batch, rows, keys))
 }
 

@@ -1,4 +1,4 @@
-//! Finding a delta: one guard around every solver.
+//! The solvers, and what they share: the best delta so far, budgets, cancellation.
 mod descent;
 mod lbfgs;
 
@@ -13,15 +13,15 @@ use crate::config::{Learned as Settings, Solver};
 use crate::error::{Error, Result};
 use crate::yielding::yield_now;
 
-/// A loss counts as risen if it exceeds the best by more than this share of it: less is rounding.
-const RISE: f64 = 1e-3;
+/// A loss counts as risen if it exceeds the best loss by more than this share of it; smaller differences are rounding.
+const RISE_TOLERANCE: f64 = 1e-3;
 
 /// The delta that a solver ended with.
 #[derive(Debug, Clone)]
 pub struct Solution {
     /// `[visual rows, hidden]`, f32.
     pub delta: Tensor,
-    /// The loss before each step, one per pass.
+    /// The loss at each pass.
     pub losses: Vec<f64>,
     /// The loss of the delta itself.
     pub final_loss: f64,
@@ -53,18 +53,18 @@ pub async fn solve(
         kl_before: Vec::new(),
     };
     let start = objective.zero()?;
-    let ended = match settings.solver {
+    let last = match settings.solver {
         Solver::GradientDescent => descent::run(&mut search, start).await?,
         Solver::Lbfgs => lbfgs::run(&mut search, start).await?,
     };
-    search.finish(ended)
+    search.finish(last)
 }
 
-/// Where a solver ended: its delta is the solution, unless the guard knows a better one.
-struct Ended {
+/// The last delta of a solver. It is the solution, unless an earlier one was better.
+struct LastDelta {
     delta: Tensor,
-    /// Its loss and KL, if they were evaluated: those of a last step were not.
-    known: Option<(f64, Vec<f32>)>,
+    /// The loss and KL of the delta, if it was evaluated; the delta of a last step was not.
+    evaluated: Option<(f64, Vec<f32>)>,
     stop: Stop,
 }
 
@@ -74,7 +74,7 @@ struct Best {
     kl: Vec<f32>,
 }
 
-/// The state that every solver shares.
+/// The state that the solvers share.
 struct Search<'a> {
     objective: &'a Objective<'a>,
     settings: &'a Settings,
@@ -86,7 +86,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// One pass: loss and gradient at `delta`. `Err(stop)` inside: the guard says that the search is over.
+    /// Runs one pass: loss and gradient at `delta`. The inner error is the reason why the search has to end.
     async fn pass(&mut self, delta: &Tensor) -> Result<std::result::Result<(f64, Tensor), Stop>> {
         let Evaluation { loss, kl, gradient } = self.objective.evaluate(delta, true)?;
         self.losses.push(loss);
@@ -115,11 +115,11 @@ impl Search<'_> {
     }
 
     fn rose(&self, loss: f64) -> bool {
-        loss > self.best_loss() * (1.0 + RISE)
+        loss > self.best_loss() * (1.0 + RISE_TOLERANCE)
     }
 
-    /// Why no further pass may begin, if it may not; `previous` and `loss` are the last two losses.
-    fn over(&self, previous: Option<f64>, loss: f64) -> Option<Stop> {
+    /// The reason to begin no further pass, if there is one; `previous` and `loss` are the last two losses.
+    fn stop_reason(&self, previous: Option<f64>, loss: f64) -> Option<Stop> {
         let budget = Duration::from_millis(self.settings.time_budget_ms);
         if loss == 0.0 {
             return Some(Stop::Zero);
@@ -131,8 +131,8 @@ impl Search<'_> {
         (!budget.is_zero() && self.started.elapsed() >= budget).then_some(Stop::TimeBudget)
     }
 
-    /// Loss and KL of the best delta, if this is its loss.
-    fn known(&self, loss: f64) -> Option<(f64, Vec<f32>)> {
+    /// Loss and KL of the best delta, if `loss` is its loss.
+    fn best_evaluation(&self, loss: f64) -> Option<(f64, Vec<f32>)> {
         self.best.as_ref().filter(|best| best.loss == loss).map(|best| (loss, best.kl.clone()))
     }
 
@@ -140,30 +140,30 @@ impl Search<'_> {
         self.losses.len() < self.settings.iterations as usize
     }
 
-    /// Evaluates the last delta if the solver has not, and falls back to the best one known if it is worse.
-    fn finish(mut self, ended: Ended) -> Result<Solution> {
-        let Ended { delta, known, mut stop } = ended;
-        let (loss, kl) = match known {
-            Some(known) => known,
+    /// Evaluates the last delta if the solver has not, and returns the best delta instead if the last one is worse.
+    fn finish(mut self, last: LastDelta) -> Result<Solution> {
+        let LastDelta { delta, evaluated, mut stop } = last;
+        let (loss, kl) = match evaluated {
+            Some(evaluated) => evaluated,
             None => {
                 let Evaluation { loss, kl, .. } = self.objective.evaluate(&delta, false)?;
                 (loss, kl)
             }
         };
-        let bad = match (loss.is_finite(), self.rose(loss)) {
+        let failure = match (loss.is_finite(), self.rose(loss)) {
             (false, _) => Some(Stop::NotFinite),
             (true, true) => Some(Stop::Rising),
             _ => None,
         };
-        let (delta, final_loss, kl_after) = match (bad, self.best.take()) {
+        let (delta, final_loss, kl_after) = match (failure, self.best.take()) {
             (None, _) => (delta, loss, kl),
-            (Some(bad), best) => {
+            (Some(failure), best) => {
                 if !matches!(stop, Stop::NotFinite | Stop::Rising) {
-                    stop = bad;
+                    stop = failure;
                 }
                 match best {
                     Some(best) => (best.delta, best.loss, best.kl),
-                    // Not even the loss without a delta is finite.
+                    // The loss is not finite even without a delta.
                     None => (self.objective.zero()?, loss, kl),
                 }
             }

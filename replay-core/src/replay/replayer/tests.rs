@@ -87,7 +87,7 @@ impl Recorder {
             dtype: "F32".into(),
             fingerprint: String::new(),
         };
-        let image = Image::whole(Grid { frames: 1, rows: 1, columns: 4 }, ImageContent::of(1, 1, "", &[]));
+        let image = Image::with_grid(Grid { frames: 1, rows: 1, columns: 4 }, ImageContent::of(1, 1, "", &[]));
         let map = PromptMap::new(0, &[1, 9, 9, 2, 9, 9, 3], |token| token == 9, vec![image]).unwrap();
         let pair = PairInfo { base: info.clone(), rlvr: info };
         Self { pair, map, asked: Mutex::default(), kernel: None, armed: None }

@@ -1,7 +1,7 @@
-//! A stopwatch of steps.
+//! Time measurement of the steps.
 use std::time::Instant;
 
-/// A stopwatch of steps.
+/// A stopwatch that measures one step after another.
 pub(super) struct Clock(Instant);
 
 impl Clock {
@@ -9,7 +9,7 @@ impl Clock {
         Self(Instant::now())
     }
 
-    /// Milliseconds since the last lap.
+    /// Milliseconds since the start or the last call.
     pub(super) fn lap(&mut self) -> f64 {
         let elapsed = self.0.elapsed().as_secs_f64() * 1e3;
         self.0 = Instant::now();

@@ -8,7 +8,7 @@ use tracing::{Instrument, info_span};
 use super::clock::Clock;
 use crate::config::Positions;
 use crate::learned::{
-    Anchor, Differentiable, LearnedDelta, Objective, Solution, Stop, Targets, clean_residuals, last_rows, solve,
+    BaseRows, Differentiable, LearnedDelta, Objective, Solution, Stop, Targets, clean_residuals, last_rows, solve,
 };
 use crate::lens::StreamedLens;
 use crate::rank::{Selection, ranked_residual};
@@ -17,17 +17,17 @@ use crate::rows::{Span, SpanRows, select_rows};
 use crate::substitute::Edits;
 use crate::{Activations, Error, KlMean, LearnedReport, Milliseconds, ReplayBackend, Result, Role, RowSet, yield_now};
 
-/// What strategy `learned` decides for one prompt.
+/// The result of strategy `learned` for one prompt.
 pub(crate) struct Learning {
     pub(crate) selection: Selection,
     /// `None` if no row was selected.
     pub(crate) correction: Option<Correction>,
 }
 
-/// A learned delta, and what to report of it.
+/// A learned delta, its edit and its report.
 pub(crate) struct Correction {
     pub(crate) learned: LearnedDelta,
-    /// `None` if the delta is zero: then nothing may change.
+    /// The edit that adds the delta; `None` if the delta is zero.
     pub(crate) edits: Option<Edits>,
     pub(crate) report: LearnedReport,
     /// Mean restricted KL per policy layer of the selection; `None` where no row is selected.
@@ -52,7 +52,7 @@ pub(crate) async fn learn(
     let mut clock = Clock::start();
     let base = differentiable(backend, Role::Base, settings.inject..policy.last_residual()).await?;
     let span = base.rows();
-    // Inputs as well as outputs: the last layer is run again for the selected rows alone.
+    // Inputs as well as outputs of the policy layers, since the last layer runs again for the selected rows only.
     let wanted: Vec<usize> = policy.layers().iter().flat_map(|&layer| [layer, ranked_residual(layer)]).collect();
     let residuals = clean_residuals(&*base, &wanted).await?;
     times.capture_base = clock.lap();
@@ -63,27 +63,27 @@ pub(crate) async fn learn(
         return Err(Error::size("rows of the RLVR model's layers", format!("{span:?}"), format!("{:?}", rlvr.rows())));
     }
     let clean = match replay.rank.base_below_rlvr {
-        true => Some(ranked(policy, Role::Rlvr, span, &clean_residuals(&*rlvr, &wanted).await?)?),
+        true => Some(ranked_activations(policy, Role::Rlvr, span, &clean_residuals(&*rlvr, &wanted).await?)?),
         false => None,
     };
     times.capture_rlvr = clock.lap();
 
-    let activations = ranked(policy, Role::Base, span, &residuals)?;
+    let activations = ranked_activations(policy, Role::Base, span, &residuals)?;
     let selection = policy.rank(backend, &visual, &activations, clean.as_ref()).await?;
     times.rank = clock.lap();
     if selection.is_empty() {
         return Ok(Learning { selection, correction: None });
     }
 
-    let anchors = anchors(policy, &selection, span, &*base, &residuals)?;
+    let base_rows = base_rows(policy, &selection, span, &*base, &residuals)?;
     let lens = backend.lens(Role::Base);
     let lens = StreamedLens::new(&*lens, replay.lens_memory);
-    let targets = Targets::new(&*base, lens, &anchors, settings.top_tokens).instrument(info_span!("targets")).await?;
-    drop((anchors, activations, residuals, base));
+    let targets = Targets::new(&*base, lens, &base_rows, settings.top_tokens).instrument(info_span!("targets")).await?;
+    drop((base_rows, activations, residuals, base));
     times.targets = clock.lap();
 
-    let moved = span.locate(&visual)?;
-    let objective = Objective::new(&*rlvr, &targets, &moved, settings.normalize, settings.activation_memory)?;
+    let visual_in_span = span.locate(&visual)?;
+    let objective = Objective::new(&*rlvr, &targets, &visual_in_span, settings.normalize, settings.activation_memory)?;
     let mut listener = |progress| match backend.progress(progress) {
         true => ControlFlow::Continue(()),
         false => ControlFlow::Break(()),
@@ -97,8 +97,13 @@ pub(crate) async fn learn(
     Ok(Learning { selection, correction: Some(correction) })
 }
 
-/// The residuals that are ranked, as a capture of the span's rows.
-fn ranked(policy: &Policy, role: Role, span: Span, residuals: &BTreeMap<usize, Tensor>) -> Result<Activations> {
+/// The ranked residuals, as a capture of the span's rows.
+fn ranked_activations(
+    policy: &Policy,
+    role: Role,
+    span: Span,
+    residuals: &BTreeMap<usize, Tensor>,
+) -> Result<Activations> {
     let mut activations = Activations::new(role, span.prompt_rows());
     for residual in policy.ranked_residuals() {
         if let Some(tensor) = residuals.get(&residual) {
@@ -108,30 +113,30 @@ fn ranked(policy: &Policy, role: Role, span: Span, residuals: &BTreeMap<usize, T
     Ok(activations)
 }
 
-/// The base's residuals at the selected rows of each layer that selects any, and what is compared with them.
-fn anchors(
+/// The base's residuals at the selected rows of each layer that selects any, and the RLVR residuals that are compared with them.
+fn base_rows(
     policy: &Policy,
     selection: &Selection,
     span: Span,
     base: &dyn Differentiable,
     residuals: &BTreeMap<usize, Tensor>,
-) -> Result<Vec<Anchor>> {
+) -> Result<Vec<BaseRows>> {
     let selecting = selection.layers.iter().filter(|layer| !layer.rows.is_empty());
     let layers = selecting.map(|layer| Ok((layer.layer, span.locate(&layer.rows)?)));
     let layers: Vec<(usize, SpanRows)> = layers.collect::<Result<_>>()?;
     let last = layers.len().saturating_sub(1);
-    let anchor = |(index, (layer, rows)): (usize, (usize, SpanRows))| {
-        // As the objective computes the last layer, so that equal models have equal bits.
-        let again = if index == last { last_rows(base, layer, residuals, &rows)? } else { None };
+    let rows_of_layer = |(index, (layer, rows)): (usize, (usize, SpanRows))| {
+        // The last layer runs for the selected rows only, as in the objective, so that equal models have equal bits.
+        let recomputed = if index == last { last_rows(base, layer, residuals, &rows)? } else { None };
         let output = ranked_residual(layer);
-        let whole = || {
+        let captured = || {
             let residual = residuals.get(&output).ok_or(Error::NotCaptured { role: Role::Base, layer: output })?;
             Ok::<_, Error>(select_rows(residual, rows.as_slice())?)
         };
-        let base = again.map_or_else(whole, Ok)?;
-        Ok(Anchor { layer, rows, residual: policy.settings().alignment.edited_residual(layer), base })
+        let values = recomputed.map_or_else(captured, Ok)?;
+        Ok(BaseRows { layer, rows, residual: policy.settings().alignment.edited_residual(layer), values })
     };
-    layers.into_iter().enumerate().map(anchor).collect()
+    layers.into_iter().enumerate().map(rows_of_layer).collect()
 }
 
 fn correction(policy: &Policy, selection: &Selection, visual: RowSet, solution: Solution) -> Result<Correction> {

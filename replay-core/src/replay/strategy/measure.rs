@@ -1,11 +1,11 @@
-//! How far the models are apart at the edited rows, before and after.
+//! The divergence of the models at the edited rows, before and after the edits.
 use candle_core::Tensor;
 
 use crate::lens::StreamedLens;
 use crate::substitute::Edits;
 use crate::{Activations, KlMean, LayerReport, ReplayBackend, Result, Role};
 
-/// Writes the mean divergence of the edited rows into each layer's report: of clean passes, and with the edit of that layer alone.
+/// Writes the mean divergence of the edited rows into each layer's report: between clean passes, and with the edit of that layer only.
 ///
 /// # Errors
 /// If a residual or row was not captured; those of the lenses.
@@ -31,7 +31,7 @@ pub(super) async fn measure(
     Ok(())
 }
 
-/// The mean over all rows but those that are not finite in one of the models; `None` if there are no others.
+/// The mean divergence of the rows that are finite in both models; `None` if there are none.
 async fn mean_divergence(
     base_lens: &StreamedLens<'_>,
     base: &Tensor,
@@ -39,6 +39,6 @@ async fn mean_divergence(
     rlvr: &Tensor,
 ) -> Result<Option<f32>> {
     let kl = base_lens.divergence(base, rlvr_lens, rlvr).await?;
-    let known: Vec<f64> = kl.into_iter().filter(|kl| !kl.is_nan()).map(f64::from).collect();
-    Ok((!known.is_empty()).then(|| (known.iter().sum::<f64>() / known.len() as f64) as f32))
+    let finite: Vec<f64> = kl.into_iter().filter(|kl| !kl.is_nan()).map(f64::from).collect();
+    Ok((!finite.is_empty()).then(|| (finite.iter().sum::<f64>() / finite.len() as f64) as f32))
 }

@@ -8,7 +8,7 @@ use crate::replay::policy::Policy;
 use crate::substitute::Edits;
 use crate::{ReplayBackend, Report, Result, Role, RowSet, Status};
 
-/// Finds the edits of one prompt and reports how; `None` if no row is selected. Only candidates are captured.
+/// Computes the edits of one prompt and fills in its report; `None` if no row is selected. Only candidate rows are captured.
 ///
 /// # Errors
 /// Those of the backend's steps.

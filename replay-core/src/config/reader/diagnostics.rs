@@ -9,20 +9,20 @@ pub(in crate::config) type HomeOf = fn(&str) -> Option<String>;
 
 /// The problems of one file.
 ///
-/// Absences are kept apart until the end: somebody who writes `stategy = "learned"` made one mistake, not the two
-/// mistakes of an unknown key and a missing one.
+/// Absent keys are collected separately until the end, so that `stategy = "learned"` is reported as one problem and not
+/// as an unknown key and a missing key.
 #[derive(Debug)]
-pub(in crate::config) struct Session {
+pub(in crate::config) struct Diagnostics {
     file: String,
     source: String,
     home_of: HomeOf,
     problems: Vec<Problem>,
     absences: Vec<Problem>,
-    /// Paths that some unknown key was probably meant to be.
+    /// Paths of which some unknown key is probably a misspelt or misplaced form.
     suspected: Vec<String>,
 }
 
-impl Session {
+impl Diagnostics {
     pub(in crate::config) fn new(file: &str, source: &str, home_of: HomeOf) -> Self {
         Self {
             file: file.to_owned(),
@@ -39,18 +39,18 @@ impl Session {
         self.problems.push(problem);
     }
 
-    /// Reports that something is missing, unless a misspelt or misplaced key was probably meant to be it.
+    /// Reports an absent key, unless an unknown key is probably a misspelt or misplaced form of it.
     pub(in crate::config) fn report_absence(&mut self, path: &str, mismatch: Mismatch) {
         let problem = self.problem(path, mismatch);
         self.absences.push(problem);
     }
 
-    /// Notes that an unknown key was probably meant to be `path`.
+    /// Records that an unknown key is probably a misspelt or misplaced form of `path`.
     pub(super) fn suspect(&mut self, path: String) {
         self.suspected.push(path);
     }
 
-    /// Whether an unknown key was probably meant to be `path` or a table around it.
+    /// Whether an unknown key is probably a misspelt or misplaced form of `path` or of a table around it.
     pub(in crate::config) fn is_suspected(&self, path: &str) -> bool {
         self.suspected.iter().any(|suspect| {
             path.strip_prefix(suspect.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -61,10 +61,11 @@ impl Session {
         (self.home_of)(word)
     }
 
-    /// All problems; none if the file is right.
+    /// All problems; none if the file is valid.
     ///
-    /// After a syntax error the rest of the file was read as well as possible. What is missing then proves nothing,
-    /// what is wrong on a line with broken syntax even less, and after a broken table header every key is in doubt.
+    /// After a syntax error the parser recovers as much of the file as it can. A key may then be absent because of that
+    /// error, so absent keys are not reported, nor are other problems on the line of a syntax error; if a table header is
+    /// broken, only syntax errors are reported.
     pub(in crate::config) fn finish(mut self, syntax: Vec<Mismatch>) -> ConfigError {
         let syntax: Vec<Problem> = syntax.into_iter().map(|mismatch| self.problem("", mismatch)).collect();
         if syntax.is_empty() {
@@ -79,12 +80,12 @@ impl Session {
             self.problems.retain(|problem| !header_broken && !syntax.iter().any(|other| other.line == problem.line));
             self.problems.extend(syntax);
         }
-        // Stable, so that problems of the same place stay in the order they were found in.
+        // The sort is stable: problems at the same place stay in the order in which they were found.
         self.problems.sort_by_key(|problem| problem.span.start);
         ConfigError { file: self.file, source: self.source, problems: self.problems }
     }
 
-    /// An error with this problem alone, whatever else was found.
+    /// An error with this problem only.
     pub(in crate::config) fn refuse(self, path: &str, mismatch: Mismatch) -> ConfigError {
         let problem = self.problem(path, mismatch);
         ConfigError { file: self.file, source: self.source, problems: vec![problem] }

@@ -2,10 +2,10 @@
 
 use toml::de::DeValue;
 
-/// Longer strings are cut: a message is one line of a terminal or a log.
-const LONGEST: usize = 60;
+/// Characters of a value that a message quotes, so that the message stays one line of a terminal or a log.
+const MAX_CHARS: usize = 60;
 
-/// A value in words that follow "found".
+/// Describes a value in words that follow "found".
 pub(in crate::config) fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) if text.is_empty() => "an empty string".to_owned(),
@@ -29,7 +29,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
