@@ -6,7 +6,7 @@ use mistralrs_core::forward_hook::{self, Observer};
 use replay_core::config::Config;
 
 use crate::error::AttachError;
-use crate::models::load::Loaded;
+use crate::models::load::LoadedPipeline;
 use crate::pairing::attached::Attached;
 use crate::pairing::base::Base;
 
@@ -18,7 +18,7 @@ use crate::pairing::base::Base;
 ///
 /// # Errors
 /// Everything that keeps the two models from being replayed.
-pub fn attach(pipeline: &Loaded, config: &Config) -> Result<Option<Attached>, AttachError> {
+pub fn attach(pipeline: &LoadedPipeline, config: &Config) -> Result<Option<Attached>, AttachError> {
     if !config.replay.enabled {
         return Ok(None);
     }
@@ -27,10 +27,10 @@ pub fn attach(pipeline: &Loaded, config: &Config) -> Result<Option<Attached>, At
     attach_loaded(&base, pipeline).map(Some)
 }
 
-pub(crate) fn attach_loaded(base: &Base, pipeline: &Loaded) -> Result<Attached, AttachError> {
+pub(crate) fn attach_loaded(base: &Base, pipeline: &LoadedPipeline) -> Result<Attached, AttachError> {
     let busy = |_| AttachError::Pipeline("the pipeline is in use; attach replay before its engine starts".into());
     let mut pipeline = pipeline.try_lock().map_err(busy)?;
-    if !base.rlvr.is_named(&pipeline.name()) {
+    if !base.rlvr.is_served_by(&pipeline.name()) {
         let (served, named) = (pipeline.name(), &base.config.pair.rlvr);
         return Err(AttachError::Pipeline(format!("the pipeline serves {served}, but pair.rlvr is {named}")));
     }
@@ -63,7 +63,7 @@ pub fn install_observed(
     }
     let base = Base::load(config)?;
     let observer: Arc<Observer> = Arc::new(move |pipeline: &mut dyn Pipeline| {
-        if !base.rlvr.is_named(&pipeline.name()) {
+        if !base.rlvr.is_served_by(&pipeline.name()) {
             let (served, named) = (pipeline.name(), &base.config.pair.rlvr);
             // It names its two models; to serve one of the pair without replay would go unseen.
             if served.starts_with("Speculative: ") && served.contains(&format!("`{}`", base.rlvr.id)) {

@@ -15,10 +15,10 @@ use crate::config::table::EngineTable;
 use crate::error::AttachError;
 use crate::families::{Family, Labels};
 use crate::models::fingerprint;
-use crate::models::load::{Answering, Loaded, load};
+use crate::models::load::{LoadedPipeline, ServingOptions, load_model};
 use crate::models::model_files::ModelFiles;
-use crate::models::shared;
 use crate::models::source::ModelSource;
+use crate::models::weight_pool::weight_pool;
 use crate::pairing::attached::Attached;
 use crate::pairing::encoders;
 use crate::pairing::pair;
@@ -37,7 +37,7 @@ pub(crate) struct Base {
     files: ModelFiles,
     family: &'static Family,
     layers: usize,
-    loaded: Arc<Mutex<Loaded>>,
+    loaded: Arc<Mutex<LoadedPipeline>>,
     /// What of it the RLVR model may take for its own.
     pool: Arc<WeightPool>,
     computes: Computes,
@@ -73,9 +73,10 @@ impl Base {
         }
 
         let needed = all(config).map(needed_layers).max().unwrap_or(1);
-        let pool = shared::pool(&rlvr, &table);
+        let pool = weight_pool(&rlvr, &table);
         let cut = move |text: String| truncate(&text, needed);
-        let loaded = pool.fill(|| load(Role::Base, &source, table.of(Role::Base), Answering::default(), cut))?;
+        let loaded =
+            pool.fill(|| load_model(Role::Base, &source, table.placement(Role::Base), ServingOptions::default(), cut))?;
         let files = ModelFiles::read(Role::Base, &source)?;
         let family = Family::of(&files.config)?;
         let decoder_layers = family.size(&files.config, "num_hidden_layers")?;
@@ -90,7 +91,7 @@ impl Base {
         forward_hook::detach(&*pipeline);
         let (lens, dtype) = lens(&mut *pipeline, family, &files.config, Role::Base)?;
         let computes = Computes::of(&mut *pipeline);
-        let dtype = table.base.precision(dtype, computes.quantised());
+        let dtype = table.base.describe_precision(dtype, computes.quantised());
         self_test(&mut *pipeline, &lens, layers, hidden, Role::Base)?;
         let decoder = decoder(&mut *pipeline, family, &files, all(config), Role::Base)?;
         drop(pipeline);
@@ -129,7 +130,7 @@ impl Base {
         let (lens, dtype) = lens(pipeline, self.family, &files.config, Role::Rlvr)?;
         let table = EngineTable::read(&self.config)?;
         let computes = Computes::of(pipeline);
-        let dtype = table.rlvr.precision(dtype, computes.quantised());
+        let dtype = table.rlvr.describe_precision(dtype, computes.quantised());
         self_test(pipeline, &lens, decoder_layers, hidden, Role::Rlvr)?;
         let labels = Labels::new(family, &files);
         test_picture(pipeline, family, &labels, &lens, decoder_layers, Role::Rlvr)?;
@@ -175,7 +176,7 @@ impl Base {
                 Err(_) => PrefixCache::new(0, Images::default()),
             }),
             no_prefixes: begins_later.err(),
-            keys_values: paged::described(pipeline),
+            keys_values: paged::describe_kv_cache(pipeline),
         };
         Ok(Attached::new(bound))
     }
@@ -227,7 +228,7 @@ impl Base {
 }
 
 fn loaded_layers(family: &Family, config: &Value, decoder_layers: usize, needed: usize) -> usize {
-    needed.max((family.least_layers)(config)).min(decoder_layers)
+    needed.max((family.min_layers)(config)).min(decoder_layers)
 }
 
 /// The base's `config.json` with as many decoder layers as the policy needs; as it is for a family that has no profile, which is
@@ -240,7 +241,11 @@ fn truncate(text: &str, needed: usize) -> Result<String, String> {
 }
 
 fn weights(role: Role, source: &ModelSource) -> Result<String, AttachError> {
-    fingerprint::of(source).map_err(|e| AttachError::Load { role, id: source.id.clone(), why: e.to_string() })
+    fingerprint::model_fingerprint(source).map_err(|e| AttachError::Load {
+        role,
+        id: source.id.clone(),
+        why: e.to_string(),
+    })
 }
 
 /// The differentiable decoder that strategy `learned` needs, tested against the engine.

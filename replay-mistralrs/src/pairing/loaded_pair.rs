@@ -6,7 +6,7 @@ use replay_core::config::Config;
 use crate::config::paged;
 use crate::config::table::EngineTable;
 use crate::error::AttachError;
-use crate::models::load::{Answering, Loaded, load};
+use crate::models::load::{LoadedPipeline, ServingOptions, load_model};
 use crate::models::source::ModelSource;
 use crate::pairing::attach::attach_loaded;
 use crate::pairing::attached::Attached;
@@ -15,7 +15,7 @@ use crate::pairing::base::Base;
 /// What an engine is started with.
 pub struct LoadedPair {
     /// The RLVR model.
-    pub pipeline: Loaded,
+    pub pipeline: LoadedPipeline,
     /// `None` if replay is disabled.
     pub replay: Option<Attached>,
     /// How the engine schedules its sequences: with pages where the table asks for them.
@@ -39,11 +39,11 @@ impl LoadedPair {
             .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;
         // The base first: an engine that sizes its cache by free memory would leave no room for it.
         let base = if config.replay.enabled { Some(Base::load(config)?) } else { None };
-        let answering = Answering { paged: table.paged.as_ref(), chat_template: table.chat_template.as_deref() };
-        let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), answering, Ok)?;
+        let options = ServingOptions { paged: table.paged.as_ref(), chat_template: table.chat_template.as_deref() };
+        let pipeline = load_model(Role::Rlvr, &source, table.placement(Role::Rlvr), options, Ok)?;
         let replay = base.map(|base| attach_loaded(&base, &pipeline)).transpose()?;
         let loaded = pipeline.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
-        let scheduler = paged::scheduler(&*loaded, table.max_seqs);
+        let scheduler = paged::scheduler_config(&*loaded, table.max_seqs);
         drop(loaded);
         Ok(Self { pipeline, replay, scheduler })
     }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::config::table::EngineTable;
 use crate::families::{Labels, Media};
-use crate::models::load::Loaded;
+use crate::models::load::LoadedPipeline;
 use crate::runtime::decoder::EngineDecoder;
 use crate::runtime::lens::EngineLens;
 use crate::runtime::prefix::{needed, prefix, visual_span};
@@ -30,7 +30,7 @@ pub(crate) struct Bound {
     pub(crate) table: EngineTable,
     pub(crate) pair: PairInfo,
     /// Two engines may share one base.
-    pub(crate) base: Arc<Mutex<Loaded>>,
+    pub(crate) base: Arc<Mutex<LoadedPipeline>>,
     pub(crate) base_lens: Arc<EngineLens>,
     pub(crate) rlvr_lens: Arc<EngineLens>,
     pub(crate) labels: Labels,
@@ -70,7 +70,7 @@ impl Bound {
 
     /// The labelled rows of one sequence's prompt.
     pub(crate) fn map(&self, row: &PromptRow, media: Media<'_>) -> Result<PromptMap> {
-        self.labels.map(row, media)
+        self.labels.label_prompt(row, media)
     }
 }
 

@@ -9,7 +9,7 @@ use replay_core::decoder::{DecoderShape, DecoderWeights, LayerWeights, Linear, R
 use serde_json::Value;
 
 use crate::error::AttachError;
-use crate::families::{Decoder, Family};
+use crate::families::{DecoderProfile, Family};
 
 /// Linear layers of one decoder layer, in the engine's order.
 const LINEARS: usize = 7;
@@ -32,7 +32,7 @@ pub(crate) struct EngineDecoder {
     /// `[head / 2]`, of the rotary positions.
     pub(crate) frequencies: Vec<f32>,
     pub(crate) sections: Sections,
-    pub(crate) profile: &'static Decoder,
+    pub(crate) profile: &'static DecoderProfile,
     /// How many of the first layers have visual features added to their output.
     pub(crate) deepstack: usize,
     /// How many rows back the engine's attention looks; this decoder attends to all rows.
@@ -113,7 +113,11 @@ fn rope<'a>(family: &Family, config: &'a Value) -> Option<&'a Value> {
 ///
 /// # Errors
 /// If the family has no profile, or the configuration has an activation or rotary scaling that this decoder lacks.
-pub(crate) fn differentiable(family: &Family, config: &Value, role: Role) -> Result<&'static Decoder, AttachError> {
+pub(crate) fn differentiable(
+    family: &Family,
+    config: &Value,
+    role: Role,
+) -> Result<&'static DecoderProfile, AttachError> {
     let profile = family.decoder.ok_or_else(|| AttachError::NotDifferentiable {
         architecture: family.architecture,
         known: Family::differentiable(),
@@ -178,7 +182,7 @@ fn tensor<'a>(weights: &'a ModelWeights, name: &str, role: Role) -> Result<&'a T
     named.ok_or_else(|| AttachError::Pipeline(format!("the {role} model has no tensor {name}")))
 }
 
-fn stored(profile: &Decoder, weights: &ModelWeights, role: Role) -> Result<Vec<Stored>, AttachError> {
+fn stored(profile: &DecoderProfile, weights: &ModelWeights, role: Role) -> Result<Vec<Stored>, AttachError> {
     let count = weights.linear.iter().filter_map(|(_, layer)| *layer).max().map_or(0, |last| last + 1);
     (0..count)
         .map(|layer| {

@@ -96,7 +96,7 @@ impl Hook {
         if !self.bound.prefixes.is_on() || !call.may_begin_later() {
             return None;
         }
-        let media = Media { pictures: call.images(index), videos: call.videos(index) };
+        let media = Media { images: call.images(index), videos: call.videos(index) };
         let map = self.bound.map(row, media).ok()?;
         Some(Arc::new(Identity::new(&map, self.bound.prefixes.images, edits)))
     }
@@ -178,7 +178,7 @@ impl Hook {
         row: &PromptRow,
         listener: Option<UnboundedSender<Progress>>,
     ) -> replay_core::Result<EnginePrompt<'c, 'a, 'batch, 'seq>> {
-        let media = Media { pictures: call.images(index), videos: call.videos(index) };
+        let media = Media { images: call.images(index), videos: call.videos(index) };
         let map = self.bound.map(row, media)?;
         Ok(EnginePrompt { bound: &self.bound, call, row: index, map, edits: None, listener })
     }

@@ -60,7 +60,7 @@ impl MistralrsSession {
     ///
     /// # Errors
     /// If the engine has no such model.
-    pub fn of_engine(engine: Arc<MistralRs>, model: &str, replay: Option<Attached>) -> Result<Self, AttachError> {
+    pub fn from_engine(engine: Arc<MistralRs>, model: &str, replay: Option<Attached>) -> Result<Self, AttachError> {
         let category = engine.get_model_category(Some(model)).map_err(|e| AttachError::Pipeline(e.to_string()))?;
         Ok(Self { engine, model: Some(model.to_owned()), category, replay, base_bytes: OnceLock::new() })
     }

@@ -37,7 +37,8 @@ pub(super) fn run(
     let fails = |why: String| Error::engine(format!("the {role} model fails on a small picture: {why}"));
     let tokens = tokens(pipeline, family, labels, pictures.len(), "there").map_err(fails)?;
     let (row, logits) = probe(pipeline, tokens, pictures.to_vec(), tap).map_err(|e| fails(e.to_string()))?;
-    let prompt = labels.map(&row, Media { pictures, videos: &[] }).map_err(|e| fails(e.to_string()))?;
+    let prompt =
+        labels.label_prompt(&row, Media { images: pictures, videos: &[] }).map_err(|e| fails(e.to_string()))?;
     Ok((prompt, logits))
 }
 
