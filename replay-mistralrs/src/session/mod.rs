@@ -90,7 +90,7 @@ impl MistralrsSession {
         let mut observed = None;
         let answer = self
             .run(request, &mut |_| (), |channel| {
-                observed = self.replay.as_ref().map(|replay| replay.plan(channel, plan.clone()));
+                observed = self.replay.as_ref().map(|replay| replay.run_plan(channel, plan.clone()));
                 None
             })
             .await?;
@@ -150,7 +150,7 @@ impl Session for MistralrsSession {
     }
 
     fn facts(&self) -> Facts {
-        facts::of(self.replay.as_ref())
+        facts::collect_facts(self.replay.as_ref())
     }
 
     fn statistics(&self) -> Statistics {
