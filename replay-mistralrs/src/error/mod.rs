@@ -40,7 +40,7 @@ pub enum AttachError {
         why: &'static str,
     },
     /// The architecture has no differentiable decoder.
-    #[error("strategy \"learned\" cannot be done for architecture {architecture}; it can for: {}", known.join(", "))]
+    #[error("strategy \"learned\" does not support architecture {architecture}; it supports: {}", known.join(", "))]
     NotDifferentiable {
         /// The architecture in `config.json`.
         architecture: &'static str,

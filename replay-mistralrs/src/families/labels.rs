@@ -49,8 +49,8 @@ pub struct ExpandedPrompt<'a> {
     pub videos: Vec<(usize, (u32, u32))>,
     /// Frames, rows and columns of the patches of each image, in the families whose processor gives them.
     pub patches: &'a [Vec<u32>],
-    /// The labels of the model, with its configuration files.
-    pub model: &'a Labels,
+    /// The labeller of the model, which holds its configuration files.
+    pub model: &'a PromptLabeller,
 }
 
 /// The visual tokens of one image or video.
@@ -67,7 +67,7 @@ pub type Layout = fn(&ExpandedPrompt<'_>) -> std::result::Result<Vec<VisualToken
 
 /// Labels the prompts of one model.
 #[derive(Debug)]
-pub struct Labels {
+pub struct PromptLabeller {
     family: &'static Family,
     /// `config.json`.
     pub config: Value,
@@ -80,8 +80,8 @@ pub struct Labels {
     placeholder_ids: Vec<u32>,
 }
 
-impl Labels {
-    /// Creates the labels of a model with these files.
+impl PromptLabeller {
+    /// Creates the labeller of a model with these files.
     pub(crate) fn new(family: &'static Family, files: &ModelFiles) -> Self {
         let ModelFiles { config, tokenizer, preprocessor, processor, .. } = files;
         let added = tokenizer["added_tokens"].as_array().into_iter().flatten();

@@ -25,7 +25,7 @@ mod qwen3_vl_moe;
 mod refused;
 
 pub use decoder::DecoderProfile;
-pub use labels::{ExpandedPrompt, Labels, Layout, Media, Placeholders, VisualTokens};
+pub use labels::{ExpandedPrompt, Layout, Media, Placeholders, PromptLabeller, VisualTokens};
 use replay_core::registry::Architecture;
 use serde_json::{Map, Value};
 
@@ -79,7 +79,7 @@ pub struct Family {
     /// How the family takes videos; `None` if the engine gives it none, and then a video token is text.
     pub video: Option<Video>,
     /// Returns the text that stands for image number n (from 1) in a prompt, before the engine expands it.
-    pub image_tag: fn(&Labels, usize) -> String,
+    pub image_tag: fn(&PromptLabeller, usize) -> String,
     /// The field of the text table that says how many streams each row of a residual holds, one after another; `None` for one stream. The
     /// lens projects every stream but the first and takes the mean of all (AltUp; Baykal et al. 2023, as Gemma 3n applies it).
     pub streams: Option<&'static str>,

@@ -66,7 +66,7 @@ impl Attached {
             return Err(refused("replay.enabled is false; a request can be sent with replay off"));
         }
         if (&config.pair.base, &config.pair.rlvr) != (&pair.info.base.id, &pair.info.rlvr.id) {
-            return Err(refused("it names other models"));
+            return Err(refused("it names another pair of models"));
         }
         if EngineTable::read(config)? != pair.table {
             return Err(refused("the adapter's table has changed"));
@@ -78,13 +78,15 @@ impl Attached {
                 return Err(refused("a policy reaches decoder layers of the base that were not loaded"));
             }
             if replayer.settings().strategy == Strategy::Learned && pair.decoders.is_none() {
-                return Err(refused("no strategy was \"learned\" at start, so its decoders were not prepared"));
+                return Err(refused(
+                    "no policy had strategy \"learned\" at start, so the differentiable decoders were not created",
+                ));
             }
         }
         Ok(settings)
     }
 
-    /// Sets the directive of the request that answers on this channel; call it before sending the request. The report arrives after the
+    /// Sets the directive of the request that answers on this channel; call it before sending the request. The report arrives with the
     /// request's prefill, and never if it is not prefilled.
     pub fn direct(&self, channel: &mpsc::Sender<Response>, directive: Directive) -> oneshot::Receiver<RequestReport> {
         self.direct_with(channel, directive, &self.settings(), None)
@@ -141,7 +143,7 @@ impl Attached {
 
     /// Whether the engine passes videos to this family.
     pub fn sees_videos(&self) -> bool {
-        self.hook.pair.labels.sees_videos()
+        self.hook.pair.labeller.sees_videos()
     }
 
     /// The number of prefills of all sequences so far, repeated ones included.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::config::paged;
 use crate::config::table::EngineTable;
 use crate::error::AttachError;
-use crate::families::{Family, Labels};
+use crate::families::{Family, PromptLabeller};
 use crate::models::fingerprint;
 use crate::models::load::{LoadedPipeline, ServingOptions, load_model};
 use crate::models::model_files::ModelFiles;
@@ -155,8 +155,8 @@ impl LoadedBase {
         let execution = Execution::read(pipeline);
         let dtype = table.rlvr.describe_precision(dtype, execution.is_quantised());
         test_taps(pipeline, &lens, decoder_layers, hidden, Role::Rlvr)?;
-        let labels = Labels::new(family, &files);
-        test_image_prompt(pipeline, family, &labels, &lens, decoder_layers, Role::Rlvr)?;
+        let labeller = PromptLabeller::new(family, &files);
+        test_image_prompt(pipeline, family, &labeller, &lens, decoder_layers, Role::Rlvr)?;
         let rlvr = ModelInfo {
             id: self.config.pair.rlvr.clone(),
             architecture: family.architecture.into(),
@@ -177,7 +177,7 @@ impl LoadedBase {
         let prefix_cache_bytes = self.config.replay.cache.prefix_bytes;
         let image_dependence = match prefix_cache_bytes {
             0 => Ok(ImageDependence::default()),
-            _ => test_prefix_cache(pipeline, family, &labels, lens.is_unquantised_f32()),
+            _ => test_prefix_cache(pipeline, family, &labeller, lens.is_unquantised_f32()),
         };
         if let Err(why) = &image_dependence {
             tracing::warn!("the prefix cache (replay.cache.prefix_bytes) is off for {}: {why}", pipeline.name());
@@ -189,7 +189,7 @@ impl LoadedBase {
             base: self.pipeline.clone(),
             base_lens: self.lens.clone(),
             rlvr_lens: Arc::new(lens),
-            labels,
+            labeller,
             same_vision_tower: self.execution == execution && self.has_same_vision_tower(&files)?,
             shared_bytes: self.weight_pool.shared_bytes(),
             decoders,
@@ -235,10 +235,11 @@ impl LoadedBase {
     /// Whether vision tower and projector are the same in both models, in weights, configuration and placement.
     fn has_same_vision_tower(&self, rlvr: &ModelFiles) -> Result<bool, AttachError> {
         let table = EngineTable::read(&self.config)?;
-        let ours = &self.files.config["vision_config"];
-        let theirs = rlvr.config["vision_config"].as_object().into_iter().flatten();
+        let base_vision = &self.files.config["vision_config"];
+        let rlvr_vision = rlvr.config["vision_config"].as_object().into_iter().flatten();
         // A key that one file omits has its default value.
-        let differs = theirs.into_iter().any(|(key, value)| ours.get(key).is_some_and(|ours| ours != value));
+        let differs =
+            rlvr_vision.into_iter().any(|(key, value)| base_vision.get(key).is_some_and(|base| base != value));
         if table.base != table.rlvr || differs {
             return Ok(false);
         }
@@ -287,7 +288,7 @@ fn create_decoder<'a>(
     let Some(layers) = learned.map(layer_range).reduce(union) else { return Ok(None) };
     let Some(weights) = pipeline.model_weights() else { return Ok(None) };
     let decoder = Arc::new(EngineDecoder::new(family, &files.config, &weights, role)?);
-    let error = test_decoder(pipeline, family, &Labels::new(family, files), &decoder, layers, role)?;
+    let error = test_decoder(pipeline, family, &PromptLabeller::new(family, files), &decoder, layers, role)?;
     Ok(Some(TestedDecoder { decoder, error }))
 }
 

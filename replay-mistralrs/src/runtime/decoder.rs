@@ -128,7 +128,7 @@ pub(crate) fn differentiable_profile(
     let activation = family.text_field(config, "hidden_act").and_then(Value::as_str);
     if activation.is_some_and(|activation| activation != "silu") {
         return Err(AttachError::Config(format!(
-            "strategy \"learned\" needs hidden_act \"silu\"; the {role} model has {activation:?}"
+            "strategy \"learned\" supports hidden_act \"silu\" only, and the {role} model has {activation:?}"
         )));
     }
     let rope = rope_parameters(family, config);
@@ -141,7 +141,7 @@ pub(crate) fn differentiable_profile(
     };
     if let Some(kind) = scaling_kind.filter(|kind| !is_supported(kind)) {
         return Err(AttachError::Config(format!(
-            "strategy \"learned\" does not know the rotary scaling {kind:?} of the {role} model"
+            "strategy \"learned\" does not support the rotary scaling {kind:?} of the {role} model"
         )));
     }
     Ok(profile)

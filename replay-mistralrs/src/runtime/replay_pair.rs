@@ -6,7 +6,7 @@ use replay_core::session::Settings;
 use replay_core::{PairInfo, PromptMap, ReplayCache, Result};
 
 use crate::config::table::EngineTable;
-use crate::families::{Labels, Media};
+use crate::families::{Media, PromptLabeller};
 use crate::models::load::LoadedPipeline;
 use crate::runtime::decoder::EngineDecoder;
 use crate::runtime::lens::EngineLens;
@@ -23,7 +23,7 @@ pub(crate) struct ReplayPair {
     pub(crate) base: Arc<Mutex<LoadedPipeline>>,
     pub(crate) base_lens: Arc<EngineLens>,
     pub(crate) rlvr_lens: Arc<EngineLens>,
-    pub(crate) labels: Labels,
+    pub(crate) labeller: PromptLabeller,
     /// Whether both models have the same vision tower, so that it runs once per prompt.
     pub(crate) same_vision_tower: bool,
     /// Bytes of the base's weights that both models share, and of all its weights.
@@ -61,6 +61,6 @@ impl ReplayPair {
 
     /// Labels the rows of one sequence's prompt.
     pub(crate) fn label_prompt(&self, row: &PromptRow, media: Media<'_>) -> Result<PromptMap> {
-        self.labels.label_prompt(row, media)
+        self.labeller.label_prompt(row, media)
     }
 }

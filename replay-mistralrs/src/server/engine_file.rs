@@ -20,7 +20,7 @@ pub(super) struct EngineFile {
     pub(super) global: Global,
     #[serde(default)]
     pub(super) runtime: Runtime,
-    /// The address to listen on.
+    /// The address and port to listen on.
     #[serde(default)]
     pub(super) server: Server,
     #[serde(default)]
@@ -31,13 +31,13 @@ pub(super) struct EngineFile {
     pub(super) default_model_id: Option<String>,
 }
 
-/// `[server]`
+/// The engine's table `[server]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub(super) struct Server {
-    /// Port.
+    /// The port to listen on.
     pub(super) port: u16,
-    /// Address.
+    /// The address to listen on.
     pub(super) host: String,
     pub(super) ui: bool,
     pub(super) mcp_port: Option<u16>,

@@ -14,13 +14,13 @@ use crate::pairing::attach::install_observed;
 use crate::pairing::attached::Attached;
 
 /// A running engine, the name of its default model, and the replay of each model, by the engine's name of the model.
-pub(super) type Started = (Arc<MistralRs>, String, BTreeMap<String, Option<Attached>>);
+pub(super) type StartedEngine = (Arc<MistralRs>, String, BTreeMap<String, Option<Attached>>);
 
 /// Starts the engine, with replay on the model that `pair.rlvr` names.
 ///
 /// # Errors
 /// If the engine does not start or the model cannot be replayed.
-pub(super) async fn start_engine(file: &EngineFile, config: &Config) -> Result<Started, AttachError> {
+pub(super) async fn start_engine(file: &EngineFile, config: &Config) -> Result<StartedEngine, AttachError> {
     let attached: Arc<Mutex<BTreeMap<String, Result<Attached, String>>>> = Arc::default();
     if config.replay.enabled {
         let outcomes = attached.clone();

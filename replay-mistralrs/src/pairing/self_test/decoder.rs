@@ -10,7 +10,7 @@ use replay_core::{Error, Role};
 
 use super::image_prompt::{run_image_prompt, two_images};
 use crate::error::AttachError;
-use crate::families::{Family, Labels};
+use crate::families::{Family, PromptLabeller};
 use crate::runtime::capture_tap::CaptureTap;
 use crate::runtime::decoder::{EngineDecoder, Precision};
 use crate::runtime::decoder_span::decoder_span;
@@ -30,14 +30,14 @@ const QUANTISED: f32 = 0.3;
 pub(crate) fn test_decoder(
     pipeline: &mut dyn Pipeline,
     family: &'static Family,
-    labels: &Labels,
+    labeller: &PromptLabeller,
     decoder: &Arc<EngineDecoder>,
     layers: Range<usize>,
     role: Role,
 ) -> Result<f32, AttachError> {
     let all: Vec<usize> = (layers.start..=layers.end.max(decoder.deepstack)).collect();
     let tap = Arc::new(CaptureTap::for_all_rows(&all));
-    let (prompt, _) = run_image_prompt(pipeline, family, labels, &two_images(), tap.clone(), role)?;
+    let (prompt, _) = run_image_prompt(pipeline, family, labeller, &two_images(), tap.clone(), role)?;
     let captured = tap.take_activations(role)?;
 
     let span = decoder_span(decoder, &prompt, layers.clone(), &captured)?;

@@ -7,7 +7,7 @@ use mistralrs_core::forward_hook::probe;
 use replay_core::{Activations, Error, PromptMap, Result, Role};
 
 use super::lens::test_lens;
-use crate::families::{Family, Labels, Media};
+use crate::families::{Family, Media, PromptLabeller};
 use crate::runtime::capture_tap::CaptureTap;
 use crate::runtime::lens::EngineLens;
 
@@ -29,15 +29,15 @@ pub(super) fn two_images() -> Vec<DynamicImage> {
 pub(super) fn run_image_prompt(
     pipeline: &mut dyn Pipeline,
     family: &Family,
-    labels: &Labels,
+    labeller: &PromptLabeller,
     images: &[DynamicImage],
     tap: Arc<CaptureTap>,
     role: Role,
 ) -> Result<(PromptMap, Option<candle_core::Tensor>)> {
     let fail = |why: String| Error::engine(format!("the {role} model fails on a prompt with a small image: {why}"));
-    let tokens = tokenize_image_prompt(pipeline, family, labels, images.len(), "there").map_err(fail)?;
+    let tokens = tokenize_image_prompt(pipeline, family, labeller, images.len(), "there").map_err(fail)?;
     let (row, logits) = probe(pipeline, tokens, images.to_vec(), tap).map_err(|e| fail(e.to_string()))?;
-    let prompt = labels.label_prompt(&row, Media { images, videos: &[] }).map_err(|e| fail(e.to_string()))?;
+    let prompt = labeller.label_prompt(&row, Media { images, videos: &[] }).map_err(|e| fail(e.to_string()))?;
     Ok((prompt, logits))
 }
 
@@ -48,12 +48,12 @@ pub(super) fn run_image_prompt(
 pub(super) fn tokenize_image_prompt(
     pipeline: &dyn Pipeline,
     family: &Family,
-    labels: &Labels,
+    labeller: &PromptLabeller,
     images: usize,
     last_word: &str,
 ) -> std::result::Result<Vec<u32>, String> {
     let tokenizer = pipeline.tokenizer().ok_or("it has no tokenizer")?;
-    let tags: String = (1..=images).map(|n| (family.image_tag)(labels, n)).collect();
+    let tags: String = (1..=images).map(|n| (family.image_tag)(labeller, n)).collect();
     let text = format!("see {tags} {last_word}");
     Ok(tokenizer.encode(text, false).map_err(|e| e.to_string())?.get_ids().to_vec())
 }
@@ -66,14 +66,14 @@ pub(super) fn tokenize_image_prompt(
 pub(crate) fn test_image_prompt(
     pipeline: &mut dyn Pipeline,
     family: &Family,
-    labels: &Labels,
+    labeller: &PromptLabeller,
     lens: &EngineLens,
     layers: usize,
     role: Role,
 ) -> Result<()> {
     let all: Vec<usize> = (0..=layers).collect();
     let tap = Arc::new(CaptureTap::for_all_rows(&all).through_all_layers());
-    let (prompt, logits) = run_image_prompt(pipeline, family, labels, &one_image(), tap.clone(), role)?;
+    let (prompt, logits) = run_image_prompt(pipeline, family, labeller, &one_image(), tap.clone(), role)?;
     let captured: Activations = tap.take_activations(role)?;
     if captured.rows() != prompt.len() {
         return Err(Error::size(format!("rows that the taps of the {role} model saw"), prompt.len(), captured.rows()));

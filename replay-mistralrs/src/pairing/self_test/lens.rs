@@ -30,12 +30,12 @@ pub(super) fn test_lens(
     let last = residual.narrow(0, residual.dim(0)? - 1, 1)?;
     let to_vec =
         |logits: &Tensor| logits.flatten_all()?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec1::<f32>();
-    let (ours, theirs) = (to_vec(&lens.logits(&last)?.i(0)?)?, to_vec(&logits)?);
-    if ours.len() != theirs.len() {
-        return Err(Error::size(format!("logits of the {role} model"), ours.len(), theirs.len()));
+    let (lens_logits, model_logits) = (to_vec(&lens.logits(&last)?.i(0)?)?, to_vec(&logits)?);
+    if lens_logits.len() != model_logits.len() {
+        return Err(Error::size(format!("logits of the {role} model"), lens_logits.len(), model_logits.len()));
     }
-    let largest = theirs.iter().fold(f32::MIN_POSITIVE, |largest, logit| largest.max(logit.abs()));
-    let differences = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / largest);
+    let largest = model_logits.iter().fold(f32::MIN_POSITIVE, |largest, logit| largest.max(logit.abs()));
+    let differences = lens_logits.iter().zip(&model_logits).map(|(a, b)| (a - b).abs() / largest);
     let worst = differences.fold(0.0, |worst: f32, off| if off > worst || off.is_nan() { off } else { worst });
     let tolerance = match (lens.is_unquantised_f32(), residual.device().is_cpu()) {
         (true, true) => F32_ON_CPU,

@@ -5,7 +5,7 @@ use mistralrs_core::Pipeline;
 use mistralrs_core::forward_hook::probe_later;
 
 use super::image_prompt::{one_image, tokenize_image_prompt, two_images};
-use crate::families::{Family, Labels};
+use crate::families::{Family, PromptLabeller};
 use crate::runtime::prefix_cache::ImageDependence;
 
 /// The largest difference of a logit that passes, over the largest logit.
@@ -21,7 +21,7 @@ const HALF_OR_QUANTISED: f32 = 0.05;
 pub(crate) fn test_prefix_cache(
     pipeline: &mut dyn Pipeline,
     family: &Family,
-    labels: &Labels,
+    labeller: &PromptLabeller,
     unquantised_f32: bool,
 ) -> Result<ImageDependence, String> {
     // The larger image comes last, since a processor may pad all images to the largest.
@@ -29,7 +29,7 @@ pub(crate) fn test_prefix_cache(
     images.reverse();
     let first_image = images[..1].to_vec();
     let tokenize =
-        |pipeline: &dyn Pipeline, count, last_word| tokenize_image_prompt(pipeline, family, labels, count, last_word);
+        |pipeline: &dyn Pipeline, count, last_word| tokenize_image_prompt(pipeline, family, labeller, count, last_word);
     let prompt = (tokenize(pipeline, images.len(), "there")?, images);
     let earlier = (tokenize(pipeline, 1, "elsewhere")?, first_image);
     let probed = probe_later(pipeline, prompt, earlier).map_err(|e| e.to_string())?;
