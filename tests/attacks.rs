@@ -48,7 +48,7 @@ fn other_families_and_families_without_a_profile_are_refused_by_name() {
     assert!(code == 3 && message.contains("Qwen2VLForConditionalGeneration"), "{code} {message}");
     let (_folder, base, rlvr) = copied(FAMILY);
     for (architecture, why) in
-        [("NewForConditionalGeneration", "no profile"), ("VoxtralForConditionalGeneration", "does not see")]
+        [("NewForConditionalGeneration", "no profile"), ("VoxtralForConditionalGeneration", "takes audio")]
     {
         for model in [&base, &rlvr] {
             change(&model.join("config.json"), |config| {

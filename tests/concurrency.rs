@@ -80,7 +80,7 @@ fn equals_solo(family: &str, replay: &str, picked: &[usize], rounds: usize) {
         assert!(replay.largest_batch() >= 2, "nothing ran together");
         // Each request once, and the engine's own request at its start.
         assert_eq!(replay.prefills(), 2 * (rounds + 1) * prompts.len() + 1, "a sequence was prefilled again");
-        assert!(replay.held() <= 17, "edits are dropped when their requests end");
+        assert!(replay.held_decisions() <= 17, "edits are dropped when their requests end");
     });
 }
 

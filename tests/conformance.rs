@@ -26,7 +26,7 @@ struct Engine {
 #[async_trait(?Send)]
 impl Subject for Engine {
     async fn prefill(&mut self, batch: Vec<(usize, Plan)>) -> Result<Vec<Prefill>> {
-        let ask = |(index, plan): (usize, Plan)| self.session.ask_planned(self.prompts[index].clone(), plan);
+        let ask = |(index, plan): (usize, Plan)| self.session.ask_with_plan(self.prompts[index].clone(), plan);
         let answers = match <[_; 2]>::try_from(batch) {
             Ok([first, second]) => {
                 // Whether they share a batch is the engine's choice, and mostly they do; concurrency.rs asserts that batches form.

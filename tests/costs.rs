@@ -46,7 +46,7 @@ fn ten_turns() {
                  log-probabilities differ by {:.1e} and {:.1e} of {:.2}; {} rows replayed, {} known",
                 answers[0].usage.prompt_tokens, times[0], times[1], times[2], times[3], off[0], off[1], answers[0].log_probs()[0],
                 answers[3].replay.as_ref().map_or(0, |report| report.selected()),
-                kept[1].replay().expect("on").known_rows()
+                kept[1].replay().expect("on").prefix_cache_rows()
             );
             let images = std::mem::take(&mut talk.images);
             let answer = "There is a field with a path across it, and something bright to the right of it.".repeat(2);
@@ -85,7 +85,10 @@ fn one_vision_tower() {
                 MistralrsSession::open(&Config::from_str(text, "bench.toml").expect("valid")).await.expect("a session"),
             );
         }
-        assert_eq!(sessions.iter().map(|s| s.replay().expect("on").one_encoder()).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(
+            sessions.iter().map(|s| s.replay().expect("on").same_vision_tower()).collect::<Vec<_>>(),
+            [true, false]
+        );
         let mut times = [Vec::new(), Vec::new()];
         for round in 0..8 {
             // A picture that no cache has seen.

@@ -100,7 +100,7 @@ fn samples_of_one_prompt_are_decided_once() {
             let log_probs: Vec<f32> = choice.tokens.iter().map(|token| token.log_prob).collect();
             assert!(distance(&log_probs, &one.log_probs()) < 2e-5);
         }
-        assert!(session.replay().unwrap().held() <= 2);
+        assert!(session.replay().unwrap().held_decisions() <= 2);
     });
 }
 
@@ -164,7 +164,11 @@ fn clients_that_go_away_take_nothing_with_them() {
             }
         }
         assert_eq!(bits(&ask(&session, Mode::On).await), bits(&before));
-        assert!(session.replay().unwrap().held() <= 3, "{} decisions held", session.replay().unwrap().held());
+        assert!(
+            session.replay().unwrap().held_decisions() <= 3,
+            "{} decisions held",
+            session.replay().unwrap().held_decisions()
+        );
     });
 }
 

@@ -172,7 +172,7 @@ fn other_precisions_learn_too() {
             let answer = on(&session, "image.png", QUESTION).await;
             let learned = report(&answer).learned.as_ref().unwrap();
             assert!(learned.final_loss < learned.losses[0], "{table}: {:?}", learned.losses);
-            let (base, rlvr) = session.replay().unwrap().prefix_distances().unwrap();
+            let (base, rlvr) = session.replay().unwrap().decoder_errors().unwrap();
             println!("{table}: {base:e} {rlvr:e}");
             let plain = ask(&session, prompt(FAMILY, &["image.png"], QUESTION), Mode::Off).await;
             assert!(distance(&plain.first_token, &answer.first_token) > 0.0);

@@ -257,7 +257,7 @@ fn texts_and_images_together_answer_as_alone_and_are_prefilled_once() {
         together("roomy", &session, &prompts, MOST, &spec).await;
         let replay = session.replay().expect("on");
         assert_eq!(replay.prefills() - before, 2 * 3 * prompts.len(), "a sequence was prefilled again");
-        assert!(replay.held() <= 17, "edits are dropped when their requests end");
+        assert!(replay.held_decisions() <= 17, "edits are dropped when their requests end");
     });
 }
 
@@ -293,7 +293,7 @@ fn sequences_that_made_room_for_others_answer_as_alone() {
             let table = table("memory = \"1MiB\"");
             let session = Arc::new(open(&base, &rlvr, &table, &substitute(family)).await);
             const MOST: usize = 32;
-            let cache = session.replay().expect("on").keys_values().to_string();
+            let cache = session.replay().expect("on").kv_cache().to_string();
             let blocks: usize = cache.split_whitespace().find_map(|word| word.parse().ok()).expect("a number");
             // Eight, which is as many as run together, nearly fill it, and what they say does not fit.
             let prompts = answered(&session, MOST, long(6, blocks * 9 / 10, family)).await;

@@ -20,9 +20,9 @@ async fn ask(session: &MistralrsSession, prompt: &Prompt, mode: Mode) -> Answer 
 
 /// Rows that did not run while this was asked.
 async fn known(session: &MistralrsSession, prompt: &Prompt, mode: Mode) -> (Answer, usize) {
-    let before = session.replay().expect("on").known_rows();
+    let before = session.replay().expect("on").prefix_cache_rows();
     let answer = ask(session, prompt, mode).await;
-    (answer, session.replay().expect("on").known_rows() - before)
+    (answer, session.replay().expect("on").prefix_cache_rows() - before)
 }
 
 /// How far one answer's log-probabilities are from the other's.
@@ -73,7 +73,7 @@ fn a_prompt_that_begins_after_a_prefix_answers_as_one_that_runs_whole_in_every_f
                 MistralrsSession::open(&config(&base, &rlvr, replay)).await.unwrap_or_else(|e| panic!("{name}: {e:#}"))
             };
             let kept = open(&replay(KEPT)).await;
-            let can = kept.replay().expect("on").no_prefixes();
+            let can = kept.replay().expect("on").prefix_cache_fault();
             if let Some(why) = can {
                 println!("{name}: {why}");
                 continue;
@@ -101,7 +101,7 @@ fn a_prompt_that_begins_after_a_prefix_answers_as_one_that_runs_whole_in_every_f
             }
             println!("{name}: {rows} rows were known");
             assert!(rows > 200, "{name}: {rows}");
-            assert_eq!(whole.replay().expect("on").known_rows(), 0, "{name}");
+            assert_eq!(whole.replay().expect("on").prefix_cache_rows(), 0, "{name}");
         }
     });
 }
@@ -127,11 +127,11 @@ fn replayed_keys_and_values_reach_no_request_without_replay_and_the_other_way_ro
         let by = async |session: &MistralrsSession, mode, profile: Option<&str>| {
             let bound = session.replay().expect("on").settings();
             let profile = profile.map(|name| bound.profile(name).expect("a profile"));
-            let before = session.replay().expect("on").known_rows();
+            let before = session.replay().expect("on").prefix_cache_rows();
             let directive = Directive { mode, profile, ..Directive::default() };
             let sampling = Sampling { max_tokens: Some(6), ..Sampling::default() };
             let answer = session.answer(prompt.clone(), sampling, directive).await.expect("an answer");
-            (answer, session.replay().expect("on").known_rows() - before)
+            (answer, session.replay().expect("on").prefix_cache_rows() - before)
         };
         let ways = [
             ("on", Mode::On, None),
@@ -202,7 +202,7 @@ fn requests_that_begin_after_prefixes_together_answer_as_alone() {
             .collect();
         for mode in [Mode::On, Mode::Off] {
             ask(&kept, &first, mode).await;
-            let before = kept.replay().expect("on").known_rows();
+            let before = kept.replay().expect("on").prefix_cache_rows();
             let together: Vec<_> = prompts
                 .iter()
                 .map(|prompt| {
@@ -214,7 +214,7 @@ fn requests_that_begin_after_prefixes_together_answer_as_alone() {
                 let answer = task.await.expect("no panic");
                 same(&format!("{mode:?} {index}"), &answer, &ask(&whole, prompt, mode).await);
             }
-            assert!(kept.replay().expect("on").known_rows() > before + 12 * 16, "{mode:?}");
+            assert!(kept.replay().expect("on").prefix_cache_rows() > before + 12 * 16, "{mode:?}");
         }
         assert!(kept.replay().expect("on").largest_batch() >= 2, "nothing ran together");
     });
@@ -249,6 +249,6 @@ fn nothing_is_kept_unless_it_is_asked_for() {
             ask(&session, prompt, Mode::On).await;
         }
         let replay = session.replay().expect("on");
-        assert_eq!((replay.known_rows(), replay.prefix_bytes()), (0, 0));
+        assert_eq!((replay.prefix_cache_rows(), replay.prefix_bytes()), (0, 0));
     });
 }

@@ -152,7 +152,7 @@ fn an_engines_file_that_cannot_be_served_says_why() {
         ("counting/rlvr\"\nbase", "counting/base\"\nbase", "the `model_id` of one of the engine's [[models]]"),
         ("kind = \"multimodal\"", "kind = \"musical\"", "the engine's part of the file"),
         ("dtype = \"f32\"", "dtype = \"f31\"", "f31"),
-        ("command = \"serve\"", "command = \"run\"", "only \"serve\""),
+        ("command = \"serve\"", "command = \"run\"", "expected command = \"serve\""),
         ("[replay]\nstrategy = \"learned\"\n", "[replay]\n", "`preset`"),
     ] {
         let file = copied(folder.path(), "engine.toml", |text| {

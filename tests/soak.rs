@@ -180,9 +180,9 @@ fn soak(names: &[&str], replay: &str, requests: usize, rounds: u64) -> Vec<usize
             // One more request, since edits of a request that is over are dropped at the next.
             model.request(1, true, Fate::Waits).await;
             let replay = model.session.replay().expect("replay is on");
-            assert!(replay.held() <= 2, "{}: {} requests are over and held", model.name, replay.held());
+            assert!(replay.held_decisions() <= 2, "{}: {} requests are over and held", model.name, replay.held_decisions());
         }
-        models.iter().filter_map(|model| model.session.replay()).map(Attached::known_rows).collect()
+        models.iter().filter_map(|model| model.session.replay()).map(Attached::prefix_cache_rows).collect()
     })
 }
 

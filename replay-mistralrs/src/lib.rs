@@ -1,12 +1,12 @@
-//! Activation Replay in mistral.rs.
+//! The adapter of Activation Replay for the engine mistral.rs.
 //!
-//! * [`attach`]: gives a loaded pipeline replay, with one call;
-//! * [`install`]: the same for every pipeline of the served model that is loaded afterwards, by any route;
-//! * [`install_from_env`]: the same with the file that an environment variable names;
-//! * [`read_config`]: our configuration, from a file of its own or from the engine's with our tables in it;
-//! * [`LoadedPair`]: loads a pair for an engine that the caller starts;
-//! * [`MistralrsSession`]: loads a pair and answers requests ([`replay_core::session::Session`]);
-//! * [`Attached::direct`]: what one request asks of replay (off, a trace, its report), without any change to the engine's request types.
+//! * [`attach`] attaches replay to a loaded pipeline;
+//! * [`install`] attaches it to every pipeline of the RLVR model that is loaded afterwards, however it is loaded;
+//! * [`install_from_env`] does so with the configuration file that an environment variable names;
+//! * [`read_config`] reads the configuration, from a file of its own or from replay's tables in the engine's file;
+//! * [`LoadedPair`] loads a pair for an engine that the caller starts;
+//! * [`MistralrsSession`] loads a pair and answers requests ([`replay_core::session::Session`]);
+//! * [`Attached::direct`] sets the directive of one request (off, trace, report) without any change to the engine's request types.
 //!
 //! ```no_run
 //! # async fn f(pipeline: std::sync::Arc<tokio::sync::Mutex<dyn mistralrs_core::Pipeline + Send + Sync>>) -> anyhow::Result<()> {

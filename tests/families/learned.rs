@@ -26,7 +26,7 @@ fn families_with_a_differentiable_decoder_learn() {
                 let prompt = Prompt { images, text: "What is it?".into(), ..Prompt::default() };
                 let first = Sampling { max_tokens: Some(1), ..Sampling::default() };
                 let report = session.answer(prompt, first, Directive::default()).await.expect("an answer").replay;
-                (session.replay().expect("on").prefix_distances().expect("tested"), report.expect("a report"))
+                (session.replay().expect("on").decoder_errors().expect("tested"), report.expect("a report"))
             };
             let ((of_base, of_rlvr), report) = learn(&base).await;
             assert!(of_base < 1e-5 && of_rlvr < 1e-5, "{name}: {of_base:e} {of_rlvr:e}");

@@ -42,7 +42,7 @@ fn start(spec: &Spec, base: &Path, rlvr: &Path) -> Start {
     let session = runtime().block_on(MistralrsSession::open(&config(base, rlvr, &replay))).expect("a session");
     let replay = session.replay().expect("replay is on");
     let base = &replay.pair().base;
-    Start { one_encoder: replay.one_encoder(), layers: (base.loaded_layers, base.decoder_layers) }
+    Start { one_encoder: replay.same_vision_tower(), layers: (base.loaded_layers, base.decoder_layers) }
 }
 
 /// Whether a prompt can begin after a prefix that is known, as long as no window slides past its beginning.
@@ -53,7 +53,7 @@ fn begins_later(name: &str, spec: &Spec) -> bool {
     let session = runtime()
         .block_on(MistralrsSession::open(&config(&base, &rlvr, replay)))
         .unwrap_or_else(|e| panic!("{name}: {e}"));
-    session.replay().expect("replay is on").no_prefixes().is_none()
+    session.replay().expect("replay is on").prefix_cache_fault().is_none()
 }
 
 /// The README's table, as it comes out.

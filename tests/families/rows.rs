@@ -38,7 +38,7 @@ impl Model {
     /// The labels of a prompt, and what enters the first layer: `[rows, hidden]`.
     async fn look(&self, prompt: Prompt) -> (PromptMap, Vec<Vec<f32>>) {
         let plan = Plan(vec![Step::Capture(Role::Rlvr, vec![0])]);
-        let (_, observed) = self.session.ask_planned(prompt, plan).await.expect("an answer");
+        let (_, observed) = self.session.ask_with_plan(prompt, plan).await.expect("an answer");
         let residual = observed.captures[0].residual(0).expect("captured").to_dtype(DType::F32).expect("f32");
         (observed.prompt.expect("labels"), residual.to_vec2().expect("rows"))
     }

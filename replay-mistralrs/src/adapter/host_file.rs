@@ -1,4 +1,4 @@
-//! The engine's own configuration file, for the registry.
+//! The engine's own configuration file as the registry's host file.
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use replay_core::session::SessionError;
 
 use crate::config::engine_file::{is_engine_file, read_config};
 
-/// The engine's own file, for the registry.
+/// The engine's own configuration file.
 #[derive(Debug)]
 pub(crate) struct EngineHostFile;
 
@@ -29,21 +29,23 @@ impl HostFile for EngineHostFile {
 
     #[cfg(feature = "server")]
     async fn open(&self, path: &Path) -> Result<HostedModels, SessionError> {
-        Ok(crate::server::open(path).await?)
+        Ok(crate::server::load_models(path).await?)
     }
 
     #[cfg(not(feature = "server"))]
     fn server(&self, _: &Path) -> Result<HostServer, SessionError> {
-        Err(without_server())
+        Err(missing_server_feature())
     }
 
     #[cfg(not(feature = "server"))]
     async fn open(&self, _: &Path) -> Result<HostedModels, SessionError> {
-        Err(without_server())
+        Err(missing_server_feature())
     }
 }
 
 #[cfg(not(feature = "server"))]
-fn without_server() -> SessionError {
-    SessionError::Setup("the engine's own file can be served by a program with the adapter's feature `server`".into())
+fn missing_server_feature() -> SessionError {
+    SessionError::Setup(
+        "this program cannot serve the engine's own file: build it with the adapter's feature `server`".into(),
+    )
 }

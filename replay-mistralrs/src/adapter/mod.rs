@@ -1,4 +1,4 @@
-//! This adapter in the registry.
+//! The registration of this adapter.
 mod host_file;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
 //! The adapter's name.
 
-/// The value of the key `adapter`.
+/// The value of the key `adapter` that selects this adapter.
 pub const ADAPTER: &str = "mistralrs";

@@ -1,28 +1,29 @@
-//! Devices by name, each opened once.
+//! Devices by name. Each device is created once per process.
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Result};
 
-/// A device by name.
+/// A device that a configuration names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DevicePlace {
     /// The first CUDA or Metal device this program was built for, else the CPU.
     Auto,
     /// The CPU.
     Cpu,
-    /// A CUDA device.
+    /// The CUDA device with this ordinal.
     Cuda(usize),
-    /// A Metal device.
+    /// The Metal device with this ordinal.
     Metal(usize),
 }
 
-/// What this process has opened. A tensor goes from one handle of a GPU to another by way of the CPU, and on Metal two models share no
-/// tensor across handles: both get the same one.
-static OPENED: Opened = Opened(Mutex::new(Vec::new()));
+/// The devices that this process has created. Both models get the same handle of a device: between two handles of one GPU a tensor is copied
+/// through the CPU, and on Metal no tensor can be shared.
+static DEVICES: DeviceCache = DeviceCache(Mutex::new(Vec::new()));
 
-struct Opened(Mutex<Vec<(DevicePlace, Device)>>);
+struct DeviceCache(Mutex<Vec<(DevicePlace, Device)>>);
 
 impl DevicePlace {
+    /// Parses `auto`, `cpu`, `cuda`, `cuda:N`, `metal` or `metal:N`.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let (kind, ordinal) = name.split_once(':').unwrap_or((name, "0"));
         let ordinal = ordinal.parse().ok()?;
@@ -35,17 +36,19 @@ impl DevicePlace {
         }
     }
 
+    /// Returns the device, which is created on first use.
+    ///
     /// # Errors
-    /// There is no such device, or this program was not built for its kind.
-    pub(crate) fn open(self) -> Result<Device> {
-        OPENED.get(self.chosen(), |place| match place {
+    /// If there is no such device, or this program was not built for its kind.
+    pub(crate) fn device(self) -> Result<Device> {
+        DEVICES.get_or_create(self.resolve_auto(), |place| match place {
             Self::Cuda(ordinal) => Device::new_cuda(ordinal),
             Self::Metal(ordinal) => Device::new_metal(ordinal),
             Self::Auto | Self::Cpu => Ok(Device::Cpu),
         })
     }
 
-    fn chosen(self) -> Self {
+    fn resolve_auto(self) -> Self {
         match self {
             Self::Auto if cfg!(feature = "cuda") => Self::Cuda(0),
             Self::Auto if cfg!(feature = "metal") => Self::Metal(0),
@@ -55,14 +58,14 @@ impl DevicePlace {
     }
 }
 
-impl Opened {
-    fn get(&self, place: DevicePlace, open: impl FnOnce(DevicePlace) -> Result<Device>) -> Result<Device> {
-        let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, device)) = opened.iter().find(|(known, _)| *known == place) {
+impl DeviceCache {
+    fn get_or_create(&self, place: DevicePlace, create: impl FnOnce(DevicePlace) -> Result<Device>) -> Result<Device> {
+        let mut devices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, device)) = devices.iter().find(|(known, _)| *known == place) {
             return Ok(device.clone());
         }
-        let device = open(place)?;
-        opened.push((place, device.clone()));
+        let device = create(place)?;
+        devices.push((place, device.clone()));
         Ok(device)
     }
 }
@@ -72,17 +75,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_is_opened_once_and_a_failure_is_not_kept() {
-        let opened = Opened(Mutex::new(Vec::new()));
+    fn a_device_is_created_once_and_a_failure_is_not_cached() {
+        let devices = DeviceCache(Mutex::new(Vec::new()));
         let place = DevicePlace::Cuda(1);
-        assert!(opened.get(place, |_| candle_core::bail!("no such device")).is_err());
-        assert!(opened.get(place, |_| Ok(Device::Cpu)).is_ok());
-        assert!(opened.get(place, |_| candle_core::bail!("opened again")).is_ok());
-        assert!(opened.get(DevicePlace::Cuda(2), |_| candle_core::bail!("another")).is_err());
+        assert!(devices.get_or_create(place, |_| candle_core::bail!("no such device")).is_err());
+        assert!(devices.get_or_create(place, |_| Ok(Device::Cpu)).is_ok());
+        assert!(devices.get_or_create(place, |_| candle_core::bail!("created again")).is_ok());
+        assert!(devices.get_or_create(DevicePlace::Cuda(2), |_| candle_core::bail!("another")).is_err());
     }
 
     #[test]
-    fn names_are_read() {
+    fn device_names_are_parsed() {
         let expected = [
             ("auto", Some(DevicePlace::Auto)),
             ("cpu", Some(DevicePlace::Cpu)),

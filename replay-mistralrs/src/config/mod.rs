@@ -1,4 +1,4 @@
-//! What the configuration says of this engine: the adapter's own table, and the engine's file that our tables may stand in.
+//! Configuration of this engine: the adapter's own table, and replay's tables in the engine's configuration file.
 pub(crate) mod adapter_name;
 pub(crate) mod device;
 pub(crate) mod engine_file;

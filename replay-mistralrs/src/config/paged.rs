@@ -1,4 +1,4 @@
-//! `[mistralrs.paged_attention]`: keys and values of all sequences in blocks of one cache, with the engine's other scheduler.
+//! `[mistralrs.paged_attention]`: PagedAttention, which keeps the KV cache of all sequences in blocks and has a scheduler of its own.
 use candle_core::Device;
 use mistralrs_core::{
     DefaultSchedulerMethod, MemoryGpuConfig, PAGED_ON_CPU, PagedAttentionConfig, PagedCacheType, Pipeline,
@@ -6,26 +6,29 @@ use mistralrs_core::{
 };
 use replay_core::config::reader::TableReader;
 
-/// PagedAttention for the RLVR model.
+/// The PagedAttention settings of the RLVR model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PagedCache {
-    memory: Memory,
+    size: CacheSize,
     block_size: usize,
+    /// Whether keys and values are stored in eight bits (`f8e4m3`).
     eight_bits: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Memory {
+enum CacheSize {
     Bytes(u64),
-    Fraction(f64),
+    /// The fraction of the device's memory that models and cache fill together.
+    DeviceFraction(f64),
     Tokens(usize),
 }
 
-const MEASURES: [&str; 3] = ["memory", "memory_fraction", "context_len"];
+/// The keys that give the size of the cache; only one of them may be set.
+const SIZE_KEYS: [&str; 3] = ["memory", "memory_fraction", "context_len"];
 const BLOCK_SIZES: [i64; 3] = [8, 16, 32];
 const MIB: u64 = 1 << 20;
 
-/// Keys of the table, with what they mean.
+/// The keys of the table, each with its meaning.
 pub fn paged_keys() -> [(&'static str, &'static str); 5] {
     [
         ("memory", "the cache's size, such as \"4GiB\""),
@@ -44,9 +47,9 @@ impl PagedCache {
         let bytes = table.bytes("memory").optional();
         let fraction = table.number("memory_fraction", 0.01..=1.0).optional();
         let tokens = table.integer("context_len", 1..=i64::from(u32::MAX)).optional();
-        let given = [bytes.is_some(), fraction.is_some(), tokens.is_some()];
-        let mut given = MEASURES.iter().zip(given).filter_map(|(key, given)| given.then_some(*key));
-        if let (Some(_), Some(second)) = (given.next(), given.next()) {
+        let is_set = [bytes.is_some(), fraction.is_some(), tokens.is_some()];
+        let mut set_keys = SIZE_KEYS.iter().zip(is_set).filter_map(|(key, is_set)| is_set.then_some(*key));
+        if let (Some(_), Some(second)) = (set_keys.next(), set_keys.next()) {
             table.report(second, "only one of `memory`, `memory_fraction` and `context_len`", None);
         }
         if bytes.is_some_and(|bytes| bytes < MIB) {
@@ -57,55 +60,57 @@ impl PagedCache {
             table.report("block_size", "8, 16 or 32", None);
         }
         let eight_bits = table.choice("cache_type", &[("auto", false), ("f8e4m3", true)]).or(false);
-        let memory = match (bytes, tokens) {
-            (Some(bytes), _) => Memory::Bytes(bytes),
-            (None, Some(tokens)) => Memory::Tokens(tokens as usize),
-            (None, None) => Memory::Fraction(fraction.unwrap_or(0.9)),
+        let size = match (bytes, tokens) {
+            (Some(bytes), _) => CacheSize::Bytes(bytes),
+            (None, Some(tokens)) => CacheSize::Tokens(tokens as usize),
+            (None, None) => CacheSize::DeviceFraction(fraction.unwrap_or(0.9)),
         };
-        Self { memory, block_size: block_size as usize, eight_bits }
+        Self { size, block_size: block_size as usize, eight_bits }
     }
 
-    /// For the engine's loader.
+    /// Converts the settings for the engine's loader.
     ///
     /// # Errors
-    /// Where this program, or the device, has no PagedAttention.
-    pub(crate) fn config(&self, device: &Device) -> Result<PagedAttentionConfig, String> {
+    /// If this program or the device does not support PagedAttention with these settings.
+    pub(crate) fn engine_config(&self, device: &Device) -> Result<PagedAttentionConfig, String> {
         if !paged_attn_supported() {
             return Err("PagedAttention needs a program that was built for CUDA or Metal; this one was not".into());
         }
         if device.is_cpu() && !PAGED_ON_CPU {
             return Err("PagedAttention needs a GPU, and the model is on a CPU".into());
         }
-        // A fraction of a GPU's memory is there to be filled; of a machine's it is not.
-        if device.is_cpu() && matches!(self.memory, Memory::Fraction(_)) {
+        // Other programs need a machine's memory too, so a fraction of it is no safe size for the cache.
+        if device.is_cpu() && matches!(self.size, CacheSize::DeviceFraction(_)) {
             return Err("PagedAttention on a CPU needs the size of its cache: give `memory` or `context_len`".into());
         }
         if device.is_cpu() && self.eight_bits {
-            return Err("PagedAttention keeps no keys and values in eight bits on a CPU".into());
+            return Err(
+                "PagedAttention on a CPU cannot store keys and values in eight bits: use cache_type = \"auto\"".into(),
+            );
         }
-        let memory = match self.memory {
-            Memory::Bytes(bytes) => MemoryGpuConfig::MbAmount((bytes / MIB) as usize),
-            Memory::Fraction(fraction) => MemoryGpuConfig::Utilization(fraction as f32),
-            Memory::Tokens(tokens) => MemoryGpuConfig::ContextSize(tokens),
+        let memory = match self.size {
+            CacheSize::Bytes(bytes) => MemoryGpuConfig::MbAmount((bytes / MIB) as usize),
+            CacheSize::DeviceFraction(fraction) => MemoryGpuConfig::Utilization(fraction as f32),
+            CacheSize::Tokens(tokens) => MemoryGpuConfig::ContextSize(tokens),
         };
-        let kind = if self.eight_bits { PagedCacheType::F8E4M3 } else { PagedCacheType::Auto };
-        PagedAttentionConfig::new(Some(self.block_size), memory, kind).map_err(|e| format!("{e:#}"))
+        let cache_type = if self.eight_bits { PagedCacheType::F8E4M3 } else { PagedCacheType::Auto };
+        PagedAttentionConfig::new(Some(self.block_size), memory, cache_type).map_err(|e| format!("{e:#}"))
     }
 }
 
-/// The scheduler of a loaded pipeline: of PagedAttention, if it was loaded with it.
-pub(crate) fn scheduler(pipeline: &dyn Pipeline, most: usize) -> SchedulerConfig {
+/// Configures the scheduler for a loaded pipeline: that of PagedAttention if the pipeline was loaded with it.
+pub(crate) fn scheduler_config(pipeline: &dyn Pipeline, max_sequences: usize) -> SchedulerConfig {
     match &pipeline.get_metadata().cache_config {
-        Some(config) => SchedulerConfig::PagedAttentionMeta { max_num_seqs: most, config: config.clone() },
+        Some(config) => SchedulerConfig::PagedAttentionMeta { max_num_seqs: max_sequences, config: config.clone() },
         None => {
-            let most = most.try_into().unwrap_or(std::num::NonZeroUsize::MIN);
-            SchedulerConfig::DefaultScheduler { method: DefaultSchedulerMethod::Fixed(most) }
+            let max_sequences = max_sequences.try_into().unwrap_or(std::num::NonZeroUsize::MIN);
+            SchedulerConfig::DefaultScheduler { method: DefaultSchedulerMethod::Fixed(max_sequences) }
         }
     }
 }
 
-/// For people: how the keys and values of this pipeline are kept.
-pub(crate) fn described(pipeline: &dyn Pipeline) -> String {
+/// Describes the KV cache of this pipeline for users.
+pub(crate) fn describe_kv_cache(pipeline: &dyn Pipeline) -> String {
     match &pipeline.get_metadata().cache_config {
         Some(cache) => format!(
             "PagedAttention, {} blocks of {} tokens for all sequences together{}",
@@ -139,16 +144,16 @@ mod tests {
     #[test]
     fn without_the_table_each_sequence_has_its_own_cache() {
         assert_eq!(read(""), Ok(None));
-        let default = PagedCache { memory: Memory::Fraction(0.9), block_size: 32, eight_bits: false };
+        let default = PagedCache { size: CacheSize::DeviceFraction(0.9), block_size: 32, eight_bits: false };
         assert_eq!(read("[mistralrs.paged_attention]"), Ok(Some(default)));
-        let given = PagedCache { memory: Memory::Bytes(4 << 30), block_size: 16, eight_bits: true };
+        let sized = PagedCache { size: CacheSize::Bytes(4 << 30), block_size: 16, eight_bits: true };
         let lines = "paged_attention = { memory = \"4GiB\", block_size = 16, cache_type = \"f8e4m3\" }";
-        assert_eq!(read(lines), Ok(Some(given)));
+        assert_eq!(read(lines), Ok(Some(sized)));
     }
 
     #[test]
-    fn a_cpu_is_given_the_size_of_the_cache() {
-        let config = |lines: &str| read(lines).unwrap().unwrap().config(&Device::Cpu).map(drop);
+    fn a_cpu_requires_the_size_of_the_cache() {
+        let config = |lines: &str| read(lines).unwrap().unwrap().engine_config(&Device::Cpu).map(drop);
         let why = config("[mistralrs.paged_attention]").unwrap_err();
         assert!(!PAGED_ON_CPU || why.contains("give `memory` or `context_len`"), "{why}");
         let sized = config("paged_attention = { memory = \"64MiB\" }");
@@ -157,7 +162,7 @@ mod tests {
 
     #[test]
     fn wrong_values_are_refused_with_their_line() {
-        for (lines, place, says) in [
+        for (lines, position, message) in [
             ("memory = \"1KiB\"", "t.toml:9:", "1MiB"),
             ("memory = \"1GiB\"\ncontext_len = 4096", "t.toml:10:", "only one of"),
             ("memory_fraction = 1.5", "t.toml:9:", "1"),
@@ -166,7 +171,7 @@ mod tests {
             ("blocksize = 8", "t.toml:9:", "block_size"),
         ] {
             let why = read(&format!("[mistralrs.paged_attention]\n{lines}")).expect_err(lines);
-            assert!(why.contains(place) && why.contains(says), "{lines}: {why}");
+            assert!(why.contains(position) && why.contains(message), "{lines}: {why}");
         }
     }
 }

@@ -10,35 +10,35 @@ use replay_core::config::{Config, ConfigError};
 use crate::config::device::DevicePlace;
 use crate::config::paged::PagedCache;
 
-/// Where and how one model is loaded.
+/// The device, precision and quantisation with which one model is loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placement {
-    /// Precision; `None` chooses f32 on a CPU, and what the engine chooses elsewhere.
+    /// Precision; `None` means f32 on a CPU and the engine's choice elsewhere.
     pub dtype: Option<DType>,
-    /// Device.
+    /// The device of the model.
     pub device: DevicePlace,
-    /// Quantisation at load time, by the engine's name for it.
+    /// Quantisation at load time (ISQ), by the engine's name.
     pub isq: Option<String>,
-    /// The engine's topology file: device and quantisation by layer.
+    /// The engine's topology file, which gives device and quantisation by layer.
     pub topology: Option<PathBuf>,
 }
 
-/// The adapter's own table.
+/// The adapter's own table, `[mistralrs]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineTable {
-    /// The base model.
+    /// How the base is loaded.
     pub base: Placement,
-    /// The RLVR model, when this program loads it.
+    /// How the RLVR model is loaded, when this program loads it.
     pub rlvr: Placement,
-    /// Sequences that run at once, when this program starts the engine.
+    /// The largest number of concurrent sequences, when this program starts the engine.
     pub max_seqs: usize,
-    /// PagedAttention, when this program loads the RLVR model; without it each sequence has a cache of its own.
+    /// PagedAttention for the RLVR model, when this program loads it; `None` gives each sequence a KV cache of its own.
     pub paged: Option<PagedCache>,
-    /// A chat template in place of the RLVR model's own, when this program loads it.
+    /// The chat template that replaces the RLVR model's own, when this program loads it.
     pub chat_template: Option<PathBuf>,
 }
 
-/// Keys of `[mistralrs]`, with what they mean; `[mistralrs.base]` and `[mistralrs.rlvr]` take the first four for one model.
+/// The keys of `[mistralrs]`, each with its meaning; `[mistralrs.base]` and `[mistralrs.rlvr]` take the first four for one model.
 pub fn table_keys() -> [(&'static str, &'static str); 6] {
     [
         (
@@ -57,27 +57,27 @@ const DTYPES: [(&str, Option<DType>); 4] =
     [("auto", None), ("f32", Some(DType::F32)), ("bf16", Some(DType::BF16)), ("f16", Some(DType::F16))];
 
 impl EngineTable {
-    /// Reads the table of a configuration.
+    /// Reads the table from a configuration. Relative paths are resolved against the folder of its file.
     ///
     /// # Errors
-    /// Every wrong key and value of the table.
+    /// All unknown keys and invalid values of the table.
     pub fn read(config: &Config) -> Result<Self, ConfigError> {
-        let mut read = config.read_adapter_table(Self::from_table)?;
-        let beside = config.source_path.as_deref().and_then(Path::parent);
-        let files = [&mut read.base.topology, &mut read.rlvr.topology, &mut read.chat_template];
+        let mut engine_table = config.read_adapter_table(Self::from_table)?;
+        let config_folder = config.source_path.as_deref().and_then(Path::parent);
+        let files = [&mut engine_table.base.topology, &mut engine_table.rlvr.topology, &mut engine_table.chat_template];
         for file in files.into_iter().flatten() {
-            *file = beside.map_or(file.clone(), |folder| folder.join(&*file));
+            *file = config_folder.map_or(file.clone(), |folder| folder.join(&*file));
         }
-        Ok(read)
+        Ok(engine_table)
     }
 
-    /// Reads the table together with the rest of the file, so that all problems are reported at once.
+    /// Reads the table with the reader of the whole file, so that all problems of the file are reported together.
     pub fn from_table(table: &mut TableReader<'_>) -> Self {
         let auto = Placement { dtype: None, device: DevicePlace::Auto, isq: None, topology: None };
-        let shared = placement(table, &auto);
+        let common = read_placement(table, &auto);
         let max_seqs = table.integer("max_seqs", 1..=1024).or(16) as usize;
-        let base = table.table_or_empty("base", |table| placement(table, &shared));
-        let rlvr = table.table_or_empty("rlvr", |table| placement(table, &shared));
+        let base = table.table_or_empty("base", |table| read_placement(table, &common));
+        let rlvr = table.table_or_empty("rlvr", |table| read_placement(table, &common));
         let paged = table.table("paged_attention", PagedCache::from_table);
         let chat_template = table.string("chat_template").optional().map(PathBuf::from);
         if chat_template.as_deref().is_some_and(|file| file.extension().is_none_or(|kind| kind != "jinja")) {
@@ -87,7 +87,7 @@ impl EngineTable {
     }
 
     /// The placement of one model.
-    pub fn of(&self, role: Role) -> &Placement {
+    pub fn placement(&self, role: Role) -> &Placement {
         match role {
             Role::Base => &self.base,
             Role::Rlvr => &self.rlvr,
@@ -95,7 +95,8 @@ impl EngineTable {
     }
 }
 
-fn placement(table: &mut TableReader<'_>, default: &Placement) -> Placement {
+/// Reads the placement keys of one table; keys that are absent take their value from `default`.
+fn read_placement(table: &mut TableReader<'_>, default: &Placement) -> Placement {
     let dtype = table.choice("dtype", &DTYPES).or(default.dtype);
     let device = table.string("device").optional();
     let device = device.map_or(Some(default.device), |name| DevicePlace::parse(&name)).unwrap_or_else(|| {
@@ -117,15 +118,19 @@ fn placement(table: &mut TableReader<'_>, default: &Placement) -> Placement {
 }
 
 impl Placement {
-    /// The topology, read.
+    /// Reads the topology file.
+    ///
+    /// # Errors
+    /// If the file cannot be read or parsed.
     pub(crate) fn topology(&self) -> Result<Option<Topology>, String> {
         let Some(file) = &self.topology else { return Ok(None) };
         let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
         Topology::from_str(&text).map(Some).map_err(|e| format!("{}: {e:#}", file.display()))
     }
 
-    /// What a model of this activation type computes in; a host may have quantised it otherwise than this says.
-    pub(crate) fn precision(&self, dtype: DType, quantised: bool) -> String {
+    /// Describes the precision of a model for users. `quantised` is what the loaded model shows: a host may have quantised it otherwise than
+    /// the table says.
+    pub(crate) fn describe_precision(&self, dtype: DType, quantised: bool) -> String {
         let isq = match &self.isq {
             Some(isq) => format!(", {isq}"),
             None if quantised => ", quantised".into(),
@@ -135,25 +140,29 @@ impl Placement {
         format!("{dtype:?}{isq}{topology}")
     }
 
-    /// For the engine's loader.
+    /// Converts the precision for the engine's loader.
     ///
     /// # Errors
-    /// bf16 on a CPU, where the engine has no product of such matrices but with Accelerate.
+    /// If it is bf16 on a CPU: without Accelerate the engine has no bf16 matrix product there.
     pub(crate) fn model_dtype(&self, device: &Device) -> Result<ModelDType, String> {
         match self.dtype {
             Some(DType::F32) => Ok(ModelDType::F32),
             Some(DType::BF16) if device.is_cpu() && !cfg!(feature = "accelerate") => {
-                Err("the engine computes nothing in bf16 on a CPU: dtype \"f16\" takes no more memory".into())
+                Err("the engine cannot compute in bf16 on a CPU: use dtype \"f16\", which takes the same memory".into())
             }
             Some(DType::BF16) => Ok(ModelDType::BF16),
             Some(DType::F16) => Ok(ModelDType::F16),
-            // The engine would choose half of it, with four digits or two.
+            // The engine would choose a half-precision type, with two to four significant digits.
             _ if device.is_cpu() => Ok(ModelDType::F32),
             _ => Ok(ModelDType::Auto),
         }
     }
 
-    pub(crate) fn isq(&self, device: &Device) -> Result<Option<IsqType>, String> {
+    /// Converts the quantisation for the engine's loader.
+    ///
+    /// # Errors
+    /// If the device does not support it.
+    pub(crate) fn isq_type(&self, device: &Device) -> Result<Option<IsqType>, String> {
         self.isq.as_deref().map(|name| parse_isq_value(name, Some(device))).transpose()
     }
 }

@@ -1,14 +1,14 @@
-//! What two models that are to be a pair do not have in common.
+//! A difference between two models that keeps them from being a pair.
 use std::fmt;
 
-/// Something that differs between the two models and must not.
+/// A property that differs between the two models and must be equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// What differs.
+    /// The name of the property.
     pub what: String,
-    /// In the base.
+    /// Its value in the base.
     pub base: String,
-    /// In the RLVR model.
+    /// Its value in the RLVR model.
     pub rlvr: String,
 }
 

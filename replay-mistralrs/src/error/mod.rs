@@ -18,9 +18,9 @@ pub enum AttachError {
     Load {
         /// Which model.
         role: replay_core::Role,
-        /// As the configuration names it.
+        /// The model as the configuration names it.
         id: String,
-        /// What the engine said, and what to do.
+        /// The cause, and what to do.
         why: String,
     },
     /// The architecture has no profile.
@@ -28,10 +28,10 @@ pub enum AttachError {
     NoProfile {
         /// The architecture in `config.json`.
         architecture: String,
-        /// The architectures there are.
+        /// The architectures that have a profile.
         known: Vec<&'static str>,
     },
-    /// The architecture is known, and cannot be replayed in this engine.
+    /// The engine can load the architecture, but replay cannot work for it.
     #[error("activation replay cannot work for architecture {architecture}: {why}")]
     Refused {
         /// The architecture in `config.json`.
@@ -40,37 +40,37 @@ pub enum AttachError {
         why: &'static str,
     },
     /// The architecture has no differentiable decoder.
-    #[error("strategy \"learned\" cannot be done for architecture {architecture}; it can for: {}", known.join(", "))]
+    #[error("strategy \"learned\" does not support architecture {architecture}; it supports: {}", known.join(", "))]
     NotDifferentiable {
         /// The architecture in `config.json`.
         architecture: &'static str,
-        /// The architectures it can be done for.
+        /// The architectures that have one.
         known: Vec<&'static str>,
     },
-    /// The two models do not belong together.
-    #[error("the models are not a pair:{}", list(.0))]
+    /// The two models differ where a pair must agree.
+    #[error("the models are not a pair:{}", format_mismatches(.0))]
     NotAPair(Vec<Mismatch>),
-    /// A model's `config.json` lacks something.
+    /// A model's `config.json` lacks a field or asks for something unsupported.
     #[error("{0}")]
     Config(String),
-    /// The pipeline is of a kind that cannot be replayed.
+    /// The pipeline cannot be replayed.
     #[error("{0}")]
     Pipeline(String),
-    /// A configuration is about another pair than the loaded one, or needs what was not loaded.
+    /// A new configuration names another pair than the loaded one, or needs layers or gradients that were not loaded.
     #[error("this configuration needs a restart: {0}")]
     NeedsRestart(&'static str),
-    /// The engine's own configuration file cannot be read, or asks for what is not done here.
+    /// The engine's own configuration file cannot be read, or asks for something that this program does not support.
     #[error("the engine's part of the file: {0}")]
     EngineFile(String),
-    /// Weights could not be read.
+    /// The weights of a model could not be read.
     #[error("a model's weights cannot be read: {0}")]
     Weights(#[from] candle_core::Error),
-    /// The taps do not see what they should, or the policy does not fit the models.
+    /// A self-test failed, or the policy does not fit the models.
     #[error(transparent)]
     Replay(#[from] replay_core::Error),
 }
 
-fn list(mismatches: &[Mismatch]) -> String {
+fn format_mismatches(mismatches: &[Mismatch]) -> String {
     mismatches.iter().map(|mismatch| format!("\n  {mismatch}")).collect()
 }
 

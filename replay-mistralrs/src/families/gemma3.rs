@@ -1,6 +1,6 @@
 //! Gemma 3. Image rows attend to each other both ways.
-use super::layout::{Images, pieces, square};
-use super::{Expanded, Family, Norm, Placeholders, USUAL};
+use super::layout::{LayoutResult, square_grid, tokens_of_pieces};
+use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Gemma3ForConditionalGeneration",
@@ -17,15 +17,18 @@ pub(super) static PROFILE: Family = Family {
     ],
     encoders: &["vision_tower.", "multi_modal_projector."],
     note: "image rows attend to each other both ways; with pan and scan each crop is a piece, and only one image a prompt is taken",
-    ..USUAL
+    ..COMMON
 };
 
-/// An image is squeezed into a square; with pan and scan its crops follow, and of several images none tells where its crops end.
-fn squares(prompt: &Expanded<'_>) -> Images {
+/// The engine resizes each image to a square. With pan and scan, crops follow the image, and the prompt does not mark where the crops of
+/// one image end.
+fn squares(prompt: &ExpandedPrompt<'_>) -> LayoutResult {
     let (images, runs) = (prompt.sizes.len(), prompt.runs.len());
     match images {
-        1 => Ok(vec![pieces(&prompt.runs, square)?]),
-        _ if images == runs => prompt.runs.iter().map(|run| pieces([run], square)).collect(),
-        _ => Err(format!("{images} images in {runs} pieces: which is whose cannot be told; turn pan and scan off")),
+        1 => Ok(vec![tokens_of_pieces(&prompt.runs, square_grid)?]),
+        _ if images == runs => prompt.runs.iter().map(|run| tokens_of_pieces([run], square_grid)).collect(),
+        _ => Err(format!(
+            "{images} images have {runs} pieces, and the prompt does not tell which piece belongs to which image; turn pan and scan off"
+        )),
     }
 }

@@ -1,8 +1,8 @@
-//! Gemma 3n. A position has several streams, which every layer mixes (AltUp): a row holds all of them. Per-layer inputs are made once
-//! from the embeddings and enter every layer from the side: replay leaves them alone.
+//! Gemma 3n. The residual of a position has several streams, which every layer mixes (AltUp); a row holds all of them. Per-layer inputs are
+//! computed once from the embeddings and added in every layer; replay does not change them.
 use super::gemma4::reading_layers;
-use super::layout::{Images, pieces, square};
-use super::{Expanded, Family, Norm, Placeholders, USUAL};
+use super::layout::{LayoutResult, square_grid, tokens_of_pieces};
+use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Gemma3nForConditionalGeneration",
@@ -13,16 +13,16 @@ pub(super) static PROFILE: Family = Family {
     image_tag: |_, _| "<image_soft_token>".into(),
     streams: Some("altup_num_inputs"),
     defaults: &[("vocab_size", 262_208.0)],
-    // The tensors of per-layer inputs have the number of layers in their shapes.
-    least_layers: |config| PROFILE.size(config, "num_hidden_layers").unwrap_or(1),
+    // The shapes of the per-layer input tensors contain the number of layers, so the model is loaded whole.
+    min_layers: |config| PROFILE.size(config, "num_hidden_layers").unwrap_or(1),
     reading_layers,
     encoders: &["model.vision_tower.", "model.embed_vision.", "model.audio_tower.", "model.embed_audio."],
     note: "a row holds the position's four streams (AltUp), which are ranked by their common prediction and replaced together; per-layer \
            inputs stay the RLVR model's, and the base is loaded whole; the last layers share keys and values of earlier ones",
-    ..USUAL
+    ..COMMON
 };
 
-/// An image is squeezed into a square.
-fn squares(prompt: &Expanded<'_>) -> Images {
-    prompt.runs.iter().map(|run| pieces([run], square)).collect()
+/// The engine resizes each image to a square.
+fn squares(prompt: &ExpandedPrompt<'_>) -> LayoutResult {
+    prompt.runs.iter().map(|run| tokens_of_pieces([run], square_grid)).collect()
 }

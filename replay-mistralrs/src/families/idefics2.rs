@@ -1,8 +1,8 @@
-//! Idefics 2: an image is cut into four, and comes once more as a whole; a resampler gathers each into a few tokens.
+//! Idefics 2: an image is split into four crops followed by the whole image; a resampler turns each into a fixed number of tokens.
 use serde_json::Value;
 
-use super::layout::{Images, evenly, pieces, unplaced};
-use super::{Expanded, Family, Labels, Norm, Placeholders, USUAL, decoder};
+use super::layout::{LayoutResult, runs_per_image, tokens_of_pieces, unplaced_grid};
+use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders, PromptLabeller, decoder};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Idefics2ForConditionalGeneration",
@@ -19,18 +19,18 @@ pub(super) static PROFILE: Family = Family {
         ("sliding_window", 4096.0),
         ("rope_theta", 10_000.0),
     ],
-    decoder: Some(&decoder::plain("model.text_model.model.layers")),
+    decoder: Some(&decoder::llama_like("model.text_model.model.layers")),
     encoders: &["model.vision_model.", "model.connector."],
     note: "tokens of a resampler, which have no place in the image",
-    ..USUAL
+    ..COMMON
 };
 
-fn latents(prompt: &Expanded<'_>) -> Images {
-    evenly(prompt)?.map(|runs| pieces(runs, unplaced)).collect()
+fn latents(prompt: &ExpandedPrompt<'_>) -> LayoutResult {
+    runs_per_image(prompt)?.map(|runs| tokens_of_pieces(runs, unplaced_grid)).collect()
 }
 
-/// The engine expands this family's images in the chat template's text, before there are tokens.
-fn tag(model: &Labels, _: usize) -> String {
+/// This family's images are expanded in the text, before tokenization, so the tag holds all placeholder tokens.
+fn tag(model: &PromptLabeller, _: usize) -> String {
     const BORDER: &str = "<fake_token_around_image>";
     let latents = model.number("/perceiver_config/resampler_n_latents").unwrap_or(64);
     let pieces = if model.preprocessor["do_image_splitting"] == Value::Bool(true) { 5 } else { 1 };

@@ -1,6 +1,6 @@
-//! Idefics 3 and SmolVLM: an image is cut into tiles, and comes once more as a whole.
-use super::layout::{Images, pieces, square, up_to};
-use super::{Decoder, Expanded, Family, Norm, Placeholders, USUAL, decoder};
+//! Idefics 3 and SmolVLM: an image is split into tiles, followed by the whole image.
+use super::layout::{LayoutResult, split_after, square_grid, tokens_of_pieces};
+use super::{COMMON, DecoderProfile, ExpandedPrompt, Family, Norm, Placeholders, decoder};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Idefics3ForConditionalGeneration",
@@ -8,18 +8,18 @@ pub(super) static PROFILE: Family = Family {
     placeholders: Placeholders::Config(&[("/image_token_id", None)]),
     layout: tiles,
     image_tag: |_, _| "<image>".into(),
-    decoder: Some(&Decoder { scales: true, ..decoder::plain("model.text_model.layers") }),
+    decoder: Some(&DecoderProfile { scales: true, ..decoder::llama_like("model.text_model.layers") }),
     encoders: &["model.vision_model.", "model.connector."],
     note: "tiles, then the whole image; marks are text",
-    ..USUAL
+    ..COMMON
 };
 
-/// The whole comes last, after a mark of its own, which is one token or several, by the tokenizer: what stands between the border and the
-/// last image of a prompt.
-fn tiles(prompt: &Expanded<'_>) -> Images {
+/// The whole image comes last and has a marker of its own, of one or several tokens depending on the tokenizer. The marker is read from the
+/// last image of the prompt: it is what stands between the border token and the run.
+fn tiles(prompt: &ExpandedPrompt<'_>) -> LayoutResult {
     let border = prompt.model.token("<fake_token_around_image>")?;
-    let mark = |start: usize| prompt.tokens[..start].rsplit(|token| *token == border).next();
-    let whole = prompt.runs.last().and_then(|run| mark(run.0));
-    let is_last = |&(start, _): &(usize, usize)| mark(start) == whole;
-    up_to(prompt, is_last).map(|runs| pieces(runs, square)).collect()
+    let marker = |start: usize| prompt.tokens[..start].rsplit(|token| *token == border).next();
+    let whole = prompt.runs.last().and_then(|run| marker(run.0));
+    let is_last = |&(start, _): &(usize, usize)| marker(start) == whole;
+    split_after(prompt, is_last).map(|runs| tokens_of_pieces(runs, square_grid)).collect()
 }

@@ -1,6 +1,6 @@
-//! Llama 4: an image is cut into tiles, and comes once more as a whole.
-use super::layout::{Images, pieces, square, up_to};
-use super::{Expanded, Family, Norm, Placeholders, USUAL};
+//! Llama 4: an image is split into tiles, followed by the whole image.
+use super::layout::{LayoutResult, split_after, square_grid, tokens_of_pieces};
+use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Llama4ForConditionalGeneration",
@@ -10,12 +10,12 @@ pub(super) static PROFILE: Family = Family {
     image_tag: |_, _| "<|image|>".into(),
     encoders: &["vision_model.", "multi_modal_projector."],
     note: "tiles, then the whole image; separators are text; most layers attend within a chunk of the prompt",
-    ..USUAL
+    ..COMMON
 };
 
-/// Tiles row by row, then the whole, then the end of the image.
-fn tiles(prompt: &Expanded<'_>) -> Images {
+/// The tiles come row by row, then the whole image, then the token `<|image_end|>`.
+fn tiles(prompt: &ExpandedPrompt<'_>) -> LayoutResult {
     let end = prompt.model.token("<|image_end|>")?;
     let is_last = |&(start, length): &(usize, usize)| prompt.tokens.get(start + length) == Some(&end);
-    up_to(prompt, is_last).map(|runs| pieces(runs, square)).collect()
+    split_after(prompt, is_last).map(|runs| tokens_of_pieces(runs, square_grid)).collect()
 }

@@ -1,6 +1,6 @@
-//! LLaVA 1.5. One image a prompt.
-use super::layout::{Images, evenly, pieces, square};
-use super::{Expanded, Family, Norm, Placeholders, USUAL};
+//! LLaVA 1.5. The engine takes one image per prompt.
+use super::layout::{LayoutResult, runs_per_image, square_grid, tokens_of_pieces};
+use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "LlavaForConditionalGeneration",
@@ -9,7 +9,7 @@ pub(super) static PROFILE: Family = Family {
     ..LLAVA
 };
 
-/// What LLaVA 1.5 and LLaVA-NeXT have in common.
+/// The fields that LLaVA 1.5 and LLaVA-NeXT have in common.
 pub(super) const LLAVA: Family = Family {
     norm: Norm { weight: "language_model.model.norm.weight", one_plus: false },
     placeholders: Placeholders::Recorded,
@@ -22,9 +22,9 @@ pub(super) const LLAVA: Family = Family {
         ("vocab_size", 32_064.0),
     ],
     one_image: true,
-    ..USUAL
+    ..COMMON
 };
 
-fn squares(prompt: &Expanded<'_>) -> Images {
-    evenly(prompt)?.map(|runs| pieces(runs, square)).collect()
+fn squares(prompt: &ExpandedPrompt<'_>) -> LayoutResult {
+    runs_per_image(prompt)?.map(|runs| tokens_of_pieces(runs, square_grid)).collect()
 }

@@ -1,6 +1,6 @@
-//! MiniCPM-o: an image, then its slices; a resampler gathers each into a few tokens.
-use super::layout::{Images, pieces, unplaced};
-use super::{Expanded, Family, Norm, Placeholders, USUAL, decoder};
+//! MiniCPM-o: the whole image, then its slices; a resampler turns each into a fixed number of tokens.
+use super::layout::{LayoutResult, tokens_of_pieces, unplaced_grid};
+use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders, decoder};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "MiniCPMO",
@@ -9,17 +9,18 @@ pub(super) static PROFILE: Family = Family {
     placeholders: Placeholders::Named("<unk>"),
     layout: slices,
     image_tag: |_, _| "(<image>./</image>)".into(),
-    decoder: Some(&decoder::plain("llm.model.layers")),
+    decoder: Some(&decoder::llama_like("llm.model.layers")),
     encoders: &["vpm.", "resampler."],
     note: "tokens of a resampler, which have no place in the image; slices are pieces",
-    ..USUAL
+    ..COMMON
 };
 
-/// Every image begins with the whole; slices have another mark before them, and what has neither is text.
-fn slices(prompt: &Expanded<'_>) -> Images {
+/// A marker token precedes each run: one kind for the whole image, which comes first, another for its slices. A run without a marker is
+/// text.
+fn slices(prompt: &ExpandedPrompt<'_>) -> LayoutResult {
     let (whole, slice) = (prompt.model.token("<image>")?, prompt.model.token("<slice>")?);
-    let mark = |run: &(usize, usize)| run.0.checked_sub(1).map(|before| prompt.tokens[before]);
+    let marker = |run: &(usize, usize)| run.0.checked_sub(1).map(|before| prompt.tokens[before]);
     let runs: Vec<_> =
-        prompt.runs.iter().copied().filter(|run| [Some(whole), Some(slice)].contains(&mark(run))).collect();
-    runs.chunk_by(|_, next| mark(next) == Some(slice)).map(|runs| pieces(runs, unplaced)).collect()
+        prompt.runs.iter().copied().filter(|run| [Some(whole), Some(slice)].contains(&marker(run))).collect();
+    runs.chunk_by(|_, next| marker(next) == Some(slice)).map(|runs| tokens_of_pieces(runs, unplaced_grid)).collect()
 }

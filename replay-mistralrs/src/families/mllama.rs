@@ -1,6 +1,6 @@
-//! Llama 3.2 Vision. Its text attends to images from the side, in a few layers: an image has no rows in the prompt.
-use super::layout::Images;
-use super::{Expanded, Family, Found, Head, Norm, Placeholders, USUAL};
+//! Llama 3.2 Vision. Some layers read the images through cross-attention, so images have no rows in the prompt.
+use super::layout::LayoutResult;
+use super::{COMMON, ExpandedPrompt, Family, Head, Norm, Placeholders, VisualTokens};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "MllamaForConditionalGeneration",
@@ -8,13 +8,13 @@ pub(super) static PROFILE: Family = Family {
     head: Head::Tensor("language_model.lm_head.weight"),
     placeholders: Placeholders::Config(&[]),
     has_visual_rows: false,
-    layout: none,
+    layout: without_rows,
     image_tag: |_, _| "<|image|>".into(),
     encoders: &["vision_model.", "multi_modal_projector."],
-    note: "images are attended to from the side and have no rows: `positions = \"all\"` only",
-    ..USUAL
+    note: "images are read through cross-attention and have no rows: `positions = \"all\"` only",
+    ..COMMON
 };
 
-fn none(prompt: &Expanded<'_>) -> Images {
-    Ok(vec![Found::default(); prompt.sizes.len()])
+fn without_rows(prompt: &ExpandedPrompt<'_>) -> LayoutResult {
+    Ok(vec![VisualTokens::default(); prompt.sizes.len()])
 }

@@ -1,4 +1,4 @@
-//! What replay has to know of a model family. Another family is one file here and one line in [`ALL`].
+//! Profiles of the model families that replay supports. A new family is one file in this folder and one line in [`ALL`].
 mod decoder;
 mod gemma3;
 mod gemma3n;
@@ -24,14 +24,14 @@ mod qwen3_vl;
 mod qwen3_vl_moe;
 mod refused;
 
-pub use decoder::Decoder;
-pub use labels::{Expanded, Found, Labels, Layout, Media, Placeholders};
+pub use decoder::DecoderProfile;
+pub use labels::{ExpandedPrompt, Layout, Media, Placeholders, PromptLabeller, VisualTokens};
 use replay_core::registry::Architecture;
 use serde_json::{Map, Value};
 
 use crate::error::AttachError;
 
-/// Every family with a profile.
+/// All families that have a profile.
 pub const ALL: [&Family; 19] = [
     &qwen2_vl::PROFILE,
     &qwen2_5_vl::PROFILE,
@@ -54,85 +54,85 @@ pub const ALL: [&Family; 19] = [
     &llava_next::PROFILE,
 ];
 
-/// Architectures that the engine loads and replay refuses, with the reason.
+/// Architectures that the engine can load and replay refuses, each with the reason.
 pub const REFUSED: &[(&str, &str)] = &refused::REFUSED;
 
-/// The profile of one family. Places in `config.json` are JSON pointers.
+/// The profile of one family. Paths into `config.json` are JSON pointers.
 #[derive(Debug)]
 pub struct Family {
-    /// Its name in `architectures` of `config.json`.
+    /// The name of the family in `architectures` of `config.json`.
     pub architecture: &'static str,
-    /// The table with the decoder's fields; empty if they stand at the top.
+    /// The path of the table that holds the decoder's fields; empty if they are at the top level.
     pub text: &'static str,
-    /// The norm after the last layer.
+    /// The final norm, after the last decoder layer.
     pub norm: Norm,
-    /// From the normalised residual to logits.
+    /// The head, which maps the normalised residual to logits.
     pub head: Head,
-    /// Logits are capped, `c tanh(logits / c)`, with the c of this field of the text table, if it is there.
+    /// The field of the text table that holds the soft cap c: logits become `c tanh(logits / c)`. No cap where the field is absent.
     pub soft_cap: Option<&'static str>,
-    /// Tokens that stand for visual content.
+    /// The tokens that stand for visual content.
     pub placeholders: Placeholders,
-    /// Whether images have rows of their own in a prompt; in a family that attends to them from the side they have none.
+    /// Whether images have rows in the prompt; a family that reads them through cross-attention has none.
     pub has_visual_rows: bool,
-    /// How they are laid out.
+    /// Finds the visual tokens of each image in a prompt.
     pub layout: Layout,
-    /// Videos, where the engine has the family see any; elsewhere a video token is text.
+    /// How the family takes videos; `None` if the engine gives it none, and then a video token is text.
     pub video: Option<Video>,
-    /// An image in a prompt, by its number from 1, as it is before the engine expands it.
-    pub image_tag: fn(&Labels, usize) -> String,
-    /// A residual holds several streams of each position, one after another: so many as this field of the text table says. The lens
-    /// unembeds all but the first and takes their mean (AltUp; Baykal et al. 2023, as Gemma 3n has it).
+    /// Returns the text that stands for image number n (from 1) in a prompt, before the engine expands it.
+    pub image_tag: fn(&PromptLabeller, usize) -> String,
+    /// The field of the text table that says how many streams each row of a residual holds, one after another; `None` for one stream. The
+    /// lens projects every stream but the first and takes the mean of all (AltUp; Baykal et al. 2023, as Gemma 3n applies it).
     pub streams: Option<&'static str>,
-    /// Fields of the text table that published configurations leave out, and what the engine takes for them.
+    /// Fields of the text table that published configurations omit, with the values that the engine assumes.
     pub defaults: &'static [(&'static str, f64)],
-    /// How its decoder is differentiated, for strategy `learned`; `None` if it is not.
-    pub decoder: Option<&'static Decoder>,
-    /// How the names of the vision tower's and its projector's tensors begin in a checkpoint.
+    /// The profile of the differentiable decoder, for strategy `learned`; `None` if the family has none.
+    pub decoder: Option<&'static DecoderProfile>,
+    /// The beginnings of the names of the tensors of vision tower and projector in a checkpoint.
     pub encoders: &'static [&'static str],
-    /// Decoder layers that must be loaded whatever the policy needs.
-    pub least_layers: fn(&Value) -> usize,
-    /// What else changes in the text table when it is to have this many layers.
+    /// Returns the smallest number of decoder layers that the engine can load and run.
+    pub min_layers: fn(&Value) -> usize,
+    /// Adjusts the other fields of the text table to a smaller number of decoder layers.
     pub shorten: fn(&mut Map<String, Value>, usize),
-    /// Of so many layers, how many read what rows of a prompt other than the last become: later ones share keys and values of earlier
-    /// ones, and replaying visual rows there changes nothing.
+    /// Given the number of layers, returns how many of the first layers compute keys and values of their own. Later layers reuse the
+    /// keys and values of earlier ones, so replaying visual rows there changes nothing.
     pub reading_layers: fn(&Value, usize) -> usize,
-    /// The engine takes one image a prompt.
+    /// Whether the engine takes only one image per prompt.
     pub one_image: bool,
-    /// What visual rows and residuals are here, if not a row for each piece of the image and the stream between the layers.
+    /// A remark for users where visual rows or residuals differ from the usual: one row per piece of the image, one residual stream.
     pub note: &'static str,
 }
 
-/// How a family sees videos.
+/// How a family takes videos.
 #[derive(Debug, Clone, Copy)]
 pub struct Video {
     /// The token that stands for a piece of a frame.
     pub placeholder: u32,
-    /// How its frames are laid out.
+    /// Finds the visual tokens of each video in a prompt.
     pub layout: Layout,
 }
 
-/// RMSNorm, epsilon `rms_norm_eps` of the text table.
+/// The final RMSNorm, with `rms_norm_eps` of the text table as epsilon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Norm {
-    /// Its weight among the engine's tensors that are never quantised.
+    /// The name of the weight among the engine's tensors that are never quantised.
     pub weight: &'static str,
-    /// One is added to the weight.
+    /// Whether one is added to the weight.
     pub one_plus: bool,
 }
 
-/// From the normalised residual to logits.
+/// The head, which maps the normalised residual to logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
     /// The first linear layer outside the decoder layers.
     FirstLinear,
-    /// One of the tensors that are never quantised, of this name.
+    /// The tensor of this name among those that are never quantised.
     Tensor(&'static str),
     /// The first linear layer outside the decoder layers, or, with tied embeddings, this tensor.
     Tied(&'static str),
 }
 
-/// What most families have in common.
-const USUAL: Family = Family {
+/// The fields that most families have in common.
+const COMMON: Family = Family {
     architecture: "",
     text: "/text_config",
     norm: Norm { weight: "", one_plus: false },
@@ -147,14 +147,14 @@ const USUAL: Family = Family {
     defaults: &[],
     decoder: None,
     encoders: &[],
-    least_layers: |_| 1,
+    min_layers: |_| 1,
     shorten: |_, _| {},
     reading_layers: |_, layers| layers,
     one_image: false,
     note: "",
 };
 
-/// Architectures and strategies, for the registry.
+/// The supported architectures with their strategies, for the registry.
 pub fn architectures() -> Vec<Architecture> {
     let strategies = |family: &Family| -> &'static [&'static str] {
         if family.decoder.is_some() { &["substitute", "learned"] } else { &["substitute"] }
@@ -163,15 +163,15 @@ pub fn architectures() -> Vec<Architecture> {
 }
 
 impl Family {
-    /// Architectures that strategy `learned` can do.
+    /// The architectures that support strategy `learned`.
     pub fn differentiable() -> Vec<&'static str> {
         ALL.iter().filter(|family| family.decoder.is_some()).map(|family| family.architecture).collect()
     }
 
-    /// The family of a `config.json`.
+    /// Finds the family of a `config.json` by its architecture.
     ///
     /// # Errors
-    /// If it has no profile.
+    /// If the architecture has no profile or is refused.
     pub fn of(config: &Value) -> Result<&'static Self, AttachError> {
         let architecture = config["architectures"][0].as_str().unwrap_or("(none named in config.json)");
         if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == architecture) {
@@ -183,38 +183,38 @@ impl Family {
         })
     }
 
-    /// A field of the decoder.
+    /// A field of the text table.
     pub fn text_field<'a>(&self, config: &'a Value, name: &str) -> Option<&'a Value> {
         config.pointer(self.text)?.get(name)
     }
 
-    /// A size of the decoder.
+    /// A size in the text table, as configured or by default.
     ///
     /// # Errors
-    /// If the configuration does not have it.
+    /// If there is neither a configured nor a default value.
     pub fn size(&self, config: &Value, name: &str) -> Result<usize, AttachError> {
         let missing = || AttachError::Config(format!("config.json has no {}/{name}", self.text));
         self.number(config, name).map(|size| size as usize).ok_or_else(missing)
     }
 
-    /// A number of the decoder, as configured or by default.
+    /// A number in the text table, as configured or by default.
     pub fn number(&self, config: &Value, name: &str) -> Option<f64> {
         let default = || self.defaults.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
         self.text_field(config, name).and_then(Value::as_f64).or_else(default)
     }
 
-    /// Streams of a residual.
+    /// The number of streams in each row of a residual.
     ///
     /// # Errors
-    /// If the configuration does not say.
+    /// If the configuration lacks the field.
     pub fn streams(&self, config: &Value) -> Result<usize, AttachError> {
         self.streams.map_or(Ok(1), |name| Ok(self.size(config, name)?.max(1)))
     }
 
-    /// Width of a residual's row: of all its streams.
+    /// The width of a row of a residual, over all its streams.
     ///
     /// # Errors
-    /// If the configuration does not say.
+    /// If the configuration lacks a size.
     pub fn width(&self, config: &Value) -> Result<usize, AttachError> {
         Ok(self.size(config, "hidden_size")? * self.streams(config)?)
     }
@@ -222,7 +222,7 @@ impl Family {
     /// The `config.json` of the same model with only its first `layers` decoder layers.
     ///
     /// # Errors
-    /// If the configuration is not JSON, or of another shape.
+    /// If the configuration is not JSON or has no text table.
     pub fn truncated(&self, config: &str, layers: usize) -> Result<String, String> {
         let mut config: Value = serde_json::from_str(config).map_err(|e| e.to_string())?;
         let text = config.pointer_mut(self.text).and_then(Value::as_object_mut);

@@ -1,8 +1,8 @@
 //! Positions of the Qwen-VL families (M-RoPE; Qwen2-VL, arXiv 2409.12191, section 2.1).
 use replay_core::PromptMap;
 
-/// Text counts on in all three axes; a visual token stands at the next position plus its frame, row and column, and what follows its
-/// image counts on after the largest of them.
+/// The rotary position of each row on the axes frame, row and column. A text row has the next position on all three axes. A visual row has
+/// the position at which its image starts plus its frame, row and column; the row after an image continues after the largest of them.
 pub(super) fn positions(prompt: &PromptMap) -> Vec<[u32; 3]> {
     let mut next = 0;
     let mut image = None;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_goes_on_after_the_largest_side_of_an_image() {
+    fn text_continues_after_the_largest_side_of_an_image() {
         let image =
             |rows, columns| Image::with_grid(Grid { frames: 1, rows, columns }, ImageContent::of(1, 1, "", &[]));
         let tokens = [1, 9, 9, 9, 9, 9, 9, 2, 9, 9, 3];
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn adjacent_images_each_start_anew() {
+    fn adjacent_images_start_at_different_positions() {
         let image = Image::with_grid(Grid { frames: 1, rows: 1, columns: 2 }, ImageContent::of(1, 1, "", &[]));
         let prompt = PromptMap::new(0, &[9, 9, 9, 9], |token| token == 9, vec![image.clone(), image]).unwrap();
         assert_eq!(positions(&prompt), [[0, 0, 0], [0, 0, 1], [2, 2, 2], [2, 2, 3]]);

@@ -1,17 +1,17 @@
 //! Qwen2.5-VL.
 use replay_core::decoder::Sections;
 
-use super::{Decoder, Family, Norm, Placeholders, USUAL, layout, mrope};
+use super::{COMMON, DecoderProfile, Family, Norm, Placeholders, layout, mrope};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen2_5_VLForConditionalGeneration",
     text: "",
     norm: Norm { weight: "model.norm.weight", one_plus: false },
     placeholders: Placeholders::Config(&[("/image_token_id", None)]),
-    layout: layout::patches,
+    layout: layout::patch_grids,
     image_tag: |_, _| "<|vision_start|><|image_pad|><|vision_end|>".into(),
     defaults: &[("rms_norm_eps", 1e-6)],
-    decoder: Some(&Decoder {
+    decoder: Some(&DecoderProfile {
         layers: "model.layers",
         head_norms: false,
         sections: Some(Sections::Consecutive),
@@ -20,5 +20,5 @@ pub(super) static PROFILE: Family = Family {
         deepstack: |_| 0,
     }),
     encoders: &["visual."],
-    ..USUAL
+    ..COMMON
 };

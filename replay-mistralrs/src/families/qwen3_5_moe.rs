@@ -1,14 +1,14 @@
 //! Qwen3.5 with a mixture of experts.
-use super::{Family, Norm, Placeholders, USUAL, layout, qwen3_5};
+use super::{COMMON, Family, Norm, Placeholders, layout, qwen3_5};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen3_5MoeForConditionalGeneration",
     norm: Norm { weight: "model.language_model.norm.weight", one_plus: true },
     placeholders: Placeholders::Config(&[("/image_token_id", None)]),
-    layout: layout::patches,
+    layout: layout::patch_grids,
     image_tag: |_, _| "<|vision_start|><|image_pad|><|vision_end|>".into(),
-    least_layers: qwen3_5::attention_interval,
+    min_layers: qwen3_5::attention_interval,
     encoders: &["model.visual."],
     note: "as Qwen3.5; a small change may send a row to other experts",
-    ..USUAL
+    ..COMMON
 };

@@ -1,17 +1,17 @@
-//! Qwen3-VL. Its deepstack features are added after the first layers, so they are part of the residuals entering the next ones.
+//! Qwen3-VL. Visual features are added to the outputs of the first layers (deepstack), so the residuals entering the next layers contain them.
 use replay_core::decoder::Sections;
 use serde_json::Value;
 
-use super::{Decoder, Family, Norm, Placeholders, USUAL, layout, mrope};
+use super::{COMMON, DecoderProfile, Family, Norm, Placeholders, layout, mrope};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen3VLForConditionalGeneration",
     norm: Norm { weight: "model.language_model.norm.weight", one_plus: false },
     placeholders: Placeholders::Config(&[("/image_token_id", None)]),
-    layout: layout::patches,
+    layout: layout::patch_grids,
     image_tag: |_, _| "<|vision_start|><|image_pad|><|vision_end|>".into(),
     defaults: &[("rms_norm_eps", 1e-6)],
-    decoder: Some(&Decoder {
+    decoder: Some(&DecoderProfile {
         layers: "model.language_model.layers",
         head_norms: true,
         sections: Some(Sections::Interleaved),
@@ -19,14 +19,14 @@ pub(super) static PROFILE: Family = Family {
         positions: mrope::positions,
         deepstack: deepstack_layers,
     }),
-    least_layers: deepstack,
+    min_layers,
     encoders: &["model.visual."],
     note: "visual features are added after the first layers too (deepstack): residuals after them hold them",
-    ..USUAL
+    ..COMMON
 };
 
-/// Every deepstack feature needs a layer to follow.
-pub(super) fn deepstack(config: &Value) -> usize {
+/// The smallest number of layers that can be loaded: one for each set of deepstack features.
+pub(super) fn min_layers(config: &Value) -> usize {
     deepstack_layers(config).max(1)
 }
 

@@ -1,14 +1,14 @@
 //! Qwen3-VL with a mixture of experts.
-use super::{Family, Norm, Placeholders, USUAL, layout, qwen3_vl};
+use super::{COMMON, Family, Norm, Placeholders, layout, qwen3_vl};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen3VLMoeForConditionalGeneration",
     norm: Norm { weight: "model.language_model.norm.weight", one_plus: false },
     placeholders: Placeholders::Config(&[("/image_token_id", None)]),
-    layout: layout::patches,
+    layout: layout::patch_grids,
     image_tag: |_, _| "<|vision_start|><|image_pad|><|vision_end|>".into(),
-    least_layers: qwen3_vl::deepstack,
+    min_layers: qwen3_vl::min_layers,
     encoders: &["model.visual."],
     note: "as Qwen3-VL; a small change may send a row to other experts",
-    ..USUAL
+    ..COMMON
 };

@@ -1,8 +1,8 @@
-//! Architectures that the engine loads and replay refuses, each with the reason.
+//! Architectures that the engine can load and replay refuses, each with the reason.
 
-/// Architecture and reason.
+/// Pairs of architecture and reason.
 pub(super) const REFUSED: [(&str, &str); 3] = [
     ("Gemma3ForCausalLM", "it takes no images"),
-    ("VoxtralForConditionalGeneration", "it hears and does not see: there are no visual tokens to replay"),
-    ("VoxtralRealtimeForConditionalGeneration", "it hears and does not see: there are no visual tokens to replay"),
+    ("VoxtralForConditionalGeneration", "it takes audio and no images, so it has no visual tokens to replay"),
+    ("VoxtralRealtimeForConditionalGeneration", "it takes audio and no images, so it has no visual tokens to replay"),
 ];

@@ -1,38 +1,39 @@
-//! `config.json` as transformers 5 writes it, put as the engine reads it. Models that were trained further are often saved by a newer
-//! version than the ones they come from, and of what it does not find the engine takes a default or fails.
+//! Translates a `config.json` that transformers 5 wrote into the layout that the engine reads, which is that of transformers 4. An RLVR model
+//! is often saved by a newer version than its base; where the engine does not find a field it assumes a default or fails.
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-/// Families whose rotary parameters the engine reads where transformers 5 writes them.
-const READ_AS_WRITTEN: [&str; 4] = [
+/// Families whose `rope_parameters` the engine reads as transformers 5 writes them.
+const READS_ROPE_PARAMETERS: [&str; 4] = [
     "Gemma4ForConditionalGeneration",
     "Mistral3ForConditionalGeneration",
     "Qwen3_5ForConditionalGeneration",
     "Qwen3_5MoeForConditionalGeneration",
 ];
-/// Families whose text model's keys the engine reads at the top.
-const FLAT: [&str; 2] = ["Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"];
+/// Families whose text model's keys the engine reads at the top level.
+const READS_TEXT_KEYS_AT_TOP: [&str; 2] = ["Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"];
 
-/// Llama 3.2 Vision's heads, unless the engine finds another number.
+/// The number of vision heads that the engine assumes for Llama 3.2 Vision.
 const MLLAMA_VISION_HEADS: u64 = 16;
 
-/// Adds what the engine looks for elsewhere; what is there already stays. Returns whether there was anything to add.
-pub(crate) fn translate(config: &mut Value) -> bool {
+/// Adds the fields in the places where the engine reads them; existing fields stay. Returns whether anything was added.
+pub(crate) fn translate_config(config: &mut Value) -> bool {
     let before = config.clone();
     let is_one_of = |families: &[&str]| families.iter().any(|family| config["architectures"][0] == *family);
-    let (read_as_written, flat) = (is_one_of(&READ_AS_WRITTEN), is_one_of(&FLAT));
-    let experts = is_one_of(&["Qwen3VLMoeForConditionalGeneration"]);
+    let (reads_rope_parameters, reads_text_keys_at_top) =
+        (is_one_of(&READS_ROPE_PARAMETERS), is_one_of(&READS_TEXT_KEYS_AT_TOP));
+    let renames_experts = is_one_of(&["Qwen3VLMoeForConditionalGeneration"]);
     let Some(config) = config.as_object_mut() else { return false };
-    if !read_as_written {
+    if !reads_rope_parameters {
         for table in ["text_config", "vision_config"] {
-            config.get_mut(table).and_then(Value::as_object_mut).into_iter().for_each(rotary);
+            config.get_mut(table).and_then(Value::as_object_mut).into_iter().for_each(translate_rope);
         }
-        rotary(config);
+        translate_rope(config);
     }
     if let Some(text) = config.get_mut("text_config").and_then(Value::as_object_mut) {
-        numbers(text);
-        if let Some(count) = text.get("num_local_experts").cloned().filter(|_| experts) {
+        translate_attention_temperature(text);
+        if let Some(count) = text.get("num_local_experts").cloned().filter(|_| renames_experts) {
             text.entry("num_experts").or_insert(count);
         }
     }
@@ -41,12 +42,12 @@ pub(crate) fn translate(config: &mut Value) -> bool {
         if let Some(heads) = heads.cloned() {
             vision.entry("num_attention_heads").or_insert(heads);
         }
-        // Only what the engine does not know by this name: CLIP's configuration has it too, and there it does.
-        if flat && vision.get("hidden_act").is_some_and(|name| name == "quick_gelu") {
+        // Only for these families: in CLIP's configuration the engine knows this activation as `quick_gelu`.
+        if reads_text_keys_at_top && vision.get("hidden_act").is_some_and(|name| name == "quick_gelu") {
             vision.insert("hidden_act".into(), "quickgelu".into());
         }
     }
-    if flat && !config.contains_key("hidden_size") {
+    if reads_text_keys_at_top && !config.contains_key("hidden_size") {
         let text = config.get("text_config").and_then(Value::as_object).cloned().unwrap_or_default();
         for (key, value) in text {
             config.entry(key).or_insert(value);
@@ -55,46 +56,46 @@ pub(crate) fn translate(config: &mut Value) -> bool {
     *config != *before.as_object().unwrap_or(&Map::new())
 }
 
-/// The same for the text of the file.
+/// Translates the text of a `config.json`, as [`translate_config`] does its value.
 ///
 /// # Errors
 /// If it is not JSON.
-pub(crate) fn translate_text(text: String) -> Result<String, String> {
+pub(crate) fn translate_config_text(text: String) -> Result<String, String> {
     let mut config: Value = serde_json::from_str(&text).map_err(|e| format!("config.json: {e}"))?;
-    Ok(if translate(&mut config) { config.to_string() } else { text })
+    Ok(if translate_config(&mut config) { config.to_string() } else { text })
 }
 
-/// The version of transformers that wrote this folder's `config.json`, if it is one whose files this module is about.
-pub(crate) fn written_by_newer(folder: &Path) -> Option<String> {
+/// The version of transformers that wrote the `config.json` of this folder, if it is 5 or newer.
+pub(crate) fn newer_transformers_version(folder: &Path) -> Option<String> {
     let config: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("config.json")).ok()?).ok()?;
     let version = config["transformers_version"].as_str()?;
     let major: u32 = version.split('.').next()?.parse().ok()?;
     (major >= 5).then(|| version.into())
 }
 
-/// `rope_parameters` as `rope_theta` and `rope_scaling`; those of two kinds of layers as Gemma 3 has them.
-fn rotary(table: &mut Map<String, Value>) {
+/// Writes `rope_parameters` as `rope_theta` and `rope_scaling`, and those of sliding layers as `rope_local_base_freq` (Gemma 3).
+fn translate_rope(table: &mut Map<String, Value>) {
     if table.contains_key("rope_theta") {
         return;
     }
     let Some(parameters) = table.get("rope_parameters").and_then(Value::as_object) else { return };
-    let all = parameters.get("full_attention").and_then(Value::as_object).unwrap_or(parameters).clone();
+    let full = parameters.get("full_attention").and_then(Value::as_object).unwrap_or(parameters).clone();
     let local = parameters.get("sliding_attention").and_then(|local| local.get("rope_theta")).cloned();
-    if let Some(theta) = all.get("rope_theta") {
+    if let Some(theta) = full.get("rope_theta") {
         table.insert("rope_theta".into(), theta.clone());
     }
     if let Some(theta) = local {
         table.insert("rope_local_base_freq".into(), theta);
     }
-    let scaling: Map<_, _> = all.into_iter().filter(|(key, _)| key != "rope_theta").collect();
+    let scaling: Map<_, _> = full.into_iter().filter(|(key, _)| key != "rope_theta").collect();
     let kind = scaling.get("rope_type").and_then(Value::as_str);
     if scaling.len() > 1 || !matches!(kind, None | Some("default" | "axial")) {
         table.entry("rope_scaling").or_insert(Value::Object(scaling));
     }
 }
 
-/// Llama 4's switch, which was a number.
-fn numbers(text: &mut Map<String, Value>) {
+/// Writes Llama 4's `attn_temperature_tuning` as the number that it was in transformers 4.
+fn translate_attention_temperature(text: &mut Map<String, Value>) {
     match text.get("attn_temperature_tuning").and_then(Value::as_bool) {
         Some(true) => drop(text.insert("attn_temperature_tuning".into(), 1.into())),
         Some(false) => drop(text.remove("attn_temperature_tuning")),
@@ -109,15 +110,15 @@ mod tests {
     use super::*;
 
     fn translated(mut config: Value) -> Value {
-        assert!(translate(&mut config));
+        assert!(translate_config(&mut config));
         let once = config.clone();
-        assert!(!translate(&mut config), "a second time changes nothing");
+        assert!(!translate_config(&mut config), "a second translation changes nothing");
         assert_eq!(config, once);
         config
     }
 
     #[test]
-    fn rotary_parameters_go_where_the_engine_looks_for_them() {
+    fn rope_parameters_become_rope_theta_and_rope_scaling() {
         let scaled = json!({"rope_theta": 5e5, "rope_type": "llama3", "factor": 8.0});
         let config = translated(json!({
             "architectures": ["Idefics3ForConditionalGeneration"],
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_of_layers_have_theirs() {
+    fn full_and_sliding_layers_keep_their_own_rope_parameters() {
         let config = translated(json!({
             "architectures": ["Gemma3ForConditionalGeneration"],
             "text_config": {"rope_parameters": {
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_models_keys_stand_at_the_top_where_the_engine_wants_them_there() {
+    fn text_keys_are_copied_to_the_top_level_for_families_that_read_them_there() {
         let text = json!({"hidden_size": 64, "model_type": "qwen2_vl_text",
             "rope_parameters": {"mrope_section": [2, 3, 3], "rope_theta": 1e6, "rope_type": "default", "type": "mrope"}});
         let architectures = json!(["Qwen2VLForConditionalGeneration"]);
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_of_the_same_are_added() {
+    fn renamed_fields_are_added_under_their_old_names() {
         let experts = translated(json!({"architectures": ["Qwen3VLMoeForConditionalGeneration"],
             "text_config": {"num_local_experts": 6}}));
         assert_eq!(experts["text_config"]["num_experts"], 6);
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_reads_is_left_alone() {
+    fn configurations_that_the_engine_reads_are_not_changed() {
         for mut config in [
             json!({"architectures": ["Gemma4ForConditionalGeneration"],
                 "text_config": {"rope_parameters": {"full_attention": {"rope_theta": 1e6}}}}),
@@ -188,9 +189,9 @@ mod tests {
             json!([]),
         ] {
             let before = config.clone();
-            assert!(!translate(&mut config), "{before}");
+            assert!(!translate_config(&mut config), "{before}");
             assert_eq!(config, before);
         }
-        assert!(translate_text("{".into()).is_err());
+        assert!(translate_config_text("{".into()).is_err());
     }
 }

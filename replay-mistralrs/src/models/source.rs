@@ -1,24 +1,24 @@
-//! Where a model's files are.
+//! The location of a model: a directory or a hub id.
 use std::path::{Path, PathBuf};
 
 use replay_core::config::Config;
 
-/// A model as the configuration names it.
+/// A model that a configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ModelSource {
-    /// What the engine is given: a directory, or a hub id.
+    /// The id that the engine's loader takes: a directory or a hub id.
     pub(crate) id: String,
     directory: Option<PathBuf>,
 }
 
 impl ModelSource {
-    /// A directory, relative to the folder of the configuration or to the working directory, or else a hub id.
+    /// Resolves a name: a directory relative to the folder of the configuration or to the working directory, or else a hub id.
     ///
     /// # Errors
-    /// If it can only be a path and there is no such directory.
+    /// If the name can only be a path and there is no such directory.
     pub(crate) fn find(name: &str, config: Option<&Path>) -> Result<Self, String> {
-        let beside = config.and_then(Path::parent).map(|folder| folder.join(name));
-        let directory = beside.into_iter().chain([PathBuf::from(name)]).find(|path| path.is_dir());
+        let in_config_folder = config.and_then(Path::parent).map(|folder| folder.join(name));
+        let directory = in_config_folder.into_iter().chain([PathBuf::from(name)]).find(|path| path.is_dir());
         if let Some(directory) = directory {
             return Ok(Self { id: directory.to_string_lossy().into_owned(), directory: Some(directory) });
         }
@@ -33,7 +33,7 @@ impl ModelSource {
         self.directory.is_some()
     }
 
-    /// The folder of the model's files: the directory, or the snapshot that the engine has downloaded.
+    /// The folder of the model's files: the directory, or the snapshot in the hub's cache; `None` if it was not downloaded.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
         if let Some(directory) = &self.directory {
             return Some(directory.clone());
@@ -43,17 +43,17 @@ impl ModelSource {
         Some(cache.join("snapshots").join(commit.trim()))
     }
 
-    /// Whether a pipeline of that name serves this model.
-    pub(crate) fn is_named(&self, pipeline: &str) -> bool {
-        let same_place = || Some(Path::new(pipeline).canonicalize().ok()? == self.folder()?.canonicalize().ok()?);
-        self.id == pipeline || same_place().unwrap_or(false)
+    /// Whether the pipeline of this name serves the model.
+    pub(crate) fn is_served_by(&self, pipeline: &str) -> bool {
+        let same_folder = || Some(Path::new(pipeline).canonicalize().ok()? == self.folder()?.canonicalize().ok()?);
+        self.id == pipeline || same_folder().unwrap_or(false)
     }
 }
 
-/// Whether `model_id`, as the engine's file names a model, is the RLVR model of this configuration.
+/// Whether `model_id`, as it stands in the engine's file, is the RLVR model of this configuration.
 pub fn is_rlvr_model(config: &Config, model_id: &str) -> bool {
     let rlvr = ModelSource::find(&config.pair.rlvr, config.source_path.as_deref());
-    rlvr.is_ok_and(|source| model_id == config.pair.rlvr || source.is_named(model_id))
+    rlvr.is_ok_and(|source| model_id == config.pair.rlvr || source.is_served_by(model_id))
 }
 
 #[cfg(test)]
@@ -61,11 +61,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_count_from_the_configuration_and_anything_else_is_a_hub_id() {
+    fn directories_are_relative_to_the_configuration_and_other_names_are_hub_ids() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let found = ModelSource::find("src", Some(&folder.join("replay.toml"))).unwrap();
-        assert_eq!(found.folder(), Some(folder.join("src")));
-        assert!(found.is_named(&folder.join("src").to_string_lossy()));
+        let source = ModelSource::find("src", Some(&folder.join("replay.toml"))).unwrap();
+        assert_eq!(source.folder(), Some(folder.join("src")));
+        assert!(source.is_served_by(&folder.join("src").to_string_lossy()));
         assert!(!ModelSource::find("Qwen/Qwen2.5-VL-7B-Instruct", None).unwrap().is_local());
         for missing in ["./nowhere", "/nowhere/at/all", "nowhere", "a/b/c"] {
             assert!(ModelSource::find(missing, None).is_err(), "{missing}");

@@ -1,4 +1,4 @@
-//! A pipeline that has replay: its settings, what its requests ask for, and what it has done.
+//! A replayed pipeline: its settings, the directives of its requests, and its statistics.
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -12,10 +12,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::table::EngineTable;
 use crate::error::AttachError;
-use crate::pairing::policies::fits;
-use crate::runtime::backend::Bound;
+use crate::pairing::policies::check_layers;
 use crate::runtime::hook::Hook;
-use crate::runtime::orders::{Listeners, Order};
+use crate::runtime::prefill_tasks::{PrefillTask, ReplayTask};
+use crate::runtime::replay_pair::ReplayPair;
 
 /// A replayed pipeline.
 #[derive(Clone)]
@@ -30,66 +30,70 @@ impl std::fmt::Debug for Attached {
 }
 
 impl Attached {
-    pub(crate) fn new(bound: Bound) -> Self {
-        Self { hook: Arc::new(Hook::new(bound)) }
+    pub(crate) fn new(pair: ReplayPair) -> Self {
+        Self { hook: Arc::new(Hook::new(pair)) }
     }
 
     /// The two models.
     pub fn pair(&self) -> &PairInfo {
-        &self.hook.bound.pair
+        &self.hook.pair.info
     }
 
-    /// The settings that new requests are replayed by.
+    /// The settings for new requests.
     pub fn settings(&self) -> Settings {
-        self.hook.bound.settings()
+        self.hook.pair.settings()
     }
 
-    /// Exchanges the settings for those of another configuration of the same pair. Requests that have been directed already keep theirs.
+    /// Replaces the settings by those of another configuration of the same pair. Requests that already have a directive keep their settings.
     ///
     /// # Errors
-    /// If it is about another pair or adapter table, or needs what was not loaded (more layers of the base, gradients); then nothing changes.
+    /// If the configuration names another pair, has another adapter table, or needs layers or gradients that were not loaded. Then nothing
+    /// changes.
     pub fn reload(&self, config: &Config) -> Result<(), AttachError> {
         let settings = self.check_reload(config)?;
-        *self.hook.bound.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        *self.hook.pair.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
         Ok(())
     }
 
-    /// Whether [`reload`](Self::reload) would take this configuration, and the settings that it would give.
+    /// Returns the settings that [`reload`](Self::reload) would set, without setting them.
     ///
     /// # Errors
-    /// As there.
+    /// If [`reload`](Self::reload) would refuse the configuration.
     pub fn check_reload(&self, config: &Config) -> Result<Settings, AttachError> {
-        let bound = &self.hook.bound;
+        let pair = &self.hook.pair;
         let refused = AttachError::NeedsRestart;
         if !config.replay.enabled {
             return Err(refused("replay.enabled is false; a request can be sent with replay off"));
         }
-        if (&config.pair.base, &config.pair.rlvr) != (&bound.pair.base.id, &bound.pair.rlvr.id) {
-            return Err(refused("it names other models"));
+        if (&config.pair.base, &config.pair.rlvr) != (&pair.info.base.id, &pair.info.rlvr.id) {
+            return Err(refused("it names another pair of models"));
         }
-        if EngineTable::read(config)? != bound.table {
+        if EngineTable::read(config)? != pair.table {
             return Err(refused("the adapter's table has changed"));
         }
-        fits(config, bound.pair.rlvr.decoder_layers)?;
-        let settings = Settings::new(config, bound.pair.rlvr.decoder_layers)?;
+        check_layers(config, pair.info.rlvr.decoder_layers)?;
+        let settings = Settings::new(config, pair.info.rlvr.decoder_layers)?;
         for replayer in settings.all() {
-            if replayer.last_residual() > bound.pair.base.loaded_layers {
+            if replayer.last_residual() > pair.info.base.loaded_layers {
                 return Err(refused("a policy reaches decoder layers of the base that were not loaded"));
             }
-            if replayer.settings().strategy == Strategy::Learned && bound.decoders.is_none() {
-                return Err(refused("no strategy was \"learned\" at start, so its decoders were not prepared"));
+            if replayer.settings().strategy == Strategy::Learned && pair.decoders.is_none() {
+                return Err(refused(
+                    "no policy had strategy \"learned\" at start, so the differentiable decoders were not created",
+                ));
             }
         }
         Ok(settings)
     }
 
-    /// Says what the request that answers on this channel asks for; call it before sending the request. The report arrives with
-    /// the request's prefill (never, if it is not prefilled).
+    /// Sets the directive of the request that answers on this channel; call it before sending the request. The report arrives with the
+    /// request's prefill, and never if it is not prefilled.
     pub fn direct(&self, channel: &mpsc::Sender<Response>, directive: Directive) -> oneshot::Receiver<RequestReport> {
         self.direct_with(channel, directive, &self.settings(), None)
     }
 
-    /// The same under settings in whose profiles the directive was made, and for someone who may want to hear of each pass of learning.
+    /// Sets the directive as [`direct`](Self::direct) does, with the settings whose profiles the directive names, and sends the progress of
+    /// learning to `progress`.
     pub fn direct_with(
         &self,
         channel: &mpsc::Sender<Response>,
@@ -98,82 +102,83 @@ impl Attached {
         progress: Option<mpsc::UnboundedSender<Progress>>,
     ) -> oneshot::Receiver<RequestReport> {
         let (sender, receiver) = oneshot::channel();
-        let listeners = Listeners { settings: Some(settings.clone()), report: Some(sender), progress };
-        self.hook.orders.add(channel, Order::Replay(directive, listeners));
+        let task = ReplayTask { directive, settings: Some(settings.clone()), report: Some(sender), progress };
+        self.hook.tasks.add(channel, PrefillTask::Replay(task));
         receiver
     }
 
-    /// With strategy `learned`: how far the differentiable decoders of base and RLVR model were from the engine's own at start-up, as the
-    /// largest difference of a residual over its largest value.
-    pub fn prefix_distances(&self) -> Option<(f32, f32)> {
-        let decoders = self.hook.bound.decoders.as_ref()?;
-        Some((decoders.base.distance, decoders.rlvr.distance))
+    /// The largest relative error of the differentiable decoders of base and RLVR model against the engine's own decoders at start-up: length
+    /// of a row's difference over length of the row. `None` without strategy `learned`.
+    pub fn decoder_errors(&self) -> Option<(f32, f32)> {
+        let decoders = self.hook.pair.decoders.as_ref()?;
+        Some((decoders.base.error, decoders.rlvr.error))
     }
 
-    /// What is kept for prompts that begin like an earlier one.
+    /// The cache of decisions for prompts that start like an earlier one.
     pub fn cache(&self) -> &ReplayCache {
-        &self.hook.bound.cache
+        &self.hook.pair.cache
     }
 
-    /// For the conformance kit: before the request that answers on this channel is prefilled, runs a plan in place of replay.
-    pub fn plan(
+    /// Runs a plan of the conformance kit in place of replay, before the request that answers on this channel is prefilled.
+    pub fn run_plan(
         &self,
         channel: &mpsc::Sender<Response>,
         plan: Plan,
     ) -> oneshot::Receiver<replay_core::Result<Observed>> {
         let (sender, receiver) = oneshot::channel();
-        self.hook.orders.add(channel, Order::Plan(plan, sender));
+        self.hook.tasks.add(channel, PrefillTask::Plan(plan, sender));
         receiver
     }
 
-    /// Whether the vision tower is the same in both models, so that it runs once a prompt.
-    pub fn one_encoder(&self) -> bool {
-        self.hook.bound.one_encoder
+    /// Whether both models have the same vision tower, so that it runs once per prompt.
+    pub fn same_vision_tower(&self) -> bool {
+        self.hook.pair.same_vision_tower
     }
 
-    /// Bytes of the base's weights that are equal to the bit in the RLVR model and held once, and of all its weights. (The RLVR model
-    /// finds them when it is loaded after the base, in the same precision on the same device.)
+    /// Bytes of the base's weights that both models share, and of all its weights. Equal tensors are shared if the RLVR model is loaded after
+    /// the base, in the same precision on the same device.
     pub fn shared_bytes(&self) -> (usize, usize) {
-        self.hook.bound.shared_bytes
+        self.hook.pair.shared_bytes
     }
 
-    /// Whether the engine has this family see videos.
+    /// Whether the engine passes videos to this family.
     pub fn sees_videos(&self) -> bool {
-        self.hook.bound.labels.sees_videos()
+        self.hook.pair.labeller.sees_videos()
     }
 
-    /// Prefills of all sequences so far, repeated ones included.
+    /// The number of prefills of all sequences so far, repeated ones included.
     pub fn prefills(&self) -> usize {
         self.hook.prefills.load(Ordering::Relaxed)
     }
 
-    /// Most sequences that were prefilled together.
+    /// The largest number of sequences prefilled together so far.
     pub fn largest_batch(&self) -> usize {
         self.hook.largest_batch.load(Ordering::Relaxed)
     }
 
-    /// Rows of prompts that did not run, since an earlier prompt had left their keys and values (`replay.cache.prefix_bytes`).
-    pub fn known_rows(&self) -> usize {
-        self.hook.known_rows.load(Ordering::Relaxed)
+    /// The number of prompt rows so far whose keys and values came from the prefix cache.
+    pub fn prefix_cache_rows(&self) -> usize {
+        self.hook.prefix_cache_rows.load(Ordering::Relaxed)
     }
 
-    /// Bytes of keys and values that are kept of earlier prompts.
+    /// Bytes of keys and values in the prefix cache.
     pub fn prefix_bytes(&self) -> u64 {
-        self.hook.bound.prefixes.bytes()
+        self.hook.pair.prefix_cache.bytes()
     }
 
-    /// Why no keys and values are kept, though `replay.cache.prefix_bytes` says so: this model's forward cannot begin after them.
-    pub fn no_prefixes(&self) -> Option<&str> {
-        self.hook.bound.no_prefixes.as_deref()
+    /// Why the prefix cache is off although `replay.cache.prefix_bytes` is not 0: the self-test showed that this model cannot start a prefill
+    /// after cached rows.
+    pub fn prefix_cache_fault(&self) -> Option<&str> {
+        self.hook.pair.prefix_cache_fault.as_deref()
     }
 
-    /// How the engine keeps the RLVR model's keys and values, for people.
-    pub fn keys_values(&self) -> &str {
-        &self.hook.bound.keys_values
+    /// A description of the engine's KV cache of the RLVR model, for users.
+    pub fn kv_cache(&self) -> &str {
+        &self.hook.pair.kv_cache
     }
 
-    /// Requests whose edits are held: those that run, and at most a few that have just ended.
-    pub fn held(&self) -> usize {
+    /// The number of requests whose decisions are held: running ones, and at most a few that have just ended.
+    pub fn held_decisions(&self) -> usize {
         self.hook.decisions.len()
     }
 }

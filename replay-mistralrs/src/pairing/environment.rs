@@ -1,15 +1,15 @@
-//! Replay by an environment variable, for a deployment that has one line in its code and its settings elsewhere.
+//! Installs replay from the configuration file that an environment variable names, so that a deployment needs one line of code.
 use std::path::Path;
 
 use crate::config::engine_file::read_config;
 use crate::error::AttachError;
 use crate::pairing::attach::install;
 
-/// Names the configuration file: one of its own, or the engine's with our tables in it.
+/// The environment variable that names the configuration file: one of replay's own, or the engine's with replay's tables in it.
 pub const CONFIG_VARIABLE: &str = "ACTIVATION_REPLAY_CONFIG";
 
-/// [`install`]s the configuration that [`CONFIG_VARIABLE`] names, and says whether it is set. Without it nothing happens, and nothing
-/// costs anything.
+/// [`install`]s replay with the configuration file that [`CONFIG_VARIABLE`] names. Returns `false`, and does nothing, if the variable is not
+/// set.
 ///
 /// ```no_run
 /// // Before any model is loaded:
@@ -18,7 +18,7 @@ pub const CONFIG_VARIABLE: &str = "ACTIVATION_REPLAY_CONFIG";
 /// ```
 ///
 /// # Errors
-/// Every problem of the file, and those of [`install`].
+/// If the file is wrong, or [`install`] fails.
 pub fn install_from_env() -> Result<bool, AttachError> {
     let Some(file) = std::env::var_os(CONFIG_VARIABLE).filter(|file| !file.is_empty()) else { return Ok(false) };
     install(&read_config(Path::new(&file))?)?;

@@ -1,4 +1,4 @@
-//! Loads the pair of a configuration, for an engine that the caller starts.
+//! Loads the pair of a configuration for an engine that the caller starts.
 use mistralrs_core::SchedulerConfig;
 use replay_core::Role;
 use replay_core::config::Config;
@@ -6,19 +6,19 @@ use replay_core::config::Config;
 use crate::config::paged;
 use crate::config::table::EngineTable;
 use crate::error::AttachError;
-use crate::models::load::{Answering, Loaded, load};
+use crate::models::load::{LoadedPipeline, ServingOptions, load_model};
 use crate::models::source::ModelSource;
-use crate::pairing::attach::attach_loaded;
+use crate::pairing::attach::attach_base;
 use crate::pairing::attached::Attached;
-use crate::pairing::base::Base;
+use crate::pairing::loaded_base::LoadedBase;
 
-/// What an engine is started with.
+/// A loaded pair, with everything that the caller needs to start an engine.
 pub struct LoadedPair {
-    /// The RLVR model.
-    pub pipeline: Loaded,
-    /// `None` if replay is disabled.
+    /// The pipeline of the RLVR model.
+    pub pipeline: LoadedPipeline,
+    /// Its replay; `None` if replay is disabled.
     pub replay: Option<Attached>,
-    /// How the engine schedules its sequences: with pages where the table asks for them.
+    /// The scheduler: that of PagedAttention if the adapter's table asks for it.
     pub scheduler: SchedulerConfig,
 }
 
@@ -29,21 +29,21 @@ impl std::fmt::Debug for LoadedPair {
 }
 
 impl LoadedPair {
-    /// Loads both models and attaches replay; the base alone is left out where replay is disabled.
+    /// Loads both models and attaches replay. The base is not loaded if replay is disabled.
     ///
     /// # Errors
-    /// What keeps the two models from being loaded or replayed.
+    /// If a model cannot be loaded, the models are not a pair, or a self-test fails.
     pub fn load(config: &Config) -> Result<Self, AttachError> {
         let table = EngineTable::read(config)?;
         let source = ModelSource::find(&config.pair.rlvr, config.source_path.as_deref())
             .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;
-        // The base first: an engine that sizes its cache by free memory would leave no room for it.
-        let base = if config.replay.enabled { Some(Base::load(config)?) } else { None };
-        let answering = Answering { paged: table.paged.as_ref(), chat_template: table.chat_template.as_deref() };
-        let pipeline = load(Role::Rlvr, &source, table.of(Role::Rlvr), answering, Ok)?;
-        let replay = base.map(|base| attach_loaded(&base, &pipeline)).transpose()?;
+        // The base is loaded first: an engine that sizes its KV cache by free memory would leave no room for it.
+        let base = if config.replay.enabled { Some(LoadedBase::load(config)?) } else { None };
+        let options = ServingOptions { paged: table.paged.as_ref(), chat_template: table.chat_template.as_deref() };
+        let pipeline = load_model(Role::Rlvr, &source, table.placement(Role::Rlvr), options, Ok)?;
+        let replay = base.map(|base| attach_base(&base, &pipeline)).transpose()?;
         let loaded = pipeline.try_lock().map_err(|e| AttachError::Pipeline(e.to_string()))?;
-        let scheduler = paged::scheduler(&*loaded, table.max_seqs);
+        let scheduler = paged::scheduler_config(&*loaded, table.max_seqs);
         drop(loaded);
         Ok(Self { pipeline, replay, scheduler })
     }

@@ -1,4 +1,4 @@
-//! What a base model costs in memory.
+//! The memory of a base model.
 use std::sync::PoisonError;
 
 use candle_core::Tensor;
@@ -7,21 +7,21 @@ use mistralrs_core::Pipeline;
 use crate::pairing::attached::Attached;
 
 impl Attached {
-    /// Bytes of the base's decoder weights: those of the layers that were loaded, embeddings and head. Zero while the base is in use.
+    /// Bytes of the base's decoder weights: loaded layers, embeddings and head. Zero while the base is in use.
     pub fn base_bytes(&self) -> u64 {
-        let base = self.hook.bound.base.lock().unwrap_or_else(PoisonError::into_inner);
-        base.try_lock().map_or(0, |mut pipeline| weights(&mut *pipeline))
+        let base = self.hook.pair.base.lock().unwrap_or_else(PoisonError::into_inner);
+        base.try_lock().map_or(0, |mut pipeline| weight_bytes(&mut *pipeline))
     }
 }
 
-fn weights(pipeline: &mut dyn Pipeline) -> u64 {
+fn weight_bytes(pipeline: &mut dyn Pipeline) -> u64 {
     let Some(weights) = pipeline.model_weights() else { return 0 };
     let bytes = |tensor: &Tensor| (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64;
     let residual: u64 = weights.residual.iter().map(|(_, tensor)| bytes(tensor)).sum();
     let linear = weights.linear.iter().map(|(layer, _)| match layer.unquant_weight_bias() {
         Some((weight, bias)) => bytes(&weight) + bias.as_ref().map_or(0, bytes),
-        // Quantised: as it would be written to a file.
-        None if layer.isq_serde_supported() => layer.serialize().map_or(0, |written| written.len() as u64),
+        // A quantised layer counts as its serialized form.
+        None if layer.isq_serde_supported() => layer.serialize().map_or(0, |serialized| serialized.len() as u64),
         None => 0,
     });
     residual + linear.sum::<u64>()

@@ -1,12 +1,13 @@
-//! From two models to a replayed pair: what has to agree, what is tested at the start, and how an engine's pipeline gets its replay.
+//! Makes a replayed pair of two models: loads the base, checks that the models are a pair, runs the self-tests, and attaches replay to a
+//! pipeline of the engine.
 pub(crate) mod attach;
 pub(crate) mod attached;
-pub(crate) mod base;
-pub(crate) mod encoders;
+pub(crate) mod encoder_hash;
 pub(crate) mod environment;
 pub(crate) mod facts;
+pub(crate) mod loaded_base;
 pub(crate) mod loaded_pair;
 pub(crate) mod memory;
-pub(crate) mod pair;
+pub(crate) mod pair_check;
 pub(crate) mod policies;
 pub(crate) mod self_test;

@@ -1,33 +1,35 @@
-//! What was decided for each request, kept until it ends. An engine prefills a sequence again after it was set aside, with its
-//! generated tokens, and each prefill must get the edits of the first; so must the further samples of one prompt.
+//! The decision of replay for each request, kept until the request ends. The engine prefills a preempted sequence again, together with its
+//! generated tokens; that prefill, and those of further samples of the prompt, must get the edits of the first one.
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mistralrs_core::forward_hook::Request;
 use replay_core::Decision;
 
-use crate::runtime::prefix_cache::Identity;
+use crate::runtime::prefix_cache::PrefixIdentity;
 
-/// A decision, and what its prompt's keys and values depend on; `None` if they are not to be kept.
+/// The decision for one request.
 #[derive(Debug, Clone)]
-pub(crate) struct Decided {
+pub(crate) struct RequestDecision {
     pub(crate) decision: Decision,
-    pub(crate) identity: Option<Arc<Identity>>,
+    /// What the prompt's keys and values depend on; `None` if the prefix cache must not keep them.
+    pub(crate) identity: Option<Arc<PrefixIdentity>>,
 }
 
+/// The decisions for all running requests.
 #[derive(Debug, Default)]
-pub(crate) struct Decisions(Mutex<Vec<(Request, Decided)>>);
+pub(crate) struct RequestDecisions(Mutex<Vec<(Request, RequestDecision)>>);
 
-impl Decisions {
-    pub(crate) fn get(&self, request: &Request) -> Option<Decided> {
+impl RequestDecisions {
+    pub(crate) fn get(&self, request: &Request) -> Option<RequestDecision> {
         let decisions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        decisions.iter().find(|(known, _)| known == request).map(|(_, decided)| decided.clone())
+        decisions.iter().find(|(known, _)| known == request).map(|(_, decision)| decision.clone())
     }
 
-    /// Also forgets the requests that are over.
-    pub(crate) fn insert(&self, request: Request, decided: Decided) {
+    /// Adds a decision, and removes those of requests that have ended.
+    pub(crate) fn insert(&self, request: Request, decision: RequestDecision) {
         let mut decisions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         decisions.retain(|(known, _)| !known.is_over());
-        decisions.push((request, decided));
+        decisions.push((request, decision));
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,4 +1,4 @@
-//! The engine's own weights as a differentiable decoder.
+//! The differentiable decoder over the engine's own weights.
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor, bail};
@@ -9,13 +9,13 @@ use replay_core::decoder::{DecoderShape, DecoderWeights, LayerWeights, Linear, R
 use serde_json::Value;
 
 use crate::error::AttachError;
-use crate::families::{Decoder, Family};
+use crate::families::{DecoderProfile, Family};
 
-/// Linear layers of one decoder layer, in the engine's order.
+/// The number of linear layers in a decoder layer: query, key, value, output, gate, up, down.
 const LINEARS: usize = 7;
 
-/// One decoder layer, as the engine holds it.
-struct Stored {
+/// The weights of one decoder layer, as the engine holds them.
+struct EngineLayer {
     linears: [Arc<dyn QuantMethod>; LINEARS],
     biases: [Option<Tensor>; LINEARS],
     input_norm: Tensor,
@@ -23,32 +23,34 @@ struct Stored {
     head_norms: Option<(Tensor, Tensor)>,
 }
 
-/// Handles on a loaded model's decoder: nothing is copied before a layer is used.
+/// Handles to the decoder weights of a loaded model. A layer is converted to f32 only when it is used.
 pub(crate) struct EngineDecoder {
     shape: DecoderShape,
-    layers: Vec<Stored>,
+    layers: Vec<EngineLayer>,
     final_norm: Tensor,
     head: Arc<dyn QuantMethod>,
-    /// `[head / 2]`, of the rotary positions.
+    /// The rotary frequencies, `[head / 2]`.
     pub(crate) frequencies: Vec<f32>,
     pub(crate) sections: Sections,
-    pub(crate) profile: &'static Decoder,
-    /// How many of the first layers have visual features added to their output.
+    pub(crate) profile: &'static DecoderProfile,
+    /// The number of first layers that have visual features added to their output.
     pub(crate) deepstack: usize,
-    /// How many rows back the engine's attention looks; this decoder attends to all rows.
-    pub(crate) window: Option<usize>,
+    /// The engine's attention window in rows; the differentiable decoder attends to all rows.
+    pub(crate) attention_window: Option<usize>,
 }
 
 impl EngineDecoder {
+    /// Collects the weights and parameters of a loaded model.
+    ///
     /// # Errors
-    /// If the family has no differentiable decoder, or the model lacks something that it needs.
+    /// If the family has no differentiable decoder, or the model lacks a weight or parameter.
     pub(crate) fn new(
         family: &'static Family,
         config: &Value,
         weights: &ModelWeights,
         role: Role,
     ) -> Result<Self, AttachError> {
-        let profile = differentiable(family, config, role)?;
+        let profile = differentiable_profile(family, config, role)?;
         let heads = family.size(config, "num_attention_heads")?;
         let head = match family.size(config, "head_dim") {
             Ok(head) => head,
@@ -56,9 +58,9 @@ impl EngineDecoder {
         };
         let number = |name: &str| family.text_field(config, name).and_then(Value::as_f64);
         let missing = |what: &str| AttachError::Config(format!("config.json of the {role} model has no {what}"));
-        let rope = rope(family, config);
+        let rope = rope_parameters(family, config);
         let in_rope = || rope.and_then(|rope| rope["rope_theta"].as_f64());
-        let scaling = if profile.scales { scaling(rope) } else { RotaryScaling::None };
+        let scaling = if profile.scales { rotary_scaling(rope) } else { RotaryScaling::None };
         let theta = number("rope_theta").or_else(in_rope).or_else(|| family.number(config, "rope_theta"));
         let sections = match profile.sections {
             Some(sections) => {
@@ -66,14 +68,14 @@ impl EngineDecoder {
                 let sizes = sizes.ok_or_else(|| missing("rope_scaling.mrope_section"))?;
                 sections(sizes.iter().filter_map(Value::as_u64).map(|n| n as usize).collect())
             }
-            // All frequencies rotate with the one position.
+            // Without sections all frequencies use the one position.
             None => Sections::Consecutive(Vec::new()),
         };
-        // The Qwen families say a window and that it is not used.
-        let used = family.text_field(config, "use_sliding_window") != Some(&Value::Bool(false));
-        let window = match family.text_field(config, "sliding_window") {
+        // The Qwen families configure a window together with a field that says it is not used.
+        let uses_window = family.text_field(config, "use_sliding_window") != Some(&Value::Bool(false));
+        let attention_window = match family.text_field(config, "sliding_window") {
             Some(Value::Null) => None,
-            _ => family.number(config, "sliding_window").filter(|_| used).map(|window| window as usize),
+            _ => family.number(config, "sliding_window").filter(|_| uses_window).map(|window| window as usize),
         };
         let shape = DecoderShape {
             heads,
@@ -83,37 +85,42 @@ impl EngineDecoder {
         };
         Ok(Self {
             shape,
-            layers: stored(profile, weights, role)?,
-            final_norm: f32(tensor(weights, family.norm.weight, role)?)?,
-            head: head_of(weights, role)?,
+            layers: collect_layers(profile, weights, role)?,
+            final_norm: to_f32(find_tensor(weights, family.norm.weight, role)?)?,
+            head: find_head(weights, role)?,
             frequencies: frequencies(head, theta.ok_or_else(|| missing("rope_theta"))?, scaling),
             sections,
             profile,
             deepstack: (profile.deepstack)(config),
-            window,
+            attention_window,
         })
     }
 
-    /// The precision of the engine's own arithmetic; this decoder's is f32.
+    /// The lowest precision in which the engine computes a layer; the differentiable decoder computes in f32.
     pub(crate) fn precision(&self) -> Precision {
-        let of = |linear: &Arc<dyn QuantMethod>| match linear.unquant_weight_bias() {
-            Some((weight, _)) if weight.dtype() == DType::F32 => Precision::Exact,
+        let precision_of = |linear: &Arc<dyn QuantMethod>| match linear.unquant_weight_bias() {
+            Some((weight, _)) if weight.dtype() == DType::F32 => Precision::F32,
             Some(_) => Precision::Half,
             None => Precision::Quantised,
         };
-        self.layers.iter().flat_map(|layer| &layer.linears).map(of).max().unwrap_or(Precision::Exact)
+        self.layers.iter().flat_map(|layer| &layer.linears).map(precision_of).max().unwrap_or(Precision::F32)
     }
 }
 
-fn rope<'a>(family: &Family, config: &'a Value) -> Option<&'a Value> {
+/// The table of rotary parameters of a configuration.
+fn rope_parameters<'a>(family: &Family, config: &'a Value) -> Option<&'a Value> {
     family.text_field(config, "rope_scaling").or_else(|| family.text_field(config, "rope_parameters"))
 }
 
-/// The decoder profile of a model that can be differentiated; checked before anything is loaded.
+/// Returns the decoder profile of a model that strategy `learned` supports. It reads `config.json` only, so it can run before a model is loaded.
 ///
 /// # Errors
-/// If the family has no profile, or the configuration has an activation or rotary scaling that this decoder lacks.
-pub(crate) fn differentiable(family: &Family, config: &Value, role: Role) -> Result<&'static Decoder, AttachError> {
+/// If the family has no decoder profile, or the differentiable decoder lacks the activation or rotary scaling of the configuration.
+pub(crate) fn differentiable_profile(
+    family: &Family,
+    config: &Value,
+    role: Role,
+) -> Result<&'static DecoderProfile, AttachError> {
     let profile = family.decoder.ok_or_else(|| AttachError::NotDifferentiable {
         architecture: family.architecture,
         known: Family::differentiable(),
@@ -121,27 +128,27 @@ pub(crate) fn differentiable(family: &Family, config: &Value, role: Role) -> Res
     let activation = family.text_field(config, "hidden_act").and_then(Value::as_str);
     if activation.is_some_and(|activation| activation != "silu") {
         return Err(AttachError::Config(format!(
-            "strategy \"learned\" needs hidden_act \"silu\"; the {role} model has {activation:?}"
+            "strategy \"learned\" supports hidden_act \"silu\" only, and the {role} model has {activation:?}"
         )));
     }
-    let rope = rope(family, config);
-    let scaled = rope.and_then(|rope| rope.get("rope_type").or_else(|| rope.get("type"))).and_then(Value::as_str);
-    let known = |kind: &str| match kind {
-        // What M-RoPE is called is no scaling.
+    let rope = rope_parameters(family, config);
+    let scaling_kind = rope.and_then(|rope| rope.get("rope_type").or_else(|| rope.get("type"))).and_then(Value::as_str);
+    let is_supported = |kind: &str| match kind {
+        // With M-RoPE the field holds a name of M-RoPE, not of a scaling.
         _ if profile.sections.is_some() => true,
-        "llama3" | "linear" => profile.scales && scaling(rope) != RotaryScaling::None,
+        "llama3" | "linear" => profile.scales && rotary_scaling(rope) != RotaryScaling::None,
         kind => kind == "default",
     };
-    if let Some(kind) = scaled.filter(|kind| !known(kind)) {
+    if let Some(kind) = scaling_kind.filter(|kind| !is_supported(kind)) {
         return Err(AttachError::Config(format!(
-            "strategy \"learned\" does not know the rotary scaling {kind:?} of the {role} model"
+            "strategy \"learned\" does not support the rotary scaling {kind:?} of the {role} model"
         )));
     }
     Ok(profile)
 }
 
-/// The rotary scaling of a configuration; none, if it lacks a number.
-fn scaling(rope: Option<&Value>) -> RotaryScaling {
+/// The rotary scaling of a configuration; none if one of its parameters is missing.
+fn rotary_scaling(rope: Option<&Value>) -> RotaryScaling {
     let kind = rope.and_then(|rope| rope["rope_type"].as_str());
     let number = |name: &str| rope.and_then(|rope| rope[name].as_f64()).map(|number| number as f32);
     let llama3 = || {
@@ -157,33 +164,41 @@ fn scaling(rope: Option<&Value>) -> RotaryScaling {
     scaling.unwrap_or(RotaryScaling::None)
 }
 
-/// The precision in which the engine computes, from the finest to the coarsest.
+/// The precision in which the engine computes, from the highest to the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Precision {
-    /// f32, as this decoder.
-    Exact,
+    /// f32, as in the differentiable decoder.
+    F32,
     /// Half precision.
     Half,
-    /// Quantised weights, and activations quantised on the way.
+    /// Quantised weights, whose kernels may quantise activations too.
     Quantised,
 }
 
-fn head_of(weights: &ModelWeights, role: Role) -> Result<Arc<dyn QuantMethod>, AttachError> {
+/// The head: the first linear layer outside the decoder layers.
+fn find_head(weights: &ModelWeights, role: Role) -> Result<Arc<dyn QuantMethod>, AttachError> {
     let head = weights.linear.iter().find(|(_, layer)| layer.is_none()).map(|(head, _)| head.clone());
     head.ok_or_else(|| AttachError::Pipeline(format!("the {role} model has no head")))
 }
 
-fn tensor<'a>(weights: &'a ModelWeights, name: &str, role: Role) -> Result<&'a Tensor, AttachError> {
+/// The tensor of this name among those that are never quantised.
+fn find_tensor<'a>(weights: &'a ModelWeights, name: &str, role: Role) -> Result<&'a Tensor, AttachError> {
     let named = weights.residual.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor);
     named.ok_or_else(|| AttachError::Pipeline(format!("the {role} model has no tensor {name}")))
 }
 
-fn stored(profile: &Decoder, weights: &ModelWeights, role: Role) -> Result<Vec<Stored>, AttachError> {
+/// Collects the weights of every loaded decoder layer.
+fn collect_layers(
+    profile: &DecoderProfile,
+    weights: &ModelWeights,
+    role: Role,
+) -> Result<Vec<EngineLayer>, AttachError> {
     let count = weights.linear.iter().filter_map(|(_, layer)| *layer).max().map_or(0, |last| last + 1);
     (0..count)
         .map(|layer| {
-            let own = weights.linear.iter().filter(|(_, of)| *of == Some(layer)).map(|(linear, _)| linear.clone());
-            let linears: Vec<_> = own.collect();
+            let of_layer =
+                weights.linear.iter().filter(|(_, index)| *index == Some(layer)).map(|(linear, _)| linear.clone());
+            let linears: Vec<_> = of_layer.collect();
             let count = linears.len();
             let linears: [Arc<dyn QuantMethod>; LINEARS] = linears.try_into().map_err(|_| {
                 AttachError::Pipeline(format!(
@@ -191,44 +206,46 @@ fn stored(profile: &Decoder, weights: &ModelWeights, role: Role) -> Result<Vec<S
                 ))
             })?;
             let name = |part: &str| format!("{}.{layer}.{part}.weight", profile.layers);
-            let norm = |part: &str| -> Result<Tensor, AttachError> { Ok(f32(tensor(weights, &name(part), role)?)?) };
+            let norm =
+                |part: &str| -> Result<Tensor, AttachError> { Ok(to_f32(find_tensor(weights, &name(part), role)?)?) };
             let head_norms = match profile.head_norms {
                 true => Some((norm("self_attn.q_norm")?, norm("self_attn.k_norm")?)),
                 false => None,
             };
             let mut biases = [const { None }; LINEARS];
             for (slot, linear) in biases.iter_mut().zip(&linears) {
-                *slot = bias(&**linear)?;
+                *slot = measure_bias(&**linear)?;
             }
             let (input_norm, post_norm) = (norm("input_layernorm")?, norm("post_attention_layernorm")?);
-            Ok(Stored { linears, biases, input_norm, post_norm, head_norms })
+            Ok(EngineLayer { linears, biases, input_norm, post_norm, head_norms })
         })
         .collect()
 }
 
-/// The bias of a linear layer: its output for a row of zeros, since some kinds of layer do not hand it out (quantised ones, and those that
-/// could be split over devices).
-fn bias(linear: &dyn QuantMethod) -> candle_core::Result<Option<Tensor>> {
+/// Measures the bias of a linear layer as its output for a row of zeros, since quantised layers and layers that can be split over devices do
+/// not expose it.
+fn measure_bias(linear: &dyn QuantMethod) -> candle_core::Result<Option<Tensor>> {
     let (dtype, weight) = match linear.unquant_weight_bias() {
         Some((weight, _)) => (weight.dtype(), weight),
         None => (DType::F32, linear.dequantize_w()?),
     };
     let row = Tensor::zeros((1, 1, weight.dim(1)?), dtype, weight.device())?;
-    let answer = f32(&linear.forward_autocast(&row)?.flatten_all()?)?;
-    let largest = answer.abs()?.max(0)?.to_scalar::<f32>()?;
-    Ok((largest > 0.0).then_some(answer))
+    let output = to_f32(&linear.forward_autocast(&row)?.flatten_all()?)?;
+    let largest = output.abs()?.max(0)?.to_scalar::<f32>()?;
+    Ok((largest > 0.0).then_some(output))
 }
 
-fn f32(tensor: &Tensor) -> candle_core::Result<Tensor> {
+fn to_f32(tensor: &Tensor) -> candle_core::Result<Tensor> {
     tensor.to_dtype(DType::F32)
 }
 
-fn linear(linear: &dyn QuantMethod, bias: Option<&Tensor>) -> candle_core::Result<Linear> {
+/// Converts a linear layer to f32, dequantised if necessary.
+fn linear_in_f32(linear: &dyn QuantMethod, bias: Option<&Tensor>) -> candle_core::Result<Linear> {
     let weight = match linear.unquant_weight_bias() {
         Some((weight, _)) => weight,
         None => linear.dequantize_w()?,
     };
-    Ok(Linear { weight: f32(&weight)?, bias: bias.cloned() })
+    Ok(Linear { weight: to_f32(&weight)?, bias: bias.cloned() })
 }
 
 impl DecoderWeights for EngineDecoder {
@@ -237,21 +254,21 @@ impl DecoderWeights for EngineDecoder {
     }
 
     fn layer(&self, layer: usize) -> candle_core::Result<LayerWeights> {
-        let Some(stored) = self.layers.get(layer) else {
-            bail!("decoder layer {layer} of {} is not loaded", self.layers.len())
+        let Some(engine_layer) = self.layers.get(layer) else {
+            bail!("expected a decoder layer below {}, the number of loaded layers, got {layer}", self.layers.len())
         };
-        let part = |index: usize| linear(&*stored.linears[index], stored.biases[index].as_ref());
+        let linear = |index: usize| linear_in_f32(&*engine_layer.linears[index], engine_layer.biases[index].as_ref());
         Ok(LayerWeights {
-            input_norm: stored.input_norm.clone(),
-            query: part(0)?,
-            key: part(1)?,
-            value: part(2)?,
-            head_norms: stored.head_norms.clone(),
-            output: part(3)?,
-            post_norm: stored.post_norm.clone(),
-            gate: part(4)?,
-            up: part(5)?,
-            down: part(6)?,
+            input_norm: engine_layer.input_norm.clone(),
+            query: linear(0)?,
+            key: linear(1)?,
+            value: linear(2)?,
+            head_norms: engine_layer.head_norms.clone(),
+            output: linear(3)?,
+            post_norm: engine_layer.post_norm.clone(),
+            gate: linear(4)?,
+            up: linear(5)?,
+            down: linear(6)?,
         })
     }
 
@@ -259,7 +276,7 @@ impl DecoderWeights for EngineDecoder {
         &self.final_norm
     }
 
-    /// A quantised head is dequantised for as long as it takes to pick the rows.
+    /// A quantised head is dequantised in memory until its rows are selected.
     fn head_rows(&self, tokens: &[u32]) -> candle_core::Result<Tensor> {
         let weight = match self.head.unquant_weight_bias() {
             Some((weight, _)) => weight,
@@ -270,6 +287,6 @@ impl DecoderWeights for EngineDecoder {
         if let Some(token) = tokens.iter().find(|token| **token as usize >= rows) {
             bail!("expected tokens below {rows}, the rows of the head, got {token}")
         }
-        f32(&weight.index_select(&Tensor::new(tokens, weight.device())?, 0)?)
+        to_f32(&weight.index_select(&Tensor::new(tokens, weight.device())?, 0)?)
     }
 }

@@ -1,4 +1,4 @@
-//! Decides, before each real prefill, what is replayed in each sequence of the batch.
+//! The hook of a replayed pipeline: before each real prefill it decides what is replayed in each sequence of the batch.
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,120 +13,128 @@ use replay_core::{Decision, Error, Mismatch, Replayer};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::families::Media;
-use crate::runtime::backend::{Bound, EnginePrompt};
-use crate::runtime::decisions::{Decided, Decisions};
-use crate::runtime::edit::EditTap;
-use crate::runtime::orders::{Listeners, Order, Orders};
-use crate::runtime::prefix_cache::{Identity, Known};
+use crate::runtime::decisions::{RequestDecision, RequestDecisions};
+use crate::runtime::edit_tap::EditTap;
+use crate::runtime::engine_prompt::EnginePrompt;
+use crate::runtime::prefill_tasks::{PrefillTask, PrefillTasks, ReplayTask};
+use crate::runtime::prefix_cache::{CachedPrefix, PrefixIdentity};
+use crate::runtime::replay_pair::ReplayPair;
 
 /// The hook of one pipeline.
 pub(crate) struct Hook {
-    pub(crate) bound: Bound,
-    pub(crate) orders: Orders,
-    pub(crate) decisions: Decisions,
-    /// Most sequences that were prefilled together.
+    pub(crate) pair: ReplayPair,
+    pub(crate) tasks: PrefillTasks,
+    pub(crate) decisions: RequestDecisions,
+    /// The largest number of sequences prefilled together so far.
     pub(crate) largest_batch: AtomicUsize,
-    /// Prefills of all sequences, repeated ones included.
+    /// The number of prefills of all sequences so far, repeated ones included.
     pub(crate) prefills: AtomicUsize,
-    /// Rows of prompts that were known and did not run.
-    pub(crate) known_rows: AtomicUsize,
+    /// The number of prompt rows that the prefix cache supplied so far.
+    pub(crate) prefix_cache_rows: AtomicUsize,
 }
 
 impl Hook {
-    pub(crate) fn new(bound: Bound) -> Self {
+    pub(crate) fn new(pair: ReplayPair) -> Self {
         Self {
-            bound,
-            orders: Orders::default(),
-            decisions: Decisions::default(),
+            pair,
+            tasks: PrefillTasks::default(),
+            decisions: RequestDecisions::default(),
             largest_batch: AtomicUsize::new(0),
             prefills: AtomicUsize::new(0),
-            known_rows: AtomicUsize::new(0),
+            prefix_cache_rows: AtomicUsize::new(0),
         }
     }
 
-    fn decide(&self, call: &mut PromptCall<'_, '_, '_>, index: usize, row: &PromptRow) -> Decided {
-        // A plan's edits are nobody else's.
-        let (decision, settings) = match self.orders.take(&call.responder(index)) {
-            Order::Plan(plan, recipient) => {
-                let (decision, observed) = match self.plan(call, index, row, &plan) {
+    /// Runs the task of one sequence of the batch.
+    fn decide(&self, call: &mut PromptCall<'_, '_, '_>, index: usize, row: &PromptRow) -> RequestDecision {
+        // The prefix cache must not keep the edits of a plan for other requests, so a plan has no fingerprint.
+        let (decision, fingerprint) = match self.tasks.take(&call.responder(index)) {
+            PrefillTask::Plan(plan, sender) => {
+                let (decision, observed) = match self.run_plan(call, index, row, &plan) {
                     Ok((decision, observed)) => (decision, Ok(observed)),
                     Err(error) => (Decision::Leave, Err(error)),
                 };
-                let _ = recipient.send(observed);
+                let _ = sender.send(observed);
                 (decision, None)
             }
-            Order::Replay(directive, Listeners { settings, report: recipient, progress }) => {
-                let settings = settings.unwrap_or_else(|| self.bound.settings());
+            PrefillTask::Replay(ReplayTask { directive, settings, report: report_sender, progress }) => {
+                let settings = settings.unwrap_or_else(|| self.pair.settings());
                 let replayer = settings.of(directive.profile);
-                // One sequence's trouble must not reach the others of its batch.
+                // A panic in one sequence must not fail the others of its batch.
                 let outcome =
-                    catch_unwind(AssertUnwindSafe(|| self.replay(replayer, call, index, row, directive, progress)))
+                    catch_unwind(AssertUnwindSafe(|| self.run_replay(replayer, call, index, row, directive, progress)))
                         .unwrap_or_else(|_| Err(Error::engine("replay panicked")));
                 let decided = match outcome {
                     Ok(decided) => decided,
                     Err(_) if call.cancelled(index) => replayer.not_replayed("the client went away"),
                     Err(error) => replayer.failed(&error),
                 };
-                replayer.count(&decided, &self.bound.cache);
+                replayer.count(&decided, &self.pair.cache);
                 let replay_core::Decided { decision, request_report } = decided;
-                if let Some(recipient) = recipient {
-                    let _ = recipient.send(request_report);
+                if let Some(sender) = report_sender {
+                    let _ = sender.send(request_report);
                 }
                 (decision, (!directive.fresh).then(|| replayer.settings().fingerprint()))
             }
         };
-        let identity = settings.and_then(|settings| self.identity(call, index, row, &decision, settings));
-        Decided { decision, identity }
+        let identity =
+            fingerprint.and_then(|fingerprint| self.prefix_identity(call, index, row, &decision, fingerprint));
+        RequestDecision { decision, identity }
     }
 
-    /// What keys and values of this prompt will depend on; `None` if they are not to be kept.
-    fn identity(
+    /// The identity of this prompt in the prefix cache; `None` if the cache must not keep it. `fingerprint` is that of the settings.
+    fn prefix_identity(
         &self,
         call: &PromptCall<'_, '_, '_>,
         index: usize,
         row: &PromptRow,
         decision: &Decision,
-        settings: String,
-    ) -> Option<Arc<Identity>> {
+        fingerprint: String,
+    ) -> Option<Arc<PrefixIdentity>> {
         let edits = match decision {
-            Decision::Edit(edits) => Some((edits.clone(), settings)),
+            Decision::Edit(edits) => Some((edits.clone(), fingerprint)),
             Decision::Leave => None,
             Decision::Fail(_) => return None,
         };
-        if !self.bound.prefixes.is_on() || !call.may_begin_later() {
+        if !self.pair.prefix_cache.is_enabled() || !call.may_begin_later() {
             return None;
         }
-        let media = Media { pictures: call.images(index), videos: call.videos(index) };
-        let map = self.bound.map(row, media).ok()?;
-        Some(Arc::new(Identity::new(&map, self.bound.prefixes.images, edits)))
+        let media = Media { images: call.images(index), videos: call.videos(index) };
+        let map = self.pair.label_prompt(row, media).ok()?;
+        Some(Arc::new(PrefixIdentity::new(&map, self.pair.prefix_cache.image_dependence, edits)))
     }
 
-    /// Has the forward of these prompts begin after what is known of all of them, if anything is. The edits of the rows that are left.
-    fn begin_later(
+    /// Starts the prefill of these prompts after the prefix that is cached for all of them. Returns the edits of the remaining rows, or `None`
+    /// if there is no such prefix.
+    fn start_after_cached_prefix(
         &self,
         call: &mut PromptCall<'_, '_, '_>,
         rows: &[PromptRow],
-        decided: &[Decided],
+        decisions: &[RequestDecision],
     ) -> Option<Vec<Option<Arc<Edits>>>> {
-        if !self.bound.prefixes.is_on() || !call.may_begin_later() {
+        if !self.pair.prefix_cache.is_enabled() || !call.may_begin_later() {
             return None;
         }
         let prompts =
-            rows.iter().zip(decided).map(|(row, decided)| Some((&*row.tokens, &**decided.identity.as_ref()?)));
-        let Known { keys_values, rows: skipped } = self.bound.prefixes.find(&prompts.collect::<Option<Vec<_>>>()?)?;
-        let later = |edits: Arc<Edits>| edits.after(skipped).map(Arc::new);
-        let edits =
-            edits(decided).into_iter().map(|edits| edits.map(later).transpose()).collect::<replay_core::Result<_>>();
-        let begun = edits.and_then(|edits| Ok((edits, call.begin_after(keys_values, skipped)?)));
-        let begun =
-            begun.inspect_err(|error| tracing::warn!("a prompt could not begin after what is known of it: {error}"));
-        let (edits, ()) = begun.ok()?;
+            rows.iter().zip(decisions).map(|(row, decision)| Some((&*row.tokens, &**decision.identity.as_ref()?)));
+        let CachedPrefix { keys_values, rows: skipped } =
+            self.pair.prefix_cache.find(&prompts.collect::<Option<Vec<_>>>()?)?;
+        let remaining = |edits: Arc<Edits>| edits.after(skipped).map(Arc::new);
+        let edits = batch_edits(decisions)
+            .into_iter()
+            .map(|edits| edits.map(remaining).transpose())
+            .collect::<replay_core::Result<_>>();
+        let started = edits.and_then(|edits| Ok((edits, call.begin_after(keys_values, skipped)?)));
+        let started =
+            started.inspect_err(|error| tracing::warn!("a prefill could not start after its cached prefix: {error}"));
+        let (edits, ()) = started.ok()?;
         metrics::count_known_rows(skipped * rows.len());
-        self.known_rows.fetch_add(skipped * rows.len(), Ordering::Relaxed);
+        self.prefix_cache_rows.fetch_add(skipped * rows.len(), Ordering::Relaxed);
         Some(edits)
     }
 
-    fn plan(
+    /// Runs a plan of the conformance kit on one sequence.
+    fn run_plan(
         &self,
         call: &mut PromptCall<'_, '_, '_>,
         index: usize,
@@ -136,13 +144,14 @@ impl Hook {
         if plan.0.is_empty() {
             return Ok((Decision::Leave, Observed::default()));
         }
-        let mut prompt = self.prompt(call, index, row, None)?;
+        let mut prompt = self.engine_prompt(call, index, row, None)?;
         let observed = pollster::block_on(plan.run(&mut prompt))?;
         let decision = prompt.edits.map_or(Decision::Leave, Decision::Edit);
         Ok((decision, observed))
     }
 
-    fn replay(
+    /// Replays one sequence as its directive says.
+    fn run_replay(
         &self,
         replayer: &Replayer,
         call: &mut PromptCall<'_, '_, '_>,
@@ -154,80 +163,80 @@ impl Hook {
         if row.images == 0 && row.image_grid_thw.is_none() && call.videos(index).is_empty() {
             return Ok(replayer.not_replayed("the prompt has no image"));
         }
-        let off = directive.mode == Mode::Off || !replayer.settings().enabled;
-        if off && !directive.trace && !directive.observe {
+        let is_off = directive.mode == Mode::Off || !replayer.settings().enabled;
+        if is_off && !directive.trace && !directive.observe {
             return Ok(replayer.not_replayed("off for this request"));
         }
         if row.cached > 0 {
             return Err(Error::Prompt(Mismatch::new(
-                "rows that the engine computes of this prompt",
-                "all of them",
-                format!("all but {} from its prefix cache", row.cached),
+                "prompt rows that the engine computes",
+                "all rows",
+                format!("all but {} rows of its own prefix cache", row.cached),
                 "attach replay before the engine starts",
             )));
         }
-        let mut prompt = self.prompt(call, index, row, progress)?;
-        // Futures of replay yield between slices and wait for nothing: here they run to their end, on the engine's thread.
-        pollster::block_on(replayer.try_decide(&mut prompt, directive, &self.bound.cache))
+        let mut prompt = self.engine_prompt(call, index, row, progress)?;
+        // Replay's futures yield between slices but wait for nothing, so they run to their end here, on the engine's thread.
+        pollster::block_on(replayer.try_decide(&mut prompt, directive, &self.pair.cache))
     }
 
-    fn prompt<'c, 'a, 'batch, 'seq>(
+    fn engine_prompt<'c, 'a, 'batch, 'seq>(
         &'c self,
         call: &'c mut PromptCall<'a, 'batch, 'seq>,
         index: usize,
         row: &PromptRow,
-        listener: Option<UnboundedSender<Progress>>,
+        progress: Option<UnboundedSender<Progress>>,
     ) -> replay_core::Result<EnginePrompt<'c, 'a, 'batch, 'seq>> {
-        let media = Media { pictures: call.images(index), videos: call.videos(index) };
-        let map = self.bound.map(row, media)?;
-        Ok(EnginePrompt { bound: &self.bound, call, row: index, map, edits: None, listener })
+        let media = Media { images: call.images(index), videos: call.videos(index) };
+        let map = self.pair.label_prompt(row, media)?;
+        Ok(EnginePrompt { pair: &self.pair, call, row: index, map, edits: None, progress })
     }
 }
 
-/// Of each sequence of a batch.
-fn edits(decided: &[Decided]) -> Vec<Option<Arc<Edits>>> {
-    let edits = |decided: &Decided| match &decided.decision {
+/// The edits of each sequence of a batch.
+fn batch_edits(decisions: &[RequestDecision]) -> Vec<Option<Arc<Edits>>> {
+    let edits = |decision: &RequestDecision| match &decision.decision {
         Decision::Edit(edits) => Some(edits.clone()),
         Decision::Leave | Decision::Fail(_) => None,
     };
-    decided.iter().map(edits).collect()
+    decisions.iter().map(edits).collect()
 }
 
 impl PromptHook for Hook {
     fn shares_encoders(&self) -> bool {
-        self.bound.one_encoder
+        self.pair.same_vision_tower
     }
 
     fn before_prompt(&self, call: &mut PromptCall<'_, '_, '_>) -> candle_core::Result<Option<Arc<dyn LayerTap>>> {
         let rows = call.rows();
         self.largest_batch.fetch_max(rows.len(), Ordering::Relaxed);
         self.prefills.fetch_add(rows.len(), Ordering::Relaxed);
-        let mut decided = Vec::with_capacity(rows.len());
+        let mut decisions = Vec::with_capacity(rows.len());
         for (index, row) in rows.iter().enumerate() {
-            decided.push(self.decisions.get(&row.request).unwrap_or_else(|| {
-                let decided = self.decide(call, index, row);
-                self.decisions.insert(row.request.clone(), decided.clone());
-                decided
+            decisions.push(self.decisions.get(&row.request).unwrap_or_else(|| {
+                let decision = self.decide(call, index, row);
+                self.decisions.insert(row.request.clone(), decision.clone());
+                decision
             }));
         }
-        for (index, decided) in decided.iter().enumerate() {
-            if let Decision::Fail(why) = &decided.decision {
+        for (index, decision) in decisions.iter().enumerate() {
+            if let Decision::Fail(why) = &decision.decision {
                 call.fail(index, why);
             }
         }
-        let edits = self.begin_later(call, &rows, &decided).unwrap_or_else(|| edits(&decided));
-        Ok(EditTap::new(edits, &self.bound.prefixes).map(|tap| Arc::new(tap) as Arc<dyn LayerTap>))
+        let edits = self.start_after_cached_prefix(call, &rows, &decisions).unwrap_or_else(|| batch_edits(&decisions));
+        Ok(EditTap::new(edits, &self.pair.prefix_cache).map(|tap| Arc::new(tap) as Arc<dyn LayerTap>))
     }
 
     fn after_answer(&self, answered: &mut Answered<'_>) {
-        if !self.bound.prefixes.is_on() {
+        if !self.pair.prefix_cache.is_enabled() {
             return;
         }
-        let identity = self.decisions.get(&answered.request()).and_then(|decided| decided.identity);
+        let identity = self.decisions.get(&answered.request()).and_then(|decision| decision.identity);
         let Some(identity) = identity else { return };
         let tokens = answered.tokens().to_vec();
-        if let Err(error) = self.bound.prefixes.keep(&tokens, &identity, || answered.keys_values()) {
-            tracing::warn!("keys and values of a prompt could not be kept: {error}");
+        if let Err(error) = self.pair.prefix_cache.insert(&tokens, &identity, || answered.keys_values()) {
+            tracing::warn!("the prefix cache could not keep the keys and values of a prompt: {error}");
         }
     }
 }

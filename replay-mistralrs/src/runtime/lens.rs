@@ -1,4 +1,4 @@
-//! The engine's own final norm and head as a logit lens.
+//! The logit lens of a model, with the engine's own final norm and head.
 use std::sync::Arc;
 
 use candle_core::{D, DType, Device, Tensor};
@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::error::AttachError;
 use crate::families::{Family, Head};
 
-/// Final norm and head of a loaded model, sharing its weights.
+/// Handles to the final norm and head of a loaded model.
 pub(crate) struct EngineLens {
-    /// The projections of every stream of a residual but the first, if it has several.
-    unembed: Vec<Arc<dyn QuantMethod>>,
+    /// The projections of all streams but the first, in families whose residuals have several.
+    stream_projections: Vec<Arc<dyn QuantMethod>>,
     /// The weight of the final norm, `[hidden]`.
     norm: Tensor,
     epsilon: f64,
@@ -25,16 +25,17 @@ pub(crate) struct EngineLens {
 }
 
 enum LensHead {
+    /// The head as a linear layer of the engine.
     Layer(Arc<dyn QuantMethod>),
-    /// `[vocabulary, hidden]`: a head that the engine does not hand out as a layer.
+    /// The head as a matrix `[vocabulary, hidden]`, where the engine does not expose it as a linear layer.
     Matrix(Tensor),
 }
 
 impl EngineLens {
-    /// Finds norm and head by the family's profile, and tries them on one row.
+    /// Finds norm and head by the family's profile, and runs them on one row.
     ///
     /// # Errors
-    /// If one is missing, or the head has another width than the vocabulary.
+    /// If one is missing, or the head does not have one row per vocabulary entry.
     pub(crate) fn new(
         family: &Family,
         config: &Value,
@@ -43,17 +44,18 @@ impl EngineLens {
         role: Role,
     ) -> Result<Self, AttachError> {
         let missing =
-            |what: &str| AttachError::Pipeline(format!("the {role} model has no {what} that a lens could use"));
+            |what: &str| AttachError::Pipeline(format!("the {role} model has no {what}, which the logit lens needs"));
         let tensor = |name: &str| {
             let named = weights.residual.iter().find(|(known, _)| known == name);
             named.map(|(_, tensor)| tensor).ok_or_else(|| missing(name))
         };
-        let outside = || weights.linear.iter().filter(|(_, layer)| layer.is_none()).map(|(linear, _)| linear.clone());
-        let linear = || outside().next().map(LensHead::Layer).ok_or_else(|| missing("head"));
+        let outside_layers =
+            || weights.linear.iter().filter(|(_, layer)| layer.is_none()).map(|(linear, _)| linear.clone());
+        let linear = || outside_layers().next().map(LensHead::Layer).ok_or_else(|| missing("head"));
         let streams = family.streams(config)?;
-        // Behind the head stand the projections that make the streams of an embedding, then those that undo it.
-        let unembed: Vec<_> = outside().skip(streams).take(streams - 1).collect();
-        if unembed.len() + 1 != streams {
+        // After the head, the engine lists the projections that make the streams of an embedding, then those that merge the streams.
+        let stream_projections: Vec<_> = outside_layers().skip(streams).take(streams - 1).collect();
+        if stream_projections.len() + 1 != streams {
             return Err(missing("projection of each stream"));
         }
         let head = match family.head {
@@ -68,54 +70,55 @@ impl EngineLens {
         let epsilon = family.number(config, "rms_norm_eps").unwrap_or(1e-6);
         let soft_cap = family.soft_cap.and_then(|name| family.text_field(config, name)).and_then(Value::as_f64);
         let vocabulary = family.size(config, "vocab_size")?;
-        let lens = Self { unembed, norm, epsilon, head, soft_cap, vocabulary, dtype };
-        let probe = |device: &Device| {
+        let lens = Self { stream_projections, norm, epsilon, head, soft_cap, vocabulary, dtype };
+        let probe_width = |device: &Device| {
             let row = Tensor::zeros((1, streams * lens.norm.dim(0)?), dtype, device)?;
             lens.logits(&row)?.dim(1)
         };
-        match probe(&device) {
+        match probe_width(&device) {
             Ok(width) if width == vocabulary => Ok(lens),
             Ok(width) => Err(AttachError::Pipeline(format!(
-                "the head of the {role} model has {width} rows, its configuration says {vocabulary}"
+                "the head of the {role} model: expected {vocabulary} rows as its config.json says, got {width}"
             ))),
             Err(e) => Err(AttachError::Pipeline(format!("the head of the {role} model does not run: {e}"))),
         }
     }
 
-    /// Whether it computes in f32 with weights that are not quantised.
-    pub(crate) fn is_exact(&self) -> bool {
+    /// Whether the lens computes in f32 with weights that are not quantised.
+    pub(crate) fn is_unquantised_f32(&self) -> bool {
         let quantised = matches!(&self.head, LensHead::Layer(layer) if layer.quantized_act_type().is_some());
         self.dtype == DType::F32 && !quantised
     }
 
-    pub(crate) fn vocabulary_rows(&self) -> usize {
+    /// The number of vocabulary entries.
+    pub(crate) fn vocabulary_size(&self) -> usize {
         self.vocabulary
     }
 }
 
-/// Root mean square of each row, in f32.
-fn rms(x: &Tensor) -> candle_core::Result<Tensor> {
+/// The root mean square of each row, in f32.
+fn root_mean_square(x: &Tensor) -> candle_core::Result<Tensor> {
     x.to_dtype(DType::F32)?.sqr()?.mean_keepdim(D::Minus1)?.sqrt()
 }
 
 impl EngineLens {
-    /// One stream of what may be several: the mean of the first and of the others, each projected and scaled to the first one's
-    /// length, as the engine does it.
+    /// Merges the streams of a residual into one as the engine does: the mean of the first stream and of the others, each projected and scaled
+    /// to the root mean square of the first.
     ///
     /// # Shapes
     /// `residual`: `[rows, streams * hidden]`; returns `[rows, hidden]`.
-    fn unembedded(&self, residual: &Tensor) -> candle_core::Result<Tensor> {
-        if self.unembed.is_empty() {
+    fn merge_streams(&self, residual: &Tensor) -> candle_core::Result<Tensor> {
+        if self.stream_projections.is_empty() {
             return Ok(residual.clone());
         }
-        let streams = residual.chunk(self.unembed.len() + 1, 1)?;
-        let length = rms(&streams[0])?;
+        let streams = residual.chunk(self.stream_projections.len() + 1, 1)?;
+        let first_rms = root_mean_square(&streams[0])?;
         let mut sum = streams[0].to_dtype(DType::F32)?;
-        for (stream, projection) in streams[1..].iter().zip(&self.unembed) {
+        for (stream, projection) in streams[1..].iter().zip(&self.stream_projections) {
             let stream = projection.forward_autocast(&stream.contiguous()?.unsqueeze(0)?)?.squeeze(0)?;
-            let scale = length.broadcast_div(&rms(&stream)?.maximum(1e-8)?)?;
+            let scale = first_rms.broadcast_div(&root_mean_square(&stream)?.maximum(1e-8)?)?;
             let scaled = stream.to_dtype(DType::F32)?.broadcast_mul(&scale)?;
-            // Rounded, as the engine hands it on.
+            // Rounded to the model's precision, as in the engine.
             sum = (sum + scaled.to_dtype(stream.dtype())?.to_dtype(DType::F32)?)?;
         }
         (sum / streams.len() as f64)?.to_dtype(residual.dtype())
@@ -127,9 +130,9 @@ impl LogitLens for EngineLens {
         self.vocabulary
     }
 
-    /// RMSNorm in f32, rounded to the model's precision before its weight, as the engine's layer does it.
+    /// Applies RMSNorm in f32 and rounds to the model's precision before multiplying by the norm's weight, as the engine does.
     fn logits(&self, residual: &Tensor) -> candle_core::Result<Tensor> {
-        let x = self.unembedded(&residual.to_device(self.norm.device())?)?.to_dtype(DType::F32)?;
+        let x = self.merge_streams(&residual.to_device(self.norm.device())?)?.to_dtype(DType::F32)?;
         let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
         let x = x.broadcast_div(&(variance + self.epsilon)?.sqrt()?)?;
         let x = x.to_dtype(self.dtype)?.broadcast_mul(&self.norm.to_dtype(self.dtype)?)?;

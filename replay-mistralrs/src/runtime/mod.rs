@@ -1,11 +1,12 @@
-//! What runs while prompts are prefilled: taps and side passes, lens and gradients, what is decided and edited, and what is kept.
-pub(crate) mod backend;
+//! What runs at each prefill: the hook, its taps and side passes, the lens and the differentiable decoder, and what is kept between requests.
+pub(crate) mod capture_tap;
 pub(crate) mod decisions;
 pub(crate) mod decoder;
-pub(crate) mod edit;
+pub(crate) mod decoder_span;
+pub(crate) mod edit_tap;
+pub(crate) mod engine_prompt;
 pub(crate) mod hook;
 pub(crate) mod lens;
-pub(crate) mod orders;
-pub(crate) mod prefix;
+pub(crate) mod prefill_tasks;
 pub(crate) mod prefix_cache;
-pub(crate) mod tap;
+pub(crate) mod replay_pair;

@@ -1,4 +1,4 @@
-//! The engine's part of its own configuration file (what its command line reads with `from-config`); our tables may stand in the same file.
+//! The engine's keys in its own configuration file (the file of `mistralrs from-config`), which may also hold replay's tables.
 //!
 //! Format: mistralrs-cli 0.8.1, `src/config/mod.rs` and `src/args`.
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::config::engine_file::read_config;
 use crate::error::AttachError;
 use crate::models::source::is_rlvr_model;
 
-/// What the engine reads of its file.
+/// The engine's keys of the file.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct EngineFile {
     #[serde(default)]
@@ -20,24 +20,24 @@ pub(super) struct EngineFile {
     pub(super) global: Global,
     #[serde(default)]
     pub(super) runtime: Runtime,
-    /// Where to listen.
+    /// The address and port to listen on.
     #[serde(default)]
     pub(super) server: Server,
     #[serde(default)]
     pub(super) paged_attn: PagedAttention,
     #[serde(default)]
-    pub(super) models: Vec<models::Entry>,
+    pub(super) models: Vec<models::ModelEntry>,
     #[serde(default)]
     pub(super) default_model_id: Option<String>,
 }
 
-/// `[server]`
+/// The engine's table `[server]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub(super) struct Server {
-    /// Port.
+    /// The port to listen on.
     pub(super) port: u16,
-    /// Address.
+    /// The address to listen on.
     pub(super) host: String,
     pub(super) ui: bool,
     pub(super) mcp_port: Option<u16>,
@@ -102,32 +102,32 @@ pub(super) enum Mode {
 }
 
 impl EngineFile {
-    /// Both parts of the file: the engine's, and ours, whose RLVR model has to be one of the engine's.
+    /// Reads the engine's keys and replay's configuration. The RLVR model has to be one of the engine's models.
     ///
     /// # Errors
-    /// Every problem of our part; what keeps the engine's part from being read or served.
+    /// If either part of the file is wrong, or the engine's part asks for something that this program does not serve.
     pub(super) fn read(path: &Path) -> Result<(Self, Config), AttachError> {
         let config = read_config(path)?;
         let text = std::fs::read_to_string(path).map_err(|e| AttachError::EngineFile(e.to_string()))?;
         let file: Self = toml::from_str(&text).map_err(|e| AttachError::EngineFile(e.to_string()))?;
         if let Some(command) = file.command.as_deref().filter(|command| *command != "serve") {
-            return Err(AttachError::EngineFile(format!("command = {command:?}, but only \"serve\" can be served")));
+            return Err(AttachError::EngineFile(format!("expected command = \"serve\", got {command:?}")));
         }
-        let known: Vec<&str> = file.models.iter().map(|model| model.model_id.as_str()).collect();
-        if !known.iter().any(|id| is_rlvr_model(&config, id)) {
-            let expected = format!("the `model_id` of one of the engine's [[models]]: {}", known.join(", "));
+        let model_ids: Vec<&str> = file.models.iter().map(|model| model.model_id.as_str()).collect();
+        if !model_ids.iter().any(|id| is_rlvr_model(&config, id)) {
+            let expected = format!("the `model_id` of one of the engine's [[models]]: {}", model_ids.join(", "));
             return Err(config.refuse("pair.rlvr", &expected, None).into());
         }
         Ok((file, config))
     }
 
-    /// What the engine's command line would do and this program does not.
-    pub(super) fn left_out(&self) -> Vec<&'static str> {
-        let left = [
+    /// The keys that the engine's command line obeys and this program ignores.
+    pub(super) fn ignored_keys(&self) -> Vec<&'static str> {
+        let ignored = [
             (self.server.ui, "server.ui"),
             (self.server.mcp_port.is_some(), "server.mcp_port"),
             (self.runtime.enable_search, "runtime.enable_search"),
         ];
-        left.into_iter().filter_map(|(set, key)| set.then_some(key)).collect()
+        ignored.into_iter().filter_map(|(set, key)| set.then_some(key)).collect()
     }
 }

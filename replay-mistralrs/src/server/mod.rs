@@ -1,4 +1,4 @@
-//! What only a server needs of this engine: its own routes, and its own configuration file.
+//! The parts of the adapter that only a server uses: the engine's own routes and the models of its configuration file.
 mod engine_file;
 mod models;
 mod routes;
@@ -16,25 +16,25 @@ use crate::session::MistralrsSession;
 use engine_file::EngineFile;
 pub use routes::{ADMIN_ROUTES, routes};
 
-/// What the engine's file says of a server.
+/// Reads the server settings of the engine's configuration file.
 ///
 /// # Errors
-/// If the file cannot be read or served.
+/// If the file cannot be read, or asks for something that this program does not serve.
 pub(crate) fn host_server(path: &Path) -> Result<HostServer, AttachError> {
     let (file, _) = EngineFile::read(path)?;
-    let ignored = file.left_out();
+    let ignored = file.ignored_keys();
     Ok(HostServer { host: file.server.host, port: file.server.port, ignored })
 }
 
-/// Loads all models of the engine's file, and replays the one that is the RLVR model of our part.
+/// Loads all models of the engine's file and attaches replay to the one that `pair.rlvr` names.
 ///
 /// # Errors
-/// What keeps the engine from starting, or the model from being replayed.
-pub(crate) async fn open(path: &Path) -> Result<HostedModels, AttachError> {
+/// If the engine does not start or the model cannot be replayed.
+pub(crate) async fn load_models(path: &Path) -> Result<HostedModels, AttachError> {
     let (file, config) = EngineFile::read(path)?;
-    let (engine, default, models) = start::start(&file, &config).await?;
+    let (engine, default, models) = start::start_engine(&file, &config).await?;
     let session = |(name, replay): (String, _)| -> Result<(String, Arc<dyn Session>), AttachError> {
-        let session = MistralrsSession::of_engine(engine.clone(), &name, replay)?;
+        let session = MistralrsSession::from_engine(engine.clone(), &name, replay)?;
         Ok((name, Arc::new(session)))
     };
     let models = models.into_iter().map(session).collect::<Result<_, _>>()?;

@@ -1,4 +1,4 @@
-//! `[[models]]`: from an entry of the file to what the engine's loader takes.
+//! `[[models]]` of the engine's configuration file, converted for the engine's loader.
 use mistralrs_core::{AutoDeviceMapParams, ModelSelected};
 use mistralrs_server_core::mistralrs_for_server_builder::ModelConfig;
 use serde::Deserialize;
@@ -6,8 +6,9 @@ use serde_json::json;
 
 use crate::error::AttachError;
 
+/// One entry of `[[models]]`.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct ModelEntry {
     kind: Kind,
     pub(super) model_id: String,
     tokenizer: Option<String>,
@@ -100,10 +101,13 @@ fn auto() -> String {
     "auto".into()
 }
 
-impl Entry {
-    /// As the engine's command line makes it of the entry.
-    pub(super) fn config(&self) -> Result<ModelConfig, AttachError> {
-        let mut config = ModelConfig::new(self.model_id.clone(), self.selected()?);
+impl ModelEntry {
+    /// Converts the entry as the engine's command line does.
+    ///
+    /// # Errors
+    /// If the entry asks for something that only the engine's own command line serves.
+    pub(super) fn model_config(&self) -> Result<ModelConfig, AttachError> {
+        let mut config = ModelConfig::new(self.model_id.clone(), self.model_selected()?);
         config.chat_template = self.chat_template.clone();
         config.jinja_explicit = self.jinja_explicit.clone();
         config.num_device_layers = self.device.device_layers.clone();
@@ -111,23 +115,23 @@ impl Entry {
         Ok(config)
     }
 
-    fn selected(&self) -> Result<ModelSelected, AttachError> {
+    fn model_selected(&self) -> Result<ModelSelected, AttachError> {
         let refused = |why: &str| AttachError::EngineFile(format!("model {}: {why}", self.model_id));
         if self.adapter.lora.is_some() || self.adapter.xlora.is_some() {
             return Err(refused("LoRA adapters are served by the engine's own command line only"));
         }
         let format = self.format.format.as_deref().unwrap_or("plain");
-        let files = &self.quantization;
+        let quantization = &self.quantization;
         let common = json!({
             "model_id": self.model_id,
             "tokenizer_json": self.tokenizer,
             "arch": self.arch,
             "dtype": self.dtype,
             "topology": self.device.topology,
-            "organization": files.isq_organization,
-            "from_uqff": files.from_uqff,
-            "imatrix": files.imatrix,
-            "calibration_file": files.calibration_file,
+            "organization": quantization.isq_organization,
+            "from_uqff": quantization.from_uqff,
+            "imatrix": quantization.imatrix,
+            "calibration_file": quantization.calibration_file,
             "max_edge": self.multimodal.max_edge,
             "max_seq_len": self.device.max_seq_len,
             "max_batch_size": self.device.max_batch_size,
@@ -135,16 +139,16 @@ impl Entry {
             "max_image_length": self.multimodal.max_image_length,
             "hf_cache_path": self.device.hf_cache,
         });
-        let with = |more: serde_json::Value| {
-            let mut all = common.clone();
+        let with_fields = |more: serde_json::Value| {
+            let mut fields = common.clone();
             for (key, value) in more.as_object().into_iter().flatten() {
-                all[key] = value.clone();
+                fields[key] = value.clone();
             }
-            all
+            fields
         };
-        // The engine's own type, by its serde names: what a kind does not take is passed over.
+        // Deserialized into the engine's own type, whose variants ignore the fields that they do not have.
         let selected = match (self.kind, format) {
-            (Kind::Auto | Kind::Text, "gguf") => json!({ "GGUF": with(json!({
+            (Kind::Auto | Kind::Text, "gguf") => json!({ "GGUF": with_fields(json!({
                 "tok_model_id": self.format.tok_model_id,
                 "quantized_model_id": self.model_id,
                 "quantized_filename": self.format.quantized_file,
@@ -154,14 +158,14 @@ impl Entry {
             }
             (Kind::Auto, _) => json!({ "Run": common }),
             (Kind::Text, _) => json!({ "Plain": common }),
-            (Kind::Multimodal, _) => json!({ "MultimodalPlain": with(json!({
+            (Kind::Multimodal, _) => json!({ "MultimodalPlain": with_fields(json!({
                 "arch": null,
                 "max_num_images": self.multimodal.max_num_images.unwrap_or(1),
                 "max_image_length": self.multimodal.max_image_length.unwrap_or(1024),
             })) }),
-            (Kind::Embedding, _) => json!({ "Embedding": with(json!({ "arch": null })) }),
-            (Kind::Diffusion, _) => json!({ "DiffusionPlain": with(json!({ "arch": "flux" })) }),
-            (Kind::Speech, _) => json!({ "Speech": with(json!({ "arch": "dia" })) }),
+            (Kind::Embedding, _) => json!({ "Embedding": with_fields(json!({ "arch": null })) }),
+            (Kind::Diffusion, _) => json!({ "DiffusionPlain": with_fields(json!({ "arch": "flux" })) }),
+            (Kind::Speech, _) => json!({ "Speech": with_fields(json!({ "arch": "dia" })) }),
         };
         serde_json::from_value(selected).map_err(|e| refused(&e.to_string()))
     }

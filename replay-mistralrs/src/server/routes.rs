@@ -1,4 +1,4 @@
-//! The engine's own routes for the models that it serves.
+//! The engine's own HTTP routes for the models that it serves.
 use std::any::Any;
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use serde_json::Value;
 
 use crate::session::MistralrsSession;
 
-/// Routes that change the engine, or keep what was said for as long as it runs.
+/// Routes that change the engine, or store conversations for as long as it runs.
 pub const ADMIN_ROUTES: [&str; 6] =
     ["/re_isq", "/v1/models/unload", "/v1/models/reload", "/v1/models/tune", "/v1/system/doctor", "/v1/responses"];
 
-/// The engine's own routes for one served model, with `max_body` bytes a request; `None` if the session is another adapter's. Requests
-/// reach them under the engine's name for the model.
+/// Builds the engine's own routes for one served model, with at most `max_body` bytes per request. Requests are rewritten to the engine's
+/// name for the model. `None` if the session belongs to another adapter.
 ///
 /// # Errors
 /// If the engine's router cannot be built.
@@ -33,20 +33,20 @@ pub async fn routes(session: &dyn Session, max_body: usize) -> anyhow::Result<Op
         .with_max_body_limit(max_body)
         .build()
         .await?;
-    let named = move |request, next| under_engine_name(engine.clone(), model.clone(), max_body, request, next);
-    Ok(Some(router.layer(from_fn(named))))
+    let rename = move |request, next| rewrite_model_name(engine.clone(), model.clone(), max_body, request, next);
+    Ok(Some(router.layer(from_fn(rename))))
 }
 
-/// Names the model as the engine does, and refuses what is asked of a model of another kind, on which the engine would fail.
-async fn under_engine_name(
+/// Writes the engine's name of the model into the request, and refuses a route that the model does not support, on which the engine would fail.
+async fn rewrite_model_name(
     engine: Arc<MistralRs>,
     model: Option<String>,
     max_body: usize,
     request: Request,
     next: Next,
 ) -> Response {
-    if !suits(&engine, model.as_deref(), request.uri().path()) {
-        return (StatusCode::BAD_REQUEST, UNSUITED).into_response();
+    if !supports_route(&engine, model.as_deref(), request.uri().path()) {
+        return (StatusCode::BAD_REQUEST, UNSUPPORTED_ROUTE).into_response();
     }
     let (mut parts, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, max_body).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
@@ -61,10 +61,11 @@ async fn under_engine_name(
     next.run(Request::from_parts(parts, body)).await
 }
 
-/// In the form of the OpenAI API.
-const UNSUITED: &str = r#"{"error":{"message":"this model cannot do what this route is for","type":"invalid_request_error","param":"model","code":"unsuited_model"}}"#;
+/// The error of a route that the model does not support, in the format of the OpenAI API.
+const UNSUPPORTED_ROUTE: &str = r#"{"error":{"message":"this model does not support this route","type":"invalid_request_error","param":"model","code":"unsuited_model"}}"#;
 
-fn suits(engine: &MistralRs, model: Option<&str>, path: &str) -> bool {
+/// Whether the model is of the kind that the route is for.
+fn supports_route(engine: &MistralRs, model: Option<&str>, path: &str) -> bool {
     let category = || engine.get_model_category(model);
     match path {
         "/v1/embeddings" => matches!(category(), Ok(ModelCategory::Embedding)),

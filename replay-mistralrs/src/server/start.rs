@@ -1,4 +1,4 @@
-//! Starts the engine of such a file, as its own command line does, with replay on the model that the file names.
+//! Starts the engine that its configuration file describes, as the engine's own command line does, and attaches replay to the RLVR model.
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,19 +13,23 @@ use crate::error::AttachError;
 use crate::pairing::attach::install_observed;
 use crate::pairing::attached::Attached;
 
-/// A running engine: itself, its default model, and the replay of each model by the engine's name for it.
-pub(super) type Started = (Arc<MistralRs>, String, BTreeMap<String, Option<Attached>>);
+/// A running engine, the name of its default model, and the replay of each model, by the engine's name of the model.
+pub(super) type StartedEngine = (Arc<MistralRs>, String, BTreeMap<String, Option<Attached>>);
 
-pub(super) async fn start(file: &EngineFile, config: &Config) -> Result<Started, AttachError> {
+/// Starts the engine, with replay on the model that `pair.rlvr` names.
+///
+/// # Errors
+/// If the engine does not start or the model cannot be replayed.
+pub(super) async fn start_engine(file: &EngineFile, config: &Config) -> Result<StartedEngine, AttachError> {
     let attached: Arc<Mutex<BTreeMap<String, Result<Attached, String>>>> = Arc::default();
     if config.replay.enabled {
-        let told = attached.clone();
+        let outcomes = attached.clone();
         install_observed(config, move |pipeline, outcome| {
-            told.lock().unwrap_or_else(PoisonError::into_inner).insert(pipeline.to_owned(), outcome);
+            outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(pipeline.to_owned(), outcome);
         })?;
     }
-    let builder = builder(file)?;
-    // The engine panics if it cannot start, on what the observer told it, or on some corrupt files.
+    let builder = engine_builder(file)?;
+    // The engine panics if it cannot start: on an error that the observer returned, or on some corrupt files.
     let built = AssertUnwindSafe(builder.build()).catch_unwind().await;
     let mut attached = std::mem::take(&mut *attached.lock().unwrap_or_else(PoisonError::into_inner));
     if let Some(why) = attached.values().find_map(|outcome| outcome.as_ref().err()) {
@@ -45,14 +49,14 @@ pub(super) async fn start(file: &EngineFile, config: &Config) -> Result<Started,
     Ok((engine, default, models))
 }
 
-fn builder(file: &EngineFile) -> Result<MistralRsForServerBuilder, AttachError> {
+fn engine_builder(file: &EngineFile) -> Result<MistralRsForServerBuilder, AttachError> {
     let (global, runtime, paged) = (&file.global, &file.runtime, &file.paged_attn);
     let source = global.token_source.as_deref().map(str::parse::<TokenSource>).transpose();
     let source = source.map_err(|e| AttachError::EngineFile(format!("global.token_source: {e}")))?;
     let mut cpu = file.models.iter().filter_map(|model| model.device.cpu);
     let on_cpu = cpu.next().unwrap_or(false);
     if cpu.any(|other| other != on_cpu) {
-        return Err(AttachError::EngineFile("device.cpu has to be the same for all models".into()));
+        return Err(AttachError::EngineFile("expected the same device.cpu for all models".into()));
     }
     let mut builder = MistralRsForServerBuilder::new()
         .with_max_seqs(runtime.max_seqs)
@@ -76,7 +80,7 @@ fn builder(file: &EngineFile) -> Result<MistralRsForServerBuilder, AttachError> 
         .with_paged_attn_block_size_optional(paged.block_size)
         .with_paged_attn_cache_type(paged.cache_type);
     for model in &file.models {
-        builder = builder.add_model_config(model.config()?);
+        builder = builder.add_model_config(model.model_config()?);
     }
     Ok(match &file.default_model_id {
         Some(id) => builder.with_default_model_id(id.clone()),

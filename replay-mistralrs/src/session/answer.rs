@@ -1,11 +1,12 @@
-//! From what the engine answers to what a session gives.
+//! Converts responses of the engine to those of a session.
 use mistralrs_core::{
     ChatCompletionChunkResponse, ChatCompletionResponse, CompletionChunkResponse, CompletionResponse,
     Logprobs as EngineLogprobs, ResponseLogprob, ToolCallResponse, Usage as EngineUsage,
 };
 use replay_core::session::{Alternative, Choice, Piece, TokenLogProb, ToolCall, Usage};
 
-pub(super) fn of_chat(done: ChatCompletionResponse) -> (Vec<Choice>, Usage) {
+/// Converts a chat completion: its choices in order, and the usage.
+pub(super) fn convert_chat(done: ChatCompletionResponse) -> (Vec<Choice>, Usage) {
     let mut choices = done.choices;
     choices.sort_by_key(|choice| choice.index);
     let choice = |choice: mistralrs_core::Choice| Choice {
@@ -18,7 +19,8 @@ pub(super) fn of_chat(done: ChatCompletionResponse) -> (Vec<Choice>, Usage) {
     (choices.into_iter().map(choice).collect(), usage(&done.usage))
 }
 
-pub(super) fn of_text(done: CompletionResponse) -> (Vec<Choice>, Usage) {
+/// Converts a text completion: its choices in order, and the usage.
+pub(super) fn convert_text(done: CompletionResponse) -> (Vec<Choice>, Usage) {
     let mut choices = done.choices;
     choices.sort_by_key(|choice| choice.index);
     let choice = |choice: mistralrs_core::CompletionChoice| Choice {
@@ -30,8 +32,8 @@ pub(super) fn of_text(done: CompletionResponse) -> (Vec<Choice>, Usage) {
     (choices.into_iter().map(choice).collect(), usage(&done.usage))
 }
 
-/// Pieces of the sample `choice`, and its usage with the last of them.
-pub(super) fn of_chat_chunk(choice: usize, chunk: ChatCompletionChunkResponse) -> (Vec<Piece>, Option<Usage>) {
+/// Converts a chunk of a chat completion, whose sample is number `choice` of the request. The last chunk has the usage.
+pub(super) fn convert_chat_chunk(choice: usize, chunk: ChatCompletionChunkResponse) -> (Vec<Piece>, Option<Usage>) {
     let piece = |part: mistralrs_core::ChunkChoice| Piece {
         choice,
         text: part.delta.content.unwrap_or_default(),
@@ -43,8 +45,8 @@ pub(super) fn of_chat_chunk(choice: usize, chunk: ChatCompletionChunkResponse) -
     (chunk.choices.into_iter().map(piece).collect(), chunk.usage.as_ref().map(usage))
 }
 
-/// As [`of_chat_chunk`]; the engine counts no tokens here.
-pub(super) fn of_text_chunk(choice: usize, chunk: CompletionChunkResponse) -> Vec<Piece> {
+/// Converts a chunk of a text completion, whose sample is number `choice` of the request. The engine gives no usage here.
+pub(super) fn convert_text_chunk(choice: usize, chunk: CompletionChunkResponse) -> Vec<Piece> {
     let piece = |part: mistralrs_core::CompletionChunkChoice| Piece {
         choice,
         text: part.text,

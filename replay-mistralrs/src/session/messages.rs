@@ -1,4 +1,4 @@
-//! A chat as the engine takes it: messages by key, and pictures and videos apart from them.
+//! Converts a chat for the engine, which takes messages as key-value maps, and images and videos in separate lists.
 use either::Either;
 use image::{DynamicImage, RgbImage};
 use indexmap::IndexMap;
@@ -6,7 +6,7 @@ use mistralrs_core::{MessageContent, ModelCategory, VideoInput};
 use replay_core::session::{Clip, Fault, Message, Part, Picture, SessionError, ToolCall};
 use serde_json::{Value, json};
 
-/// Messages, and what they show, in order.
+/// The messages of a chat, with its images and videos in the order of the chat.
 #[derive(Clone, Default)]
 pub(super) struct EngineMessages {
     pub(super) messages: Vec<IndexMap<String, MessageContent>>,
@@ -15,19 +15,21 @@ pub(super) struct EngineMessages {
 }
 
 impl EngineMessages {
+    /// Converts the messages of a chat.
+    ///
     /// # Errors
-    /// If a message shows something that is not the user's: no chat template of the engine has a place for it.
-    pub(super) fn of(messages: Vec<Message>, category: &ModelCategory) -> Result<Self, SessionError> {
-        let mut all = Self::default();
+    /// If a message that is not the user's has images or videos, which no chat template supports.
+    pub(super) fn from_chat(messages: Vec<Message>, category: &ModelCategory) -> Result<Self, SessionError> {
+        let mut converted = Self::default();
         for message in messages {
-            all.add(message, category)?;
+            converted.add_message(message, category)?;
         }
-        Ok(all)
+        Ok(converted)
     }
 
-    fn add(&mut self, message: Message, category: &ModelCategory) -> Result<(), SessionError> {
+    fn add_message(&mut self, message: Message, category: &ModelCategory) -> Result<(), SessionError> {
         let Message { role, content, name, tool_calls, tool_call_id } = message;
-        let said = !content.is_empty();
+        let has_content = !content.is_empty();
         let (mut texts, mut images, mut videos) = (Vec::new(), Vec::new(), Vec::new());
         for part in content {
             match part {
@@ -37,10 +39,10 @@ impl EngineMessages {
             }
         }
         if role != "user" && !(images.is_empty() && videos.is_empty()) {
-            let message = format!("only a user's message may show images or videos, not one of {role:?}");
+            let message = format!("only messages of the user may have images or videos, not those of {role:?}");
             return Err(SessionError::input(Fault::Media, message));
         }
-        let text = match said {
+        let text = match has_content {
             true => texts.join(" "),
             false => calls_as_text(&tool_calls),
         };
@@ -48,7 +50,7 @@ impl EngineMessages {
         let content = self.content(text, images.len(), videos.len(), category);
         fields.insert("content".to_owned(), content);
         if !tool_calls.is_empty() {
-            fields.insert("tool_calls".to_owned(), Either::Right(tool_calls.iter().map(call).collect()));
+            fields.insert("tool_calls".to_owned(), Either::Right(tool_calls.iter().map(call_fields).collect()));
         }
         for (key, value) in [("tool_call_id", tool_call_id), ("name", name)] {
             if let Some(value) = value {
@@ -61,8 +63,8 @@ impl EngineMessages {
         Ok(())
     }
 
-    /// Where the images and videos of a message stand: as tags in front of the text, numbered over the whole chat, or as parts for a chat
-    /// template that knows them.
+    /// The content of a message with images or videos: tags before the text, numbered over the whole chat, or parts for a chat template that
+    /// supports them.
     fn content(&self, text: String, images: usize, videos: usize, category: &ModelCategory) -> MessageContent {
         let ModelCategory::Multimodal { prefixer } = category else { return Either::Left(text) };
         if images + videos == 0 {
@@ -77,14 +79,14 @@ impl EngineMessages {
         let part = |kind: &str| IndexMap::from([("type".to_string(), json!(kind))]);
         let mut parts = vec![part("image"); images];
         parts.extend(vec![part("video"); videos]);
-        let mut last = part("text");
-        last.insert("text".into(), json!(text));
-        parts.push(last);
+        let mut text_part = part("text");
+        text_part.insert("text".into(), json!(text));
+        parts.push(text_part);
         Either::Right(parts)
     }
 }
 
-fn call(call: &ToolCall) -> IndexMap<String, Value> {
+fn call_fields(call: &ToolCall) -> IndexMap<String, Value> {
     IndexMap::from([
         ("id".to_owned(), json!(call.id)),
         ("type".to_owned(), json!("function")),
@@ -92,7 +94,7 @@ fn call(call: &ToolCall) -> IndexMap<String, Value> {
     ])
 }
 
-/// What a message says that does nothing but call tools.
+/// The text of a message that only calls tools: the calls as JSON.
 fn calls_as_text(calls: &[ToolCall]) -> String {
     let calls: Vec<Value> =
         calls.iter().map(|call| json!({ "name": call.name, "arguments": call.arguments })).collect();
@@ -101,7 +103,7 @@ fn calls_as_text(calls: &[ToolCall]) -> String {
 
 fn engine_image(picture: &Picture) -> DynamicImage {
     let image = RgbImage::from_raw(picture.width(), picture.height(), picture.pixels().to_vec());
-    // A picture has as many bytes as its size says.
+    // A `Picture` always has as many bytes as its size requires, so the conversion does not fail.
     DynamicImage::ImageRgb8(image.unwrap_or_default())
 }
 

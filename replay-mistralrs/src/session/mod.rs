@@ -1,11 +1,11 @@
-//! A loaded pair behind a running engine: [`replay_core::session::Session`] of this adapter.
+//! The [`replay_core::session::Session`] of this adapter: a model of a running engine that answers requests.
 mod answer;
-mod call;
-mod failure;
+mod engine_call;
 mod first_token;
+mod logits_processors;
 mod messages;
 mod request;
-mod sampler;
+mod session_error;
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,13 +22,14 @@ use crate::pairing::attached::Attached;
 use crate::pairing::facts;
 use crate::pairing::loaded_pair::LoadedPair;
 
-use call::Call;
+use engine_call::{Channel, EngineCall, ReplayReceivers};
 use first_token::FirstToken;
+use request::ConvertedRequest;
 
-/// A model of a running engine, replayed or not.
+/// A model of a running engine, with or without replay.
 pub struct MistralrsSession {
     engine: Arc<MistralRs>,
-    /// The engine's name for the model; `None`: its default.
+    /// The engine's name of the model; `None` for its default model.
     model: Option<String>,
     category: ModelCategory,
     replay: Option<Attached>,
@@ -45,10 +46,10 @@ impl std::fmt::Debug for MistralrsSession {
 }
 
 impl MistralrsSession {
-    /// Loads base and RLVR model as the configuration says, attaches replay and starts an engine.
+    /// Loads base and RLVR model of a configuration, attaches replay and starts an engine.
     ///
     /// # Errors
-    /// Everything that keeps the two models from being loaded or replayed.
+    /// If a model cannot be loaded, the models are not a pair, or a self-test fails.
     pub async fn open(config: &Config) -> Result<Self, AttachError> {
         let LoadedPair { pipeline, replay, scheduler } = LoadedPair::load(config)?;
         let category = pipeline.lock().await.category();
@@ -59,16 +60,16 @@ impl MistralrsSession {
         Ok(Self { engine, model: Some(name), category, replay, base_bytes: OnceLock::new() })
     }
 
-    /// A session for a model of an engine that runs already.
+    /// Creates a session for a model of a running engine.
     ///
     /// # Errors
     /// If the engine has no such model.
-    pub fn of_engine(engine: Arc<MistralRs>, model: &str, replay: Option<Attached>) -> Result<Self, AttachError> {
+    pub fn from_engine(engine: Arc<MistralRs>, model: &str, replay: Option<Attached>) -> Result<Self, AttachError> {
         let category = engine.get_model_category(Some(model)).map_err(|e| AttachError::Pipeline(e.to_string()))?;
         Ok(Self { engine, model: Some(model.to_owned()), category, replay, base_bytes: OnceLock::new() })
     }
 
-    /// Replay of the loaded pair; `None` if it is disabled.
+    /// The replay of the model; `None` if it is disabled.
     pub fn replay(&self) -> Option<&Attached> {
         self.replay.as_ref()
     }
@@ -78,22 +79,22 @@ impl MistralrsSession {
         &self.engine
     }
 
-    /// The engine's name for the model; `None`: its default.
+    /// The engine's name of the model; `None` for its default model.
     pub fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
 
-    /// For the conformance kit: answers one prompt, with a plan in place of replay.
+    /// Answers one prompt with a plan of the conformance kit in place of replay.
     ///
     /// # Errors
     /// If the request fails, the plan fails, or replay is disabled.
-    pub async fn ask_planned(&self, prompt: Prompt, plan: Plan) -> Result<(Answer, Observed), SessionError> {
+    pub async fn ask_with_plan(&self, prompt: Prompt, plan: Plan) -> Result<(Answer, Observed), SessionError> {
         let sampling = Sampling { max_tokens: Some(1), ..Sampling::default() };
         let request = Request { sampling, first_token: true, ..Request::new(prompt) };
         let mut observed = None;
         let answer = self
-            .run(request, &mut |_| (), |channel| {
-                observed = self.replay.as_ref().map(|replay| replay.plan(channel, plan.clone()));
+            .run_request(request, &mut |_| (), |channel| {
+                observed = self.replay.as_ref().map(|replay| replay.run_plan(channel, plan.clone()));
                 None
             })
             .await?;
@@ -101,40 +102,41 @@ impl MistralrsSession {
         Ok((answer, observed.map_err(|e| SessionError::Engine(e.to_string()))?))
     }
 
-    /// Refuses media that the model is known not to see.
+    /// Refuses videos if the engine passes none to this family.
     fn check_media(&self, input: &Input) -> Result<(), SessionError> {
         let Input::Chat(messages) = input else { return Ok(()) };
         let videos = messages.iter().flat_map(|message| &message.content).any(|part| matches!(part, Part::Video(_)));
         match &self.replay {
-            Some(replay) if videos && !replay.sees_videos() => {
-                Err(SessionError::input(Fault::Media, "this family sees no videos: give it frames as images"))
-            }
+            Some(replay) if videos && !replay.sees_videos() => Err(SessionError::input(
+                Fault::Media,
+                "the engine does not support videos for this family: send frames as images",
+            )),
             _ => Ok(()),
         }
     }
 
-    /// Sends the request, by `direct` with what is asked of replay on each of its channels, and hears it to its end.
-    async fn run(
+    /// Sends the request and receives until it ends. `direct` sets the task of replay for each channel of the request.
+    async fn run_request(
         &self,
         request: Request,
         listen: &mut Listener<'_>,
-        mut direct: impl FnMut(&call::Channel) -> Option<call::Reporting> + Send,
+        mut direct: impl FnMut(&Channel) -> Option<ReplayReceivers> + Send,
     ) -> Result<Answer, SessionError> {
         self.check_media(&request.input)?;
-        // The engine loses the end of a stream with several choices, so each gets a request of its own.
+        // The engine loses the end of a stream with several choices, so each choice gets an engine request.
         let streams = if request.stream { request.sampling.samples } else { 1 };
         let constrained = request.constraint.is_some();
         let first = Arc::new(FirstToken::new(request.first_token));
         let sender = self.engine.get_sender(self.model.as_deref()).map_err(|_| SessionError::Stopped)?;
-        let mut call = Call::new(constrained);
-        let parts = request::Parts::of(self, request, streams)?;
+        let mut call = EngineCall::new(constrained);
+        let converted = ConvertedRequest::new(self, request, streams)?;
         for _ in 0..streams {
-            let (channel, responses) = tokio::sync::mpsc::channel(call::CAPACITY);
-            call.add(responses, direct(&channel));
-            let request = parts.engine_request(self, channel, &first);
+            let (channel, responses) = tokio::sync::mpsc::channel(engine_call::CAPACITY);
+            call.add_stream(responses, direct(&channel));
+            let request = converted.engine_request(self, channel, &first);
             sender.send(request).await.map_err(|_| SessionError::Stopped)?;
         }
-        call.hear(listen, &first).await
+        call.receive_answer(listen, &first).await
     }
 }
 
@@ -142,23 +144,23 @@ impl MistralrsSession {
 impl Session for MistralrsSession {
     async fn ask(&self, request: Request, listen: &mut Listener<'_>) -> Result<Answer, SessionError> {
         let (directive, settings) = (request.directive, request.settings.clone());
-        let direct = |channel: &call::Channel| {
+        let direct = |channel: &Channel| {
             let replay = self.replay.as_ref()?;
             let settings = settings.clone().unwrap_or_else(|| replay.settings());
-            let (progress, passes) = tokio::sync::mpsc::unbounded_channel();
-            let report = replay.direct_with(channel, directive, &settings, Some(progress));
-            Some(call::Reporting { report, passes })
+            let (progress_sender, progress) = tokio::sync::mpsc::unbounded_channel();
+            let report = replay.direct_with(channel, directive, &settings, Some(progress_sender));
+            Some(ReplayReceivers { report, progress })
         };
-        self.run(request, listen, direct).await
+        self.run_request(request, listen, direct).await
     }
 
     fn facts(&self) -> Facts {
-        facts::of(self.replay.as_ref())
+        facts::collect_facts(self.replay.as_ref())
     }
 
     fn statistics(&self) -> Statistics {
         let Some(replay) = &self.replay else { return Statistics::default() };
-        // Not known while the base is in use: then it is asked again.
+        // The size cannot be read while the base is in use; then it is read again at the next call.
         let base_bytes = self.base_bytes.get().copied().unwrap_or_else(|| {
             let bytes = replay.base_bytes();
             if bytes > 0 { *self.base_bytes.get_or_init(|| bytes) } else { 0 }

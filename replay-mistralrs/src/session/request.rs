@@ -1,4 +1,4 @@
-//! A request as the engine takes it.
+//! Converts a request for the engine.
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
@@ -8,32 +8,33 @@ use mistralrs_core::{
 };
 use replay_core::session::{Constraint, Fault, Input, Request, SessionError, Text, Thinking, perturb};
 
-use super::call::Channel;
+use super::MistralrsSession;
+use super::engine_call::Channel;
 use super::first_token::FirstToken;
+use super::logits_processors::add_logits_processors;
 use super::messages::EngineMessages;
-use super::{MistralrsSession, sampler};
 
-/// What all engine requests for one request are made of.
-pub(super) struct Parts {
+/// A converted request, from which one or more engine requests are made.
+pub(super) struct ConvertedRequest {
     messages: RequestMessage,
     suffix: Option<String>,
     params: SamplingParams,
-    /// Temperature and seed of noise that greedy decoding draws by.
+    /// Temperature and seed of the noise that turns greedy decoding into seeded sampling.
     noise: Option<(f64, u64)>,
     returns_log_probs: bool,
-    streams: bool,
+    is_streaming: bool,
     constraint: EngineConstraint,
     tools: Option<Vec<Tool>>,
     tool_choice: Option<ToolChoice>,
     truncate: bool,
 }
 
-impl Parts {
-    /// `streams` is how many engine requests are made of it.
+impl ConvertedRequest {
+    /// Converts a request of which `streams` engine requests will be made.
     ///
     /// # Errors
-    /// If it asks for what the engine does not offer.
-    pub(super) fn of(session: &MistralrsSession, request: Request, streams: usize) -> Result<Self, SessionError> {
+    /// If the request asks for something that the engine does not support.
+    pub(super) fn new(session: &MistralrsSession, request: Request, streams: usize) -> Result<Self, SessionError> {
         let params = params(&request, if streams > 1 { 1 } else { request.sampling.samples })?;
         let (messages, suffix) = messages(request.input, &request.thinking, session)?;
         let (tools, tool_choice) = match request.tools {
@@ -42,8 +43,8 @@ impl Parts {
                 let definitions = tools.definitions.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
                 let choice = tools.choice.map(serde_json::from_value).transpose();
                 (
-                    Some(definitions.map_err(|e| unusable("tools", &e))?),
-                    choice.map_err(|e| unusable("tool_choice", &e))?,
+                    Some(definitions.map_err(|e| unsupported_field("tools", &e))?),
+                    choice.map_err(|e| unsupported_field("tool_choice", &e))?,
                 )
             }
         };
@@ -52,7 +53,7 @@ impl Parts {
             suffix,
             noise: request.sampling.positive_temperature().zip(request.sampling.seed),
             returns_log_probs: request.sampling.log_probs.is_some(),
-            streams: request.stream,
+            is_streaming: request.stream,
             params,
             constraint: constraint(request.constraint)?,
             tools,
@@ -61,6 +62,7 @@ impl Parts {
         })
     }
 
+    /// Makes an engine request that answers on `channel` and records its first token in `first`.
     pub(super) fn engine_request(
         &self,
         session: &MistralrsSession,
@@ -71,7 +73,7 @@ impl Parts {
         let mut request =
             NormalRequest::new_simple(self.messages.clone(), self.params.clone(), channel, id, None, None);
         request.return_logprobs = self.returns_log_probs;
-        request.is_streaming = self.streams;
+        request.is_streaming = self.is_streaming;
         request.constraint = self.constraint.clone();
         request.suffix.clone_from(&self.suffix);
         request.tools.clone_from(&self.tools);
@@ -79,20 +81,21 @@ impl Parts {
         request.truncate_sequence = self.truncate;
         request.model_id.clone_from(&session.model);
         let (first, noise) = (first.clone(), self.noise);
-        let look = move |logits: &Tensor, context: &[u32]| {
-            first.see(logits);
+        let processor = move |logits: &Tensor, context: &[u32]| {
+            first.record(logits);
             match noise {
-                Some((temperature, seed)) => perturbed(logits, temperature, seed, context.len()),
+                Some((temperature, seed)) => add_noise(logits, temperature, seed, context.len()),
                 None => Ok(logits.clone()),
             }
         };
-        request.logits_processors = Some(vec![Arc::new(look)]);
-        sampler::complete(&mut request);
+        request.logits_processors = Some(vec![Arc::new(processor)]);
+        add_logits_processors(&mut request);
         EngineRequest::Normal(Box::new(request))
     }
 }
 
-fn perturbed(logits: &Tensor, temperature: f64, seed: u64, position: usize) -> candle_core::Result<Tensor> {
+/// Adds the seeded noise of one position to the logits.
+fn add_noise(logits: &Tensor, temperature: f64, seed: u64, position: usize) -> candle_core::Result<Tensor> {
     let values = logits.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
     let values = perturb(&values, temperature, seed, position);
     Tensor::new(values, &Device::Cpu)?.to_dtype(logits.dtype())?.to_device(logits.device())
@@ -112,7 +115,7 @@ fn params(request: &Request, choices: usize) -> Result<SamplingParams, SessionEr
         dry.transpose().map_err(|e| SessionError::input(Fault::Prompt, format!("dry_multiplier: {e:#}")))?;
     let seeded = sampling.seed.is_some();
     Ok(SamplingParams {
-        // Zero is greedy; noise has the temperature in it already.
+        // Zero means greedy decoding. With a seed, the noise already contains the temperature.
         temperature: Some(sampling.positive_temperature().filter(|_| !seeded).unwrap_or(0.0)),
         top_k: sampling.top_k,
         top_p: sampling.top_p,
@@ -148,7 +151,7 @@ fn messages(
         "high" => Some(ReasoningEffort::High),
         _ => None,
     });
-    let EngineMessages { messages, images, videos } = EngineMessages::of(messages, &session.category)?;
+    let EngineMessages { messages, images, videos } = EngineMessages::from_chat(messages, &session.category)?;
     let messages = match images.is_empty() && videos.is_empty() {
         true => RequestMessage::Chat { messages, enable_thinking, reasoning_effort },
         false => RequestMessage::MultimodalChat {
@@ -176,6 +179,6 @@ fn constraint(constraint: Option<Constraint>) -> Result<EngineConstraint, Sessio
     })
 }
 
-fn unusable(field: &'static str, error: &serde_json::Error) -> SessionError {
+fn unsupported_field(field: &'static str, error: &serde_json::Error) -> SessionError {
     SessionError::input(Fault::Unsupported(field), format!("the engine cannot use `{field}`: {error}"))
 }

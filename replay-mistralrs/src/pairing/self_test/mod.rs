@@ -1,11 +1,11 @@
-//! What is asked of a model before it is served.
-mod head;
-mod picture;
-mod prefix;
+//! Self-tests that every model passes before it is served: taps, logit lens, image prompts, differentiable decoder, prefix cache.
+mod decoder;
+mod image_prompt;
+mod lens;
 mod prefix_cache;
 mod taps;
 
-pub(crate) use picture::test_picture;
-pub(crate) use prefix::test_prefix;
+pub(crate) use decoder::test_decoder;
+pub(crate) use image_prompt::test_image_prompt;
 pub(crate) use prefix_cache::test_prefix_cache;
-pub(crate) use taps::self_test;
+pub(crate) use taps::test_taps;

@@ -1,4 +1,4 @@
-//! Do the two models see with the same eyes? RL often leaves the vision tower frozen; then what one model has encoded the other need not.
+//! Hashes the weights of vision tower and projector. RLVR training often freezes them; if both models have the same, they run once per prompt.
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,21 +8,22 @@ use safetensors::tensor::Metadata;
 
 use crate::models::source::ModelSource;
 
-/// A hash over every tensor whose name begins so: its name, type, shape and bytes, whichever file it lies in. `None` if there is none.
+/// Hashes name, type, shape and bytes of every tensor whose name starts with one of `names`, whichever file holds it. `None` if there is no
+/// such tensor.
 ///
 /// # Errors
 /// If a file cannot be read.
-pub(crate) fn hash(source: &ModelSource, prefixes: &[&str]) -> io::Result<Option<blake3::Hash>> {
+pub(crate) fn encoder_hash(source: &ModelSource, names: &[&str]) -> io::Result<Option<blake3::Hash>> {
     let Some(folder) = source.folder().filter(|folder| folder.is_dir()) else { return Ok(None) };
     let mut tensors = BTreeMap::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "safetensors") {
-            tensors.extend(list(&path, prefixes)?);
+            tensors.extend(list_tensors(&path, names)?);
         }
     }
     let mut hasher = blake3::Hasher::new();
-    for (name, Stored { path, kind, start, length }) in &tensors {
+    for (name, TensorBytes { path, kind, start, length }) in &tensors {
         hasher.update(format!("{name} {kind} {length}\n").as_bytes());
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(*start))?;
@@ -31,33 +32,34 @@ pub(crate) fn hash(source: &ModelSource, prefixes: &[&str]) -> io::Result<Option
     Ok((!tensors.is_empty()).then(|| hasher.finalize()))
 }
 
-/// Where a tensor lies.
-struct Stored {
+/// The place of a tensor's bytes.
+struct TensorBytes {
     path: PathBuf,
-    /// Type and shape.
+    /// Type and shape, as text.
     kind: String,
     start: u64,
     length: u64,
 }
 
-fn list(path: &Path, prefixes: &[&str]) -> io::Result<Vec<(String, Stored)>> {
+/// The tensors of one safetensors file whose names start with one of `names`.
+fn list_tensors(path: &Path, names: &[&str]) -> io::Result<Vec<(String, TensorBytes)>> {
     let mut file = File::open(path)?;
     let mut length = [0; 8];
     file.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
     let mut header = Vec::new();
-    // A length that is no length must not be allocated.
+    // Read up to the length instead of allocating it, since a corrupt file may hold any number.
     file.take(length).read_to_end(&mut header)?;
     let metadata: Metadata = serde_json::from_slice(&header)?;
     let data = 8 + length;
-    let wanted =
-        metadata.tensors().into_iter().filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)));
-    let stored = wanted.map(|(name, info)| {
+    let of_encoder =
+        metadata.tensors().into_iter().filter(|(name, _)| names.iter().any(|start| name.starts_with(start)));
+    let tensors = of_encoder.map(|(name, info)| {
         let (start, end) = info.data_offsets;
         let kind = format!("{:?} {:?}", info.dtype, info.shape);
-        (name, Stored { path: path.into(), kind, start: data + start as u64, length: (end - start) as u64 })
+        (name, TensorBytes { path: path.into(), kind, start: data + start as u64, length: (end - start) as u64 })
     });
-    Ok(stored.collect())
+    Ok(tensors.collect())
 }
 
 #[cfg(test)]
@@ -69,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_encoder_counts_and_not_the_file_it_lies_in() {
+    fn the_hash_covers_only_encoder_tensors_whichever_file_holds_them() {
         let tensor = |value: f32| Tensor::new(&[value, 2.0], &Device::Cpu).unwrap();
         let model = |files: &[&[(&str, f32)]]| {
             let folder = tempfile::tempdir().unwrap();
@@ -78,7 +80,7 @@ mod tests {
                 candle_core::safetensors::save(&tensors, folder.path().join(format!("{index}.safetensors"))).unwrap();
             }
             let source = ModelSource::find(&folder.path().to_string_lossy(), None).unwrap();
-            hash(&source, &["visual."]).unwrap()
+            encoder_hash(&source, &["visual."]).unwrap()
         };
         let one = model(&[&[("visual.a", 1.0), ("visual.b", 2.0), ("lm_head", 3.0)]]);
         assert!(one.is_some());

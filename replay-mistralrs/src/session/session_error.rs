@@ -1,24 +1,25 @@
-//! What a response of the engine is that is no answer.
+//! Converts error responses of the engine to session errors.
 use mistralrs_core::Response;
 use replay_core::session::{Fault, SessionError};
 
-/// What the engine's message has in front of one of ours.
+/// The text that precedes a message of replay in the engine's error.
 const REPLAY_FAILED: &str = "activation replay failed: ";
 
-/// `constrained`: whether a grammar or a schema binds the answer. The engine also fails on those, and on what no token can go on with.
-pub(super) fn failure(response: Response, constrained: bool) -> SessionError {
+/// Converts a response that is not an answer. `constrained` says whether a grammar or schema constrains the answer: then the engine may fail on
+/// the grammar, or because no token satisfies it.
+pub(super) fn session_error(response: Response, constrained: bool) -> SessionError {
     let (why, validation) = match response {
         Response::ValidationError(e) => (e.to_string(), true),
         Response::InternalError(e) => (e.to_string(), false),
         Response::ModelError(why, _) | Response::CompletionModelError(why, _) => (why, false),
-        _ => ("an answer of another kind".to_owned(), false),
+        _ => ("the engine answered with a response of an unexpected kind".to_owned(), false),
     };
-    if let Some((_, ours)) = why.split_once(REPLAY_FAILED) {
-        return SessionError::Replay(ours.to_owned());
+    if let Some((_, message)) = why.split_once(REPLAY_FAILED) {
+        return SessionError::Replay(message.to_owned());
     }
-    let of_grammar = ["grammar", "llguidance", "parser", "lexer", "regex", "schema"];
+    let grammar_words = ["grammar", "llguidance", "parser", "lexer", "regex", "schema"];
     let lower = why.to_lowercase();
-    if constrained && of_grammar.iter().any(|word| lower.contains(word)) {
+    if constrained && grammar_words.iter().any(|word| lower.contains(word)) {
         return SessionError::input(Fault::Grammar, why);
     }
     if !validation {
@@ -34,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kind_of_a_failure_is_read_from_what_the_engine_says() {
+    fn the_kind_of_an_error_follows_from_the_engines_message() {
         let validation = |why: &str| Response::ValidationError(why.into());
         let fault = |error| match error {
             SessionError::Input { fault, .. } => Some(fault),
@@ -42,12 +43,12 @@ mod tests {
         };
         let long =
             validation("Prompt sequence length is greater than 4096, perhaps consider using `truncate_sequence`?");
-        assert_eq!(fault(failure(long, false)), Some(Fault::ContextLength { max: 4096 }));
-        assert_eq!(fault(failure(validation("no"), false)), Some(Fault::Prompt));
+        assert_eq!(fault(session_error(long, false)), Some(Fault::ContextLength { max: 4096 }));
+        assert_eq!(fault(session_error(validation("no"), false)), Some(Fault::Prompt));
         let grammar = || Response::InternalError("the llguidance parser failed".into());
-        assert_eq!(fault(failure(grammar(), true)), Some(Fault::Grammar));
-        assert!(matches!(failure(grammar(), false), SessionError::Engine(_)));
+        assert_eq!(fault(session_error(grammar(), true)), Some(Fault::Grammar));
+        assert!(matches!(session_error(grammar(), false), SessionError::Engine(_)));
         let replay = Response::InternalError("activation replay failed: no taps".into());
-        assert_eq!(failure(replay, false).to_string(), "activation replay failed: no taps");
+        assert_eq!(session_error(replay, false).to_string(), "activation replay failed: no taps");
     }
 }
