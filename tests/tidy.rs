@@ -99,7 +99,7 @@ fn reference() -> String {
     for (key, meaning) in replay_mistralrs::table_keys() {
         page += &format!("| `{key}` | {meaning} |\n");
     }
-    page += "\n## `[mistralrs.paged_attention]`\n\nPagedAttention for the RLVR model, on a GPU, or for trials on a CPU (slow; `memory` or `context_len` must be given); the base's passes need no cache. Families: [README](../../README.md#which-models).\n\n| Key | Meaning |\n|---|---|\n";
+    page += "\n## `[mistralrs.paged_attention]`\n\nPagedAttention for the RLVR model, on a GPU, or for trials on a CPU (slow; `memory` or `context_len` must be given); the base's passes need no cache. Families: [which ones](../../docs/families.md#the-table).\n\n| Key | Meaning |\n|---|---|\n";
     for (key, meaning) in replay_mistralrs::paged_keys() {
         page += &format!("| `{key}` | {meaning} |\n");
     }
