@@ -3,7 +3,7 @@
 usage: against_published.py [--pair FOLDER] [--image FILE] [--layers 6] [--fraction F] [--iterations 25] [--rounds 3] [--threads 2]
 
 Needs PyTorch and transformers (tests/oracle/requirements.txt) and the `replay` binary (cargo seam build --bin replay). Without --pair it
-makes the pair of the README's table: Qwen2.5-VL, random, hidden 768, 12 layers, vocabulary 32768, one image of 448x448.
+makes the pair of the tables in docs/performance.md: Qwen2.5-VL, random, hidden 768, 12 layers, vocabulary 32768, one image of 448x448.
 
 Three ways take turns in each round: the published algorithm (tests/oracle/published.py: written by us, doing the work that the
 published code does), our reference solver with the same number of iterations, and our fast solver with as many passes as it needs for the

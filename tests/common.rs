@@ -134,16 +134,16 @@ pub fn change(path: &Path, edit: impl FnOnce(&mut Value)) {
     std::fs::write(path, value.to_string()).expect("a writable copy");
 }
 
-/// The README between two marks must be this, which came out of a run.
-pub fn readme_section(name: &str, wanted: &str) {
-    let path = repository().join("README.md");
-    let page = std::fs::read_to_string(&path).expect("the README");
+/// A page between two marks must be this, which came out of a run.
+pub fn page_section(page: &str, name: &str, wanted: &str) {
+    let path = repository().join(page);
+    let text = std::fs::read_to_string(&path).expect(page);
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
-    let from = page.find(&begin).expect("the beginning of the section") + begin.len();
-    let to = from + page[from..].find(&end).expect("the end of the section");
+    let from = text.find(&begin).expect("the beginning of the section") + begin.len();
+    let to = from + text[from..].find(&end).expect("the end of the section");
     if std::env::var_os("UPDATE_PAGES").is_some() {
-        std::fs::write(&path, format!("{}{wanted}{}", &page[..from], &page[to..])).expect("a writable README");
+        std::fs::write(&path, format!("{}{wanted}{}", &text[..from], &text[to..])).expect("a writable page");
         return;
     }
-    assert!(page[from..to] == *wanted, "the README's {name} are not these; UPDATE_PAGES=1 puts them in:\n{wanted}");
+    assert!(text[from..to] == *wanted, "the {name} of {page} are not these; UPDATE_PAGES=1 puts them in:\n{wanted}");
 }

@@ -99,7 +99,7 @@ fn reference() -> String {
     for (key, meaning) in replay_mistralrs::table_keys() {
         page += &format!("| `{key}` | {meaning} |\n");
     }
-    page += "\n## `[mistralrs.paged_attention]`\n\nPagedAttention for the RLVR model, on a GPU, or for trials on a CPU (slow; `memory` or `context_len` must be given); the base's passes need no cache. Families: [README](../../README.md#which-models).\n\n| Key | Meaning |\n|---|---|\n";
+    page += "\n## `[mistralrs.paged_attention]`\n\nPagedAttention for the RLVR model, on a GPU, or for trials on a CPU (slow; `memory` or `context_len` must be given); the base's passes need no cache. Families: [which ones](../../docs/families.md#the-table).\n\n| Key | Meaning |\n|---|---|\n";
     for (key, meaning) in replay_mistralrs::paged_keys() {
         page += &format!("| `{key}` | {meaning} |\n");
     }
@@ -112,7 +112,7 @@ fn every_code_of_an_error_is_on_its_page() {
     files(&repository().join("replay-cli/src/serve"), "rs", &mut files_);
     files(&repository().join("replay-mistralrs/src/server"), "rs", &mut files_);
     let source: String = files_.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
-    let page = std::fs::read_to_string(repository().join("examples/ERRORS.md")).unwrap();
+    let page = std::fs::read_to_string(repository().join("docs/errors.md")).unwrap();
     let listed: Vec<&str> = page.lines().filter_map(|line| line.split("| `").nth(1)?.split('`').next()).collect();
     assert!(listed.len() > 30);
     for code in &listed {

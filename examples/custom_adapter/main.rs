@@ -1,5 +1,5 @@
 //! Replay in an engine of your own: a small engine that is not mistral.rs, its adapter, and its conformance test.
-//! [CUSTOM_ADAPTER.md](../CUSTOM_ADAPTER.md) walks through it.
+//! [docs/writing-an-adapter.md](../../docs/writing-an-adapter.md) walks through it.
 //!
 //!     cargo seam run --example custom_adapter
 //!

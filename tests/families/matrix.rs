@@ -8,7 +8,7 @@ use replay_mistralrs::MistralrsSession;
 use replay_mistralrs::families::{self, Family};
 
 use super::spec::{Spec, names};
-use crate::common::{UNPAGED, config, readme_section, runtime, shown};
+use crate::common::{UNPAGED, config, page_section, runtime, shown};
 use crate::conformance::{Pair, TEXTS};
 
 /// A picture with something in it.
@@ -56,7 +56,7 @@ fn begins_later(name: &str, spec: &Spec) -> bool {
     session.replay().expect("replay is on").prefix_cache_fault().is_none()
 }
 
-/// The README's table, as it comes out.
+/// Writes the table of docs/families.md, to which the README refers.
 #[test]
 fn the_families_of_the_readme_conform() {
     let specs: Vec<(String, Spec)> = names().into_iter().map(|name| (name.clone(), Spec::read(&name))).collect();
@@ -96,7 +96,7 @@ fn the_families_of_the_readme_conform() {
     for (architecture, why) in families::REFUSED {
         table += &format!("| {architecture} | refused | | | | | | {why} |\n");
     }
-    readme_section("families", &table);
+    page_section("docs/families.md", "families", &table);
 }
 
 /// `FAMILY=gemma3 cargo test --test suite conform_one -- --ignored --nocapture`

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table of the README for one pair: makes the held-out set and evaluates every configuration on it.
+# The table of docs/evaluation.md for one pair: makes the held-out set and evaluates every configuration on it.
 #     examples/configs/evaluation/run.sh counting|seeing OUT [replay eval's further arguments]
 #     PAIR=FOLDER examples/configs/evaluation/run.sh seeing OUT      the same of another pair for this task: FOLDER/base and FOLDER/rlvr
 # Needs the `replay` binary (cargo seam build --bin replay) and Python with examples/training/requirements.txt for the images.
