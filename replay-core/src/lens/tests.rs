@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use pollster::block_on;
 
 use super::*;
+use crate::rows::RowSet;
 use crate::rows::select_rows;
 use crate::testing::wide;
 use crate::{Activations, Role};

@@ -1,7 +1,8 @@
 //! Reads a configuration together with the table of the adapter that it names.
 use std::path::Path;
 
-use super::{Adapter, RegistryError, adapters};
+use super::adapter::Adapter;
+use super::linked::{RegistryError, adapters};
 use crate::config::reader::TableReader;
 use crate::config::{Config, ConfigError, Problem};
 

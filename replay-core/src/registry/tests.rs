@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::linked::sorted;
 use super::*;
 use crate::config::reader::TableReader;
 use crate::config::{Config, ConfigError};

@@ -1,6 +1,7 @@
 //! Gemma 3. Image rows attend to each other both ways.
+use super::expanded::{ExpandedPrompt, Placeholders};
+use super::family::{COMMON, Family, Norm};
 use super::layout::{LayoutResult, square_grid, tokens_of_pieces};
-use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Gemma3ForConditionalGeneration",

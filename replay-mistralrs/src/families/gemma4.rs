@@ -3,8 +3,9 @@
 use replay_core::Grid;
 use serde_json::{Map, Value};
 
+use super::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
+use super::family::{COMMON, Family, Head, Norm, Video};
 use super::layout::{LayoutResult, grid};
-use super::{COMMON, ExpandedPrompt, Family, Head, Norm, Placeholders, Video, VisualTokens};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Gemma4ForConditionalGeneration",

@@ -1,8 +1,11 @@
 //! Idefics 2: an image is split into four crops followed by the whole image; a resampler turns each into a fixed number of tokens.
 use serde_json::Value;
 
+use super::decoder;
+use super::expanded::{ExpandedPrompt, Placeholders};
+use super::family::{COMMON, Family, Norm};
 use super::layout::{LayoutResult, runs_per_image, tokens_of_pieces, unplaced_grid};
-use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders, PromptLabeller, decoder};
+use super::metadata::ModelMetadata;
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Idefics2ForConditionalGeneration",
@@ -30,7 +33,7 @@ fn latents(prompt: &ExpandedPrompt<'_>) -> LayoutResult {
 }
 
 /// This family's images are expanded in the text, before tokenization, so the tag holds all placeholder tokens.
-fn tag(model: &PromptLabeller, _: usize) -> String {
+fn tag(model: &ModelMetadata, _: usize) -> String {
     const BORDER: &str = "<fake_token_around_image>";
     let latents = model.number("/perceiver_config/resampler_n_latents").unwrap_or(64);
     let pieces = if model.preprocessor["do_image_splitting"] == Value::Bool(true) { 5 } else { 1 };

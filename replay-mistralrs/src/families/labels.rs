@@ -1,127 +1,53 @@
 //! Labels the rows of a prompt: which row stands for which piece of which image.
-use std::collections::HashMap;
-
 use image::DynamicImage;
 use mistralrs_core::VideoInput;
 use mistralrs_core::forward_hook::{MediaSpan, PromptRow};
-use replay_core::{Error, Grid, Image, ImageContent, PromptMap, Result};
+use replay_core::{Error, Image, ImageContent, PromptMap, Result};
 use serde_json::Value;
 
-use super::Family;
+use super::expanded::{ExpandedPrompt, Layout, Placeholders, VisualTokens};
+use super::family::Family;
+use super::metadata::ModelMetadata;
 use crate::models::model_files::ModelFiles;
-
-/// The tokens that stand for visual content in the expanded prompt.
-#[derive(Debug, Clone, Copy)]
-pub enum Placeholders {
-    /// Their ids are read from these paths of `config.json`, each with the default that the engine assumes.
-    Config(&'static [(&'static str, Option<u32>)]),
-    /// The id is a constant of the engine.
-    Fixed(u32),
-    /// The id is that of the special token of this name.
-    Named(&'static str),
-    /// Ids are negative numbers, one per image.
-    Negative,
-    /// The token may also be text, so positions come from the engine's own record of the media it inserted.
-    Recorded,
-}
 
 /// The images and videos of a request.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Media<'a> {
+pub(crate) struct Media<'a> {
     /// The images, in the order of the prompt.
     pub images: &'a [DynamicImage],
     /// The videos, in the order of the prompt.
     pub videos: &'a [VideoInput],
 }
 
-/// A prompt after the engine has expanded its images, as a [`Layout`] takes it.
-#[derive(Debug)]
-pub struct ExpandedPrompt<'a> {
-    /// The token ids.
-    pub tokens: &'a [u32],
-    /// The runs of consecutive placeholder tokens: first position and length.
-    pub runs: Vec<(usize, usize)>,
-    /// Width and height of each image of the request, in pixels.
-    pub sizes: Vec<(u32, u32)>,
-    /// The runs of video placeholder tokens, one per frame.
-    pub frames: Vec<(usize, usize)>,
-    /// The number of frames of each video, and width and height of its first frame in pixels.
-    pub videos: Vec<(usize, (u32, u32))>,
-    /// Frames, rows and columns of the patches of each image, in the families whose processor gives them.
-    pub patches: &'a [Vec<u32>],
-    /// The labeller of the model, which holds its configuration files.
-    pub model: &'a PromptLabeller,
-}
-
-/// The visual tokens of one image or video.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct VisualTokens {
-    /// One grid, or one per piece of the image.
-    pub grids: Vec<Grid>,
-    /// The positions of the visual tokens in the prompt, in the order of the grids.
-    pub positions: Vec<usize>,
-}
-
-/// Finds the visual tokens of each image of a prompt (or of each video); the error says why it cannot.
-pub type Layout = fn(&ExpandedPrompt<'_>) -> std::result::Result<Vec<VisualTokens>, String>;
-
 /// Labels the prompts of one model.
 #[derive(Debug)]
-pub struct PromptLabeller {
+pub(crate) struct PromptLabeller {
     family: &'static Family,
-    /// `config.json`.
-    pub config: Value,
-    /// `preprocessor_config.json`; null if there is none.
-    pub preprocessor: Value,
-    /// `processor_config.json`; null if there is none.
-    pub processor: Value,
-    /// Ids of the special tokens, by text.
-    special: HashMap<String, u32>,
+    metadata: ModelMetadata,
     placeholder_ids: Vec<u32>,
 }
 
 impl PromptLabeller {
     /// Creates the labeller of a model with these files.
     pub(crate) fn new(family: &'static Family, files: &ModelFiles) -> Self {
-        let ModelFiles { config, tokenizer, preprocessor, processor, .. } = files;
-        let added = tokenizer["added_tokens"].as_array().into_iter().flatten();
-        let special = added.filter_map(|token| Some((token["content"].as_str()?.into(), token["id"].as_u64()? as u32)));
-        let special: HashMap<String, u32> = special.collect();
+        let metadata = ModelMetadata::new(files);
         let id = |&(path, default): &(&str, Option<u32>)| {
-            let configured = config.pointer(path).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+            let configured =
+                metadata.config.pointer(path).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
             configured.or(default)
         };
         let placeholder_ids = match family.placeholders {
             Placeholders::Config(paths) => paths.iter().filter_map(id).collect(),
             Placeholders::Fixed(id) => vec![id],
-            Placeholders::Named(name) => special.get(name).copied().into_iter().collect(),
+            Placeholders::Named(name) => metadata.token(name).into_iter().collect(),
             Placeholders::Negative | Placeholders::Recorded => Vec::new(),
         };
-        Self {
-            family,
-            config: config.clone(),
-            preprocessor: preprocessor.clone(),
-            processor: processor.clone(),
-            special,
-            placeholder_ids,
-        }
+        Self { family, metadata, placeholder_ids }
     }
 
-    /// The id of a special token.
-    ///
-    /// # Errors
-    /// If the tokenizer has none of that name.
-    pub fn token(&self, name: &str) -> std::result::Result<u32, String> {
-        self.special.get(name).copied().ok_or_else(|| format!("the tokenizer has no token {name}"))
-    }
-
-    /// The number at a path of `config.json`.
-    ///
-    /// # Errors
-    /// If there is no number at that path.
-    pub fn number(&self, path: &str) -> std::result::Result<usize, String> {
-        let number = self.config.pointer(path).and_then(Value::as_u64);
-        number.map(|number| number as usize).ok_or_else(|| format!("config.json has no number at {path}"))
+    /// The configuration files and special tokens of the model.
+    pub(crate) fn metadata(&self) -> &ModelMetadata {
+        &self.metadata
     }
 
     /// Whether the engine passes videos to this family.
@@ -160,7 +86,7 @@ impl PromptLabeller {
             frames: video.map_or_else(Vec::new, |video| runs(tokens, |token| token == video.placeholder)),
             videos: videos.iter().map(|video| (video.frames.len(), size(&video.frames[0]))).collect(),
             patches: row.image_grid_thw.as_deref().unwrap_or(&[]),
-            model: self,
+            model: &self.metadata,
         };
         let images = media.images.iter().map(image_content).collect();
         let mut labelled = locate("images", self.family.layout, &expanded, images)?;

@@ -1,7 +1,7 @@
 //! Layouts of visual tokens that several families have in common.
 use replay_core::Grid;
 
-use super::{ExpandedPrompt, VisualTokens};
+use super::expanded::{ExpandedPrompt, VisualTokens};
 
 pub(super) type LayoutResult = Result<Vec<VisualTokens>, String>;
 

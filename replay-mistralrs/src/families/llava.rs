@@ -1,6 +1,7 @@
 //! LLaVA 1.5. The engine takes one image per prompt.
+use super::expanded::{ExpandedPrompt, Placeholders};
+use super::family::{COMMON, Family, Norm};
 use super::layout::{LayoutResult, runs_per_image, square_grid, tokens_of_pieces};
-use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "LlavaForConditionalGeneration",

@@ -1,6 +1,8 @@
 //! Mistral 3 (Pixtral's vision tower).
+use super::decoder;
+use super::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
+use super::family::{COMMON, Family, Norm};
 use super::layout::{LayoutResult, grid, split_after};
-use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders, VisualTokens, decoder};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Mistral3ForConditionalGeneration",

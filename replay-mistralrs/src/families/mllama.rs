@@ -1,6 +1,7 @@
 //! Llama 3.2 Vision. Some layers read the images through cross-attention, so images have no rows in the prompt.
+use super::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
+use super::family::{COMMON, Family, Head, Norm};
 use super::layout::LayoutResult;
-use super::{COMMON, ExpandedPrompt, Family, Head, Norm, Placeholders, VisualTokens};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "MllamaForConditionalGeneration",

@@ -1,6 +1,8 @@
 //! Phi-3-vision and Phi-3.5-vision. The engine takes one image per prompt.
+use super::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
+use super::family::{COMMON, Family, Norm};
 use super::layout::LayoutResult;
-use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders, VisualTokens, phi4_mm};
+use super::phi4_mm;
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Phi3VForCausalLM",

@@ -1,6 +1,7 @@
 //! Phi-4-multimodal.
+use super::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
+use super::family::{COMMON, Family, Norm};
 use super::layout::{LayoutResult, grid};
-use super::{COMMON, ExpandedPrompt, Family, Norm, Placeholders, VisualTokens};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Phi4MMForCausalLM",

@@ -1,7 +1,10 @@
 //! Qwen2.5-VL.
 use replay_core::decoder::Sections;
 
-use super::{COMMON, DecoderProfile, Family, Norm, Placeholders, layout, mrope};
+use super::decoder::DecoderProfile;
+use super::expanded::Placeholders;
+use super::family::{COMMON, Family, Norm};
+use super::{layout, mrope};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen2_5_VLForConditionalGeneration",

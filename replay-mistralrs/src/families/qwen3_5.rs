@@ -1,7 +1,9 @@
 //! Qwen3.5: most layers are recurrent (gated delta rule), and every few layers there is one with attention.
 use serde_json::Value;
 
-use super::{COMMON, Family, Norm, Placeholders, layout};
+use super::expanded::Placeholders;
+use super::family::{COMMON, Family, Norm};
+use super::layout;
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen3_5ForConditionalGeneration",

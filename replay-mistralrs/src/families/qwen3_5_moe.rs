@@ -1,5 +1,7 @@
 //! Qwen3.5 with a mixture of experts.
-use super::{COMMON, Family, Norm, Placeholders, layout, qwen3_5};
+use super::expanded::Placeholders;
+use super::family::{COMMON, Family, Norm};
+use super::{layout, qwen3_5};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen3_5MoeForConditionalGeneration",

@@ -2,7 +2,10 @@
 use replay_core::decoder::Sections;
 use serde_json::Value;
 
-use super::{COMMON, DecoderProfile, Family, Norm, Placeholders, layout, mrope};
+use super::decoder::DecoderProfile;
+use super::expanded::Placeholders;
+use super::family::{COMMON, Family, Norm};
+use super::{layout, mrope};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen3VLForConditionalGeneration",

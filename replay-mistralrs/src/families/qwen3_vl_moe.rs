@@ -1,5 +1,7 @@
 //! Qwen3-VL with a mixture of experts.
-use super::{COMMON, Family, Norm, Placeholders, layout, qwen3_vl};
+use super::expanded::Placeholders;
+use super::family::{COMMON, Family, Norm};
+use super::{layout, qwen3_vl};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen3VLMoeForConditionalGeneration",

@@ -129,11 +129,11 @@ impl MistralrsSession {
         let first = Arc::new(FirstToken::new(request.first_token));
         let sender = self.engine.get_sender(self.model.as_deref()).map_err(|_| SessionError::Stopped)?;
         let mut call = EngineCall::new(constrained);
-        let converted = ConvertedRequest::new(self, request, streams)?;
+        let converted = ConvertedRequest::new(&self.category, request, streams)?;
         for _ in 0..streams {
             let (channel, responses) = tokio::sync::mpsc::channel(engine_call::CAPACITY);
             call.add_stream(responses, direct(&channel));
-            let request = converted.engine_request(self, channel, &first);
+            let request = converted.engine_request(&self.engine, self.model.as_deref(), channel, &first);
             sender.send(request).await.map_err(|_| SessionError::Stopped)?;
         }
         call.receive_answer(listen, &first).await

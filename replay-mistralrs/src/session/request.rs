@@ -3,12 +3,11 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use mistralrs_core::{
-    Constraint as EngineConstraint, DrySamplingParams, NormalRequest, ReasoningEffort, Request as EngineRequest,
-    RequestMessage, SamplingParams, StopTokens, Tool, ToolChoice,
+    Constraint as EngineConstraint, DrySamplingParams, MistralRs, ModelCategory, NormalRequest, ReasoningEffort,
+    Request as EngineRequest, RequestMessage, SamplingParams, StopTokens, Tool, ToolChoice,
 };
 use replay_core::session::{Constraint, Fault, Input, Request, SessionError, Text, Thinking, perturb};
 
-use super::MistralrsSession;
 use super::engine_call::Channel;
 use super::first_token::FirstToken;
 use super::logits_processors::add_logits_processors;
@@ -34,9 +33,9 @@ impl ConvertedRequest {
     ///
     /// # Errors
     /// If the request asks for something that the engine does not support.
-    pub(super) fn new(session: &MistralrsSession, request: Request, streams: usize) -> Result<Self, SessionError> {
+    pub(super) fn new(category: &ModelCategory, request: Request, streams: usize) -> Result<Self, SessionError> {
         let params = params(&request, if streams > 1 { 1 } else { request.sampling.samples })?;
-        let (messages, suffix) = messages(request.input, &request.thinking, session)?;
+        let (messages, suffix) = messages(request.input, &request.thinking, category)?;
         let (tools, tool_choice) = match request.tools {
             None => (None, None),
             Some(tools) => {
@@ -65,11 +64,12 @@ impl ConvertedRequest {
     /// Makes an engine request that answers on `channel` and records its first token in `first`.
     pub(super) fn engine_request(
         &self,
-        session: &MistralrsSession,
+        engine: &MistralRs,
+        model: Option<&str>,
         channel: Channel,
         first: &Arc<FirstToken>,
     ) -> EngineRequest {
-        let id = session.engine.next_request_id();
+        let id = engine.next_request_id();
         let mut request =
             NormalRequest::new_simple(self.messages.clone(), self.params.clone(), channel, id, None, None);
         request.return_logprobs = self.returns_log_probs;
@@ -79,7 +79,7 @@ impl ConvertedRequest {
         request.tools.clone_from(&self.tools);
         request.tool_choice.clone_from(&self.tool_choice);
         request.truncate_sequence = self.truncate;
-        request.model_id.clone_from(&session.model);
+        request.model_id = model.map(str::to_owned);
         let (first, noise) = (first.clone(), self.noise);
         let processor = move |logits: &Tensor, context: &[u32]| {
             first.record(logits);
@@ -136,7 +136,7 @@ fn params(request: &Request, choices: usize) -> Result<SamplingParams, SessionEr
 fn messages(
     input: Input,
     thinking: &Thinking,
-    session: &MistralrsSession,
+    category: &ModelCategory,
 ) -> Result<(RequestMessage, Option<String>), SessionError> {
     let messages = match input {
         Input::Text(Text { text, suffix, echo, best_of }) => {
@@ -151,7 +151,7 @@ fn messages(
         "high" => Some(ReasoningEffort::High),
         _ => None,
     });
-    let EngineMessages { messages, images, videos } = EngineMessages::from_chat(messages, &session.category)?;
+    let EngineMessages { messages, images, videos } = EngineMessages::from_chat(messages, category)?;
     let messages = match images.is_empty() && videos.is_empty() {
         true => RequestMessage::Chat { messages, enable_thinking, reasoning_effort },
         false => RequestMessage::MultimodalChat {

@@ -2,7 +2,7 @@
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor};
 use rayon::prelude::*;
 
-use super::{CHUNK, values, values_mut};
+use super::slices::{CHUNK, values, values_mut};
 use crate::lens::exp;
 use crate::simd::vectorized;
 

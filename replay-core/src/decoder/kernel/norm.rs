@@ -2,7 +2,7 @@
 use candle_core::{CpuStorage, D, InplaceOp2, InplaceOp3, Layout, Result, Tensor};
 use rayon::prelude::*;
 
-use super::{values, values_mut, width};
+use super::slices::{values, values_mut, width};
 use crate::simd::{sum, vectorized};
 
 /// Computes `w * x / sqrt(mean(x^2) + epsilon)`.

@@ -2,7 +2,7 @@
 use candle_core::{CpuStorage, D, InplaceOp3, Layout, Result, Tensor};
 use rayon::prelude::*;
 
-use super::{values, values_mut, width};
+use super::slices::{values, values_mut, width};
 use crate::simd::vectorized;
 
 /// Rotates each pair `(a, b)` to `(a cos - b sin, b cos + a sin)`, or with `inverse` by the opposite angle.

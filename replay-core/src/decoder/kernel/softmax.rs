@@ -2,7 +2,7 @@
 use candle_core::{CpuStorage, D, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
 use rayon::prelude::*;
 
-use super::{values, values_mut, width};
+use super::slices::{values, values_mut, width};
 use crate::lens::exp;
 use crate::simd::{max, sum, vectorized};
 

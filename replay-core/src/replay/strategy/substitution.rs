@@ -1,7 +1,7 @@
 //! Strategy `substitute`: base pass, ranking, edits.
 use tracing::{Instrument, info_span};
 
-use super::capture;
+use super::capture::capture;
 use super::clock::Clock;
 use super::measure::measure;
 use crate::replay::policy::Policy;

@@ -53,7 +53,7 @@ pub(super) fn tokenize_image_prompt(
     last_word: &str,
 ) -> std::result::Result<Vec<u32>, String> {
     let tokenizer = pipeline.tokenizer().ok_or("it has no tokenizer")?;
-    let tags: String = (1..=images).map(|n| (family.image_tag)(labeller, n)).collect();
+    let tags: String = (1..=images).map(|n| (family.image_tag)(labeller.metadata(), n)).collect();
     let text = format!("see {tags} {last_word}");
     Ok(tokenizer.encode(text, false).map_err(|e| e.to_string())?.get_ids().to_vec())
 }

@@ -1,0 +1,90 @@
+//! All families, and the family of a model. A new family has its file and one line in [`ALL`].
+use replay_core::registry::Architecture;
+use serde_json::Value;
+
+use super::family::Family;
+use super::{
+    gemma3, gemma3n, gemma4, idefics2, idefics3, llama4, llava, llava_next, minicpm_o, mistral3, mllama, phi3_v,
+    phi4_mm, qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_5_moe, qwen3_vl, qwen3_vl_moe, refused,
+};
+use crate::error::AttachError;
+
+/// All families that have a profile.
+pub const ALL: [&Family; 19] = [
+    &qwen2_vl::PROFILE,
+    &qwen2_5_vl::PROFILE,
+    &qwen3_vl::PROFILE,
+    &qwen3_vl_moe::PROFILE,
+    &qwen3_5::PROFILE,
+    &qwen3_5_moe::PROFILE,
+    &gemma3::PROFILE,
+    &gemma3n::PROFILE,
+    &gemma4::PROFILE,
+    &mistral3::PROFILE,
+    &llama4::PROFILE,
+    &mllama::PROFILE,
+    &idefics2::PROFILE,
+    &idefics3::PROFILE,
+    &phi3_v::PROFILE,
+    &phi4_mm::PROFILE,
+    &minicpm_o::PROFILE,
+    &llava::PROFILE,
+    &llava_next::PROFILE,
+];
+
+/// Architectures that the engine can load and replay refuses, each with the reason.
+pub const REFUSED: &[(&str, &str)] = &refused::REFUSED;
+
+/// The supported architectures with their strategies, for the registry.
+pub fn architectures() -> Vec<Architecture> {
+    let strategies = |family: &Family| -> &'static [&'static str] {
+        if family.decoder.is_some() { &["substitute", "learned"] } else { &["substitute"] }
+    };
+    ALL.iter().map(|family| Architecture { name: family.architecture, strategies: strategies(family) }).collect()
+}
+
+impl Family {
+    /// The architectures that support strategy `learned`.
+    pub fn differentiable() -> Vec<&'static str> {
+        ALL.iter().filter(|family| family.decoder.is_some()).map(|family| family.architecture).collect()
+    }
+
+    /// Finds the family of a `config.json` by its architecture.
+    ///
+    /// # Errors
+    /// If the architecture has no profile or is refused.
+    pub fn of(config: &Value) -> Result<&'static Self, AttachError> {
+        let architecture = config["architectures"][0].as_str().unwrap_or("(none named in config.json)");
+        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == architecture) {
+            return Err(AttachError::Refused { architecture: architecture.into(), why });
+        }
+        ALL.iter().copied().find(|family| family.architecture == architecture).ok_or_else(|| AttachError::NoProfile {
+            architecture: architecture.into(),
+            known: ALL.iter().map(|family| family.architecture).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_family_without_a_profile_is_named() {
+        let error = Family::of(&json!({"architectures": ["NewForConditionalGeneration"]})).unwrap_err().to_string();
+        assert!(error.contains("NewForConditionalGeneration") && error.contains("Qwen2_5_VLForConditionalGeneration"));
+        assert!(Family::of(&json!({})).is_err());
+    }
+
+    #[test]
+    fn truncation_changes_the_layer_count_alone() {
+        let nested = json!({"text_config": {"num_hidden_layers": 36, "hidden_size": 8}, "x": 1});
+        let got = qwen3_vl::PROFILE.truncated(&nested.to_string(), 7).unwrap();
+        let got: Value = serde_json::from_str(&got).unwrap();
+        assert_eq!(got, json!({"text_config": {"num_hidden_layers": 7, "hidden_size": 8}, "x": 1}));
+        let flat: Value = serde_json::from_str(&qwen2_5_vl::PROFILE.truncated("{}", 3).unwrap()).unwrap();
+        assert_eq!(flat, json!({"num_hidden_layers": 3}));
+    }
+}
