@@ -103,7 +103,7 @@ impl Loaded {
         // Before the prefill: what replay makes of the prompt.
         let mut edits = None;
         if let Some(decided) = self.decide(request, prompt).map_err(engine)? {
-            let RequestReport { report, trace, observation } = decided.told;
+            let RequestReport { report, trace, observation } = decided.request_report;
             let _ = events.send(Event::Report(Box::new(report.clone())));
             (answer.replay, answer.trace, answer.observation) = (Some(report), trace, observation);
             match decided.decision {

@@ -1,4 +1,4 @@
-//! From arguments to a running session.
+//! Opens configurations, prompts and sessions from arguments.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use super::args::PromptArgs;
 use super::exit::InputError;
 use crate::media;
 
-/// Reads the file, or our part of an engine's own; every problem of it, the adapter's table included, is reported at once.
+/// Reads a configuration file, or the tables of replay in an engine's own file, and reports all problems at once.
 pub(crate) fn config(path: &Path) -> anyhow::Result<Config> {
     Ok(registry::read_config(path)?.0)
 }
 
-/// Loads the pair by the adapter that the configuration names.
+/// Loads the pair with the adapter that the configuration names.
 pub(crate) async fn session(config: &Config) -> anyhow::Result<Arc<dyn Session>> {
     let adapter = registry::adapter(&config.adapter)?;
     let progress = spinner(format!("loading {} and {}", config.pair.base, config.pair.rlvr));
@@ -40,7 +40,7 @@ pub(crate) async fn prompt(args: PromptArgs) -> anyhow::Result<Prompt> {
     Ok(Prompt { system: args.system, images, videos, text: args.prompt, ..Prompt::default() })
 }
 
-/// Shown on a terminal only.
+/// A progress bar, shown on a terminal only.
 pub(crate) fn bar(length: u64, what: &str) -> ProgressBar {
     let bar = ProgressBar::new(length).with_message(what.to_owned());
     let style = ProgressStyle::with_template("{spinner} [{bar:30}] {pos}/{len} {msg} [{elapsed}, {eta} left]");
@@ -49,7 +49,7 @@ pub(crate) fn bar(length: u64, what: &str) -> ProgressBar {
     bar
 }
 
-/// Shown on a terminal only.
+/// A spinner, shown on a terminal only.
 pub(crate) fn spinner(message: String) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(message);
     let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]");

@@ -1,4 +1,4 @@
-//! One answer each, and the file that a run is resumed from.
+//! The recorded answers of an evaluation, and the file from which a run is resumed.
 mod error;
 mod header;
 mod journal;
@@ -14,34 +14,34 @@ pub use journal::Journal;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// The way of answering.
+    /// The arm that answered.
     pub arm: String,
-    /// The prompt: its line in the data set, counted from 1.
+    /// The line of the prompt in the data set, counted from 1.
     pub item: usize,
-    /// The prompt: [`crate::evaluation::Item::fingerprint`].
+    /// The fingerprint of the prompt, [`crate::evaluation::Item::fingerprint`].
     pub fingerprint: String,
-    /// Which sample, counted from 0; `None` is the greedy answer.
+    /// The sample, counted from 0; `None` is the greedy answer.
     pub sample: Option<u32>,
-    /// The seed that it was drawn with.
+    /// The seed of the sample.
     pub seed: u64,
-    /// What the model said.
+    /// The generated text.
     pub text: String,
-    /// Tokens generated.
+    /// How many tokens were generated.
     pub tokens: u32,
-    /// Why it ended, in the engine's words.
+    /// Why the text ended, in the engine's words.
     pub finish_reason: String,
     /// The answer in the text, if the verifier found one.
     pub answer: Option<String>,
-    /// Whether the verifier calls it right.
+    /// Whether the answer is right by the verifier.
     pub correct: bool,
-    /// Milliseconds from the request to the first token, if that is known.
+    /// Milliseconds from the request to the first token, if known.
     pub time_to_first_token_ms: Option<f64>,
-    /// How replay ended; `None` for an arm without replay.
+    /// The status of replay; `None` for an arm without replay.
     #[serde(deserialize_with = "status")]
     pub replay_status: Option<Status>,
 }
 
-/// The reverse of how [`Status`] is written.
+/// Reads a [`Status`], which only implements `Serialize`.
 fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Status>, D::Error> {
     match Option::<String>::deserialize(deserializer)?.as_deref() {
         None => Ok(None),

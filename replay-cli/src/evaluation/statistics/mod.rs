@@ -1,6 +1,6 @@
-//! What may be concluded from few prompts: pass@k, bootstrap intervals, a paired test.
+//! Statistics over few prompts: pass@k, bootstrap intervals, a paired test.
 //!
-//! Everything is seeded: the same values give the same intervals, on every machine and whatever was computed before.
+//! All random numbers are seeded, so that the same values give the same intervals on every machine.
 mod bootstrap;
 mod generator;
 mod paired;
@@ -12,16 +12,16 @@ pub use bootstrap::estimate;
 pub use paired::{Difference, compare};
 pub use pass_at::pass_at;
 
-/// How much is drawn, and from which seed.
+/// Settings of the bootstrap and of the permutation test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Resampling {
-    /// Bootstrap samples per interval.
+    /// Number of bootstrap samples per interval.
     pub resamples: usize,
-    /// Sign flips per test; the smallest p-value is about one over their number.
+    /// Number of permutations per test; the smallest p-value is about one over this number.
     pub permutations: usize,
-    /// The share of intervals that should hold the true value, between 0 and 1.
+    /// The share of intervals that should contain the true value, between 0 and 1.
     pub confidence: f64,
-    /// Where the draws begin.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 

@@ -1,26 +1,26 @@
-//! Everything of a body but its messages: how the answer is generated, and what it has to match.
+//! Reads the options of a request: sampling, tools, and the grammar or schema of the answer.
 use std::collections::BTreeMap;
 
 use replay_core::session::{Constraint, Dry, Request, Sampling, Thinking, Tools};
 use serde_json::{Map, Value, json};
 
-use super::fields::{Fields, wrong};
+use super::fields::{Fields, wrong_type};
 use crate::serve::error::ApiError;
 
-/// Without a word of the client.
-const TEMPERATURE: f64 = 1.0;
+/// The temperature of a request that gives none.
+const DEFAULT_TEMPERATURE: f64 = 1.0;
 
-/// Fills in the options of a body; `chat` has some that a text completion has not.
+/// Reads the options of a body into `request`. `chat`: whether it is a chat completion, which has more options than a text completion.
 pub(crate) fn read(fields: Fields<'_>, chat: bool, request: &mut Request) -> Result<(), ApiError> {
     let single = |name| Ok::<_, ApiError>(fields.number(name)?.map(|number| number as f32));
-    // The newer name is the one that counts.
+    // `max_completion_tokens` is the newer name of `max_tokens` and overrides it.
     let max_tokens = match fields.count("max_completion_tokens")? {
         Some(max) => Some(max),
         None => fields.count("max_tokens")?,
     };
     request.sampling = Sampling {
         max_tokens,
-        temperature: Some(fields.number("temperature")?.unwrap_or(TEMPERATURE)),
+        temperature: Some(fields.number("temperature")?.unwrap_or(DEFAULT_TEMPERATURE)),
         samples: fields.count("n")?.unwrap_or(1),
         seed: None,
         top_k: fields.count("top_k")?.filter(|&k| k > 0),
@@ -45,13 +45,14 @@ pub(crate) fn read(fields: Fields<'_>, chat: bool, request: &mut Request) -> Res
         request.thinking = Thinking { enabled: fields.boolean("enable_thinking")?, effort };
     }
     if fields.given("web_search_options").is_some() {
-        let why = "this server searches no web";
-        return Err(ApiError::invalid("unsupported_parameter", why).about("web_search_options"));
+        let message = "this server has no web search";
+        return Err(ApiError::invalid("unsupported_parameter", message).about("web_search_options"));
     }
     Ok(())
 }
 
-/// A number in text completions; in chat completions whether they are wanted, and a number besides.
+/// The number of alternatives to return. Text completions give it as `logprobs`, chat completions as `top_logprobs` besides the flag
+/// `logprobs`.
 fn log_probs(fields: Fields<'_>, chat: bool) -> Result<Option<usize>, ApiError> {
     match chat {
         false => fields.count("logprobs"),
@@ -63,7 +64,7 @@ fn log_probs(fields: Fields<'_>, chat: bool) -> Result<Option<usize>, ApiError> 
 fn logit_bias(fields: Fields<'_>) -> Result<BTreeMap<u32, f32>, ApiError> {
     let expected = "an object of token numbers, each with a number";
     let Some(value) = fields.given("logit_bias") else { return Ok(BTreeMap::new()) };
-    let biases = value.as_object().ok_or_else(|| wrong("logit_bias", expected, value))?;
+    let biases = value.as_object().ok_or_else(|| wrong_type("logit_bias", expected, value))?;
     let bias = |(token, bias): (&String, &Value)| Some((token.parse().ok()?, bias.as_f64()? as f32));
     biases
         .iter()
@@ -90,7 +91,7 @@ fn constraint(fields: Fields<'_>) -> Result<Option<Constraint>, ApiError> {
     let object = |name: &'static str| match fields.given(name) {
         None => Ok(None),
         Some(Value::Object(object)) => Ok(Some(object)),
-        Some(other) => Err(wrong(name, "an object", other)),
+        Some(other) => Err(wrong_type(name, "an object", other)),
     };
     let (grammar, format) = (object("grammar")?, object("response_format")?);
     if grammar.is_some() && format.is_some() {
@@ -98,13 +99,13 @@ fn constraint(fields: Fields<'_>) -> Result<Option<Constraint>, ApiError> {
         return Err(ApiError::invalid("invalid_request", why).about("grammar"));
     }
     match (grammar, format) {
-        (Some(grammar), _) => of_grammar(grammar).map(Some),
-        (None, Some(format)) => of_format(format),
+        (Some(grammar), _) => read_grammar(grammar).map(Some),
+        (None, Some(format)) => read_format(format),
         (None, None) => Ok(None),
     }
 }
 
-fn of_grammar(grammar: &Map<String, Value>) -> Result<Constraint, ApiError> {
+fn read_grammar(grammar: &Map<String, Value>) -> Result<Constraint, ApiError> {
     let invalid = |why: &str| ApiError::invalid("invalid_request", why).about("grammar");
     let value = grammar.get("value").ok_or_else(|| invalid("a grammar has a `type` and a `value`"))?;
     let text = || value.as_str().map(str::to_owned).ok_or_else(|| invalid("the value of this grammar is a text"));
@@ -117,7 +118,7 @@ fn of_grammar(grammar: &Map<String, Value>) -> Result<Constraint, ApiError> {
     }
 }
 
-fn of_format(format: &Map<String, Value>) -> Result<Option<Constraint>, ApiError> {
+fn read_format(format: &Map<String, Value>) -> Result<Option<Constraint>, ApiError> {
     let invalid = |why: &str| ApiError::invalid("invalid_request", why).about("response_format");
     match format.get("type").and_then(Value::as_str) {
         Some("text") => Ok(None),
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_read_and_what_is_not_given_has_its_default() {
+    fn options_are_read_and_absent_ones_have_defaults() {
         let request =
             options(&json!({ "max_tokens": 5, "max_completion_tokens": 7, "stop": "x", "top_k": 0 })).unwrap();
         assert_eq!((request.sampling.max_tokens, request.sampling.temperature), (Some(7), Some(1.0)));
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_answer_has_to_match_is_read() {
+    fn grammars_and_schemas_are_read_and_invalid_ones_refused() {
         let regex = options(&json!({ "grammar": { "type": "regex", "value": "a+" } })).unwrap();
         assert_eq!(regex.constraint, Some(Constraint::Regex("a+".into())));
         let schema = json!({ "type": "json_schema", "json_schema": { "name": "n", "schema": { "type": "string" } } });
