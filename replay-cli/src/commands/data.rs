@@ -25,7 +25,7 @@ pub(crate) fn read(args: &DataArgs) -> anyhow::Result<Vec<Item>> {
 
 /// The prompt of an item; `None` if its images cannot be read and `keep_going` is set.
 pub(crate) fn prompt(item: &Item, keep_going: bool) -> anyhow::Result<Option<Prompt>> {
-    let images: Result<Vec<_>, String> = item.images.iter().map(|path| picture(path)).collect();
+    let images: Result<Vec<_>, String> = item.images.iter().map(|path| read_picture(path)).collect();
     match images {
         Ok(images) => {
             Ok(Some(Prompt { system: item.system.clone(), images, text: item.prompt.clone(), ..Prompt::default() }))
@@ -38,6 +38,7 @@ pub(crate) fn prompt(item: &Item, keep_going: bool) -> anyhow::Result<Option<Pro
     }
 }
 
-fn picture(path: &Path) -> Result<Picture, String> {
+/// Reads an image file. The error names the file.
+pub(crate) fn read_picture(path: &Path) -> Result<Picture, String> {
     media::read(path, media::Limits::default()).map_err(|e| format!("image {}: {e}", path.display()))
 }

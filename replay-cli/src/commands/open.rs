@@ -9,6 +9,7 @@ use replay_core::registry;
 use replay_core::session::{Prompt, Session};
 
 use super::args::PromptArgs;
+use super::data;
 use super::exit::InputError;
 use crate::media;
 
@@ -26,12 +27,10 @@ pub(crate) async fn session(config: &Config) -> anyhow::Result<Arc<dyn Session>>
     Ok(session?)
 }
 
+/// Reads the prompt of a command, with its images and videos.
 pub(crate) async fn prompt(args: PromptArgs) -> anyhow::Result<Prompt> {
-    let image = |path: &PathBuf| {
-        let read = media::read(path, media::Limits::default());
-        read.map_err(|e| InputError(format!("image {}: {e}", path.display())))
-    };
-    let images = args.image.iter().map(image).collect::<Result<_, _>>()?;
+    let read_picture = |path: &PathBuf| data::read_picture(path).map_err(InputError);
+    let images = args.image.iter().map(read_picture).collect::<Result<_, _>>()?;
     let mut videos = Vec::new();
     for path in &args.video {
         let read = media::read_video(path).await;

@@ -1,9 +1,9 @@
 //! Logits of a few vocabulary entries per row, computed from those rows of the head only.
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::simd::{sum, vectorized};
+use crate::storage::{indices, values};
 
 /// Rows of the head that are gathered at a time on devices where they have to be copied.
 const BLOCK: usize = 4096;
@@ -85,7 +85,7 @@ impl CustomOp3 for Dot {
         tokens: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (normed, head, tokens) = (floats(normed, l1)?, floats(head, l2)?, indices(tokens, l3)?);
+        let (normed, head, tokens) = (values(normed, l1)?, values(head, l2)?, indices(tokens, l3)?);
         let (width, top) = (l1.dims()[1], l3.dims()[1]);
         let mut out = vec![0f32; tokens.len()];
         out.par_chunks_mut(top).zip(normed.par_chunks(width)).zip(tokens.par_chunks(top)).for_each(
@@ -120,7 +120,7 @@ impl CustomOp3 for Combine {
         tokens: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (gradient, head, tokens) = (floats(gradient, l1)?, floats(head, l2)?, indices(tokens, l3)?);
+        let (gradient, head, tokens) = (values(gradient, l1)?, values(head, l2)?, indices(tokens, l3)?);
         let (rows, top, width) = (l3.dims()[0], l3.dims()[1], l2.dims()[1]);
         let mut out = vec![0f32; rows * width];
         out.par_chunks_mut(width).zip(gradient.par_chunks(top)).zip(tokens.par_chunks(top)).for_each(
@@ -138,24 +138,6 @@ impl CustomOp3 for Combine {
         );
         Ok((CpuStorage::F32(out), (rows, width).into()))
     }
-}
-
-fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((from, to))) => Ok(&values[from..to]),
-        (other, _) => refused(DType::F32, other, layout),
-    }
-}
-
-fn indices<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [u32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::U32(values), Some((from, to))) => Ok(&values[from..to]),
-        (other, _) => refused(DType::U32, other, layout),
-    }
-}
-
-fn refused<T>(expected: DType, got: &CpuStorage, layout: &Layout) -> Result<T> {
-    bail!("expected contiguous {expected:?} values, got {:?} with strides {:?}", got.dtype(), layout.stride())
 }
 
 #[cfg(test)]
