@@ -56,7 +56,7 @@ pub async fn router(served: Served, options: ServeOptions) -> anyhow::Result<Rou
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
         .allow_origin(AllowOrigin::any());
-    let ours = Router::new()
+    let routes = Router::new()
         .route("/v1/chat/completions", post(chat::completions))
         .route("/v1/completions", post(completions::completions))
         .layer(cors)
@@ -65,11 +65,11 @@ pub async fn router(served: Served, options: ServeOptions) -> anyhow::Result<Rou
         .route("/v1/models/{*name}", get(listing::one).fallback(engine::route))
         .route("/health", get(|| async { "OK" }))
         .route("/metrics", get(move |State(shared)| metrics::render(metrics.clone(), shared)));
-    let ours = match shared.options.reload {
-        Some(_) => ours.route("/v1/replay/reload", post(reload::reload)),
-        None => ours,
+    let routes = match shared.options.reload {
+        Some(_) => routes.route("/v1/replay/reload", post(reload::reload)),
+        None => routes,
     };
-    Ok(ours
+    Ok(routes
         .fallback(engine::route)
         .with_state(shared.clone())
         .layer(from_fn_with_state(shared.clone(), arrival::read_bodies))

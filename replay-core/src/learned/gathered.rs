@@ -160,7 +160,7 @@ mod tests {
             let (rows, width) = normed.dims2().unwrap();
             let (head, tokens) = (wide(90, width, 1.0), tokens(rows, top, 90));
             let logits = forward(&normed, &head, &tokens).unwrap();
-            // Terms of 1e38 leave other sums in another order: such rows are compared by what is finite of them.
+            // Sums with terms of 1e38 depend on the order of the terms, so large values are clamped before the comparison.
             let finite = |t: &Tensor| (t.clamp(-1e30f32, 1e30f32).unwrap() * 1e-3).unwrap();
             assert_same_tensors(&finite(&logits), &finite(&forward_by_tensors(&normed, &head, &tokens).unwrap()));
             let gradient = wide(rows, top, 0.1);

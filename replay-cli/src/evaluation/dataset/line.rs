@@ -98,22 +98,22 @@ fn find_images(
         }
         (one, None) => ("image", Vec::from_iter(one)),
     };
-    let mut found = Vec::new();
+    let mut paths_and_hashes = Vec::new();
     for name in names {
         let Some(path) = text_of(name) else {
             errors.push(LineError::new(Some(key), "the path of an image file", describe(name)));
             continue;
         };
         match images.find(&path) {
-            Ok(image) => found.push(image),
-            Err(instead) => {
+            Ok(image) => paths_and_hashes.push(image),
+            Err(found) => {
                 let remote = path.contains("://") || path.starts_with("data:");
                 let hint = remote.then_some("only files are read: save the image first");
-                errors.push(LineError::new(Some(key), "the path of an image file", instead).hint(hint));
+                errors.push(LineError::new(Some(key), "the path of an image file", found).hint(hint));
             }
         }
     }
-    found
+    paths_and_hashes
 }
 
 fn not_an_object(text: &str, error: &serde_json::Error) -> LineError {

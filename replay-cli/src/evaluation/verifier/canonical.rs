@@ -20,7 +20,7 @@ pub fn canonical(answer: &str) -> String {
             break;
         }
     }
-    Decimal::whole(bare).map_or_else(|| bare.to_owned(), |number| number.to_string())
+    Decimal::parse(bare).map_or_else(|| bare.to_owned(), |number| number.to_string())
 }
 
 /// The content of a text command around the whole answer.

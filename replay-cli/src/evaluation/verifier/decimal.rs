@@ -11,7 +11,7 @@ pub(super) struct Decimal {
 
 impl Decimal {
     /// Parses the whole text as a number, such as `8`, `-.5`, `1,000.0` or `2e-3`.
-    pub(super) fn whole(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (negative, unsigned) = match text.strip_prefix(['-', '\u{2212}']) {
             Some(rest) => (true, rest),
             None => (false, text.strip_prefix('+').unwrap_or(text)),

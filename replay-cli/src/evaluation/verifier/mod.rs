@@ -53,16 +53,16 @@ impl Verifier {
     pub fn judge(&self, text: &str, gold: &str) -> Judgement {
         let extracted = match self {
             Self::Numeric { tolerance } => {
-                let found = quantity::last(extract::scope(text));
-                let correct = found.is_some_and(|found| {
-                    quantity::only(extract::scope(gold)).is_some_and(|gold| close(found.value, gold.value, *tolerance))
+                let answer = quantity::last(extract::scope(text));
+                let correct = answer.is_some_and(|answer| {
+                    quantity::only(extract::scope(gold)).is_some_and(|gold| close(answer.value, gold.value, *tolerance))
                 });
-                return Judgement { answer: found.map(|found| found.text.to_owned()), correct };
+                return Judgement { answer: answer.map(|answer| answer.text.to_owned()), correct };
             }
             Self::Letter => {
-                let found = letter::chosen(extract::scope(text));
-                let correct = found.is_some() && found == letter::of_gold(extract::scope(gold));
-                return Judgement { answer: found.map(String::from), correct };
+                let letter = letter::chosen(extract::scope(text));
+                let correct = letter.is_some() && letter == letter::of_gold(extract::scope(gold));
+                return Judgement { answer: letter.map(String::from), correct };
             }
             Self::Exact => Some(text),
             Self::Boxed => extract::boxed(text),

@@ -161,7 +161,7 @@ impl<'a> Scan<'a> {
             // Without closed groups, as in `\frac12` or at the end of a text that was cut off.
             return self.formula(&inner[inner.find(char::is_whitespace).unwrap_or(inner.len())..]);
         };
-        let number = |text: &str| Decimal::whole(text.trim()).map(|number| number.value());
+        let number = |text: &str| Decimal::parse(text.trim()).map(|number| number.value());
         let mut value = number(above).zip(number(below)).map(|(above, below)| above / below);
         // After another number, the fraction is part of a mixed number or of a formula.
         if self.spans.last().is_some_and(|span| self.text[span.end..self.at].trim().is_empty()) {

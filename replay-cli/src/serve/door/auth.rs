@@ -14,9 +14,9 @@ pub(in crate::serve) async fn check(State(shared): State<Arc<Shared>>, request: 
     // Health checks and CORS preflight requests carry no key.
     let without_key = matches!(request.uri().path(), "/health" | "/") || request.method() == Method::OPTIONS;
     let Some(key) = shared.options.api_key.as_deref().filter(|_| !without_key) else { return next.run(request).await };
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     // Hashes are compared, so that the time of the comparison does not depend on the key.
-    if blake3::hash(given.and_then(token).unwrap_or("").as_bytes()) == blake3::hash(key.as_bytes()) {
+    if blake3::hash(header.and_then(token).unwrap_or("").as_bytes()) == blake3::hash(key.as_bytes()) {
         return next.run(request).await;
     }
     arrival::discard(request.into_body().into_data_stream(), shared.options.max_body_bytes).await;
@@ -27,8 +27,8 @@ pub(in crate::serve) async fn check(State(shared): State<Arc<Shared>>, request: 
 }
 
 /// The token of a `Bearer` header. The scheme is case-insensitive (RFC 9110).
-fn token(given: &str) -> Option<&str> {
-    let (scheme, token) = given.split_once(' ')?;
+fn token(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
