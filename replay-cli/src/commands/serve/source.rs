@@ -75,24 +75,24 @@ impl Source {
 
     /// Reads the files again, and returns each configuration with the session that it applies to. Models without replay are left out.
     pub(super) fn read_again<'a>(&self, served: &'a Served) -> anyhow::Result<Vec<(&'a Arc<dyn Session>, Config)>> {
-        let read = match self {
+        let mut configs: Vec<(&Arc<dyn Session>, Config)> = match self {
             Self::Pairs(models) => {
-                let read =
-                    |(file, model): &(PathBuf, ServedModel)| Ok((served.model(Some(&model.name)), open::config(file)?));
-                models.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?
+                let mut configs = Vec::new();
+                for (file, model) in models {
+                    let config = open::config(file)?;
+                    configs.extend(served.model(Some(&model.name)).map(|(_, session)| (session, config)));
+                }
+                configs
             }
             Self::Host { file, host, .. } => {
                 // The engine's part of the file has to be valid too.
                 host.server(file)?;
                 let config = host.read(file)?;
-                served.models().map(|model| (Some(model), config.clone())).collect()
+                served.models().map(|(_, session)| (session, config.clone())).collect()
             }
         };
-        let replayed = |(model, config): (Option<(&str, &'a Arc<dyn Session>)>, Config)| {
-            let (_, session) = model?;
-            session.settings().map(|_| (session, config))
-        };
-        Ok(read.into_iter().filter_map(replayed).collect())
+        configs.retain(|(session, _)| session.settings().is_some());
+        Ok(configs)
     }
 }
 

@@ -134,7 +134,7 @@ impl Media {
 
     async fn load_concurrently(&self, sources: &[Source], copies: u64) -> Result<Vec<Loaded>, ApiError> {
         let load = |source: Source| async move { self.load(&source).await };
-        let mut loading = futures::stream::iter(sources.to_vec().into_iter().map(load)).buffered(CONCURRENT_LOADS);
+        let mut loading = futures::stream::iter(sources.iter().cloned().map(load)).buffered(CONCURRENT_LOADS);
         let (mut loaded, mut bytes) = (Vec::new(), 0u64);
         while let Some(next) = loading.next().await {
             let next = next?;
