@@ -1,5 +1,5 @@
-//! The paper's observation over a set of prompts: how far the RLVR model has moved from the base, layer by layer, by how certain the base
-//! was (paper, section 3), and which thresholds select how much.
+//! The paper's analysis (section 3) over a set of prompts: the divergence of the RLVR model from the base, by layer and by the base's
+//! entropy, and the share of rows that thresholds select.
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -15,12 +15,12 @@ struct Rows {
     rlvr: Vec<f32>,
     kl: Vec<f32>,
     agree: Vec<bool>,
-    /// Of the row's prompt and layer, the largest base entropy.
-    largest: Vec<f32>,
+    /// The largest base entropy of the row's prompt and layer.
+    max_entropy: Vec<f32>,
     not_finite: usize,
 }
 
-/// Collects observations.
+/// Collects the observations of many prompts.
 #[derive(Debug)]
 pub struct Analysis {
     positions: Positions,
@@ -28,10 +28,10 @@ pub struct Analysis {
     layers: BTreeMap<usize, Rows>,
 }
 
-/// What is asked of the collected rows.
+/// Parameters of the analysis.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Questions {
-    /// Buckets of base entropy, of equal size.
+pub struct AnalysisSettings {
+    /// Number of buckets of base entropy, with equal numbers of rows.
     pub quantiles: usize,
     /// Fractions of the largest entropy of a prompt and layer.
     pub fractions: Vec<f64>,
@@ -39,7 +39,7 @@ pub struct Questions {
     pub share: f64,
 }
 
-/// One policy layer over all prompts.
+/// The analysis of one policy layer over all prompts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerAnalysis {
     /// The policy layer.
@@ -50,7 +50,7 @@ pub struct LayerAnalysis {
     pub rows: usize,
     /// Rows left out because an entropy or divergence is not finite.
     pub not_finite: usize,
-    /// Of the base, in nats.
+    /// Lowest, mean and highest base entropy, in nats.
     pub entropy: Option<EntropySpread>,
     /// Mean KL(base || RLVR), in nats.
     pub kl: f64,
@@ -58,18 +58,18 @@ pub struct LayerAnalysis {
     pub kl_by_quantile: Vec<f64>,
     /// Mean base entropy of each bucket.
     pub entropy_by_quantile: Vec<f64>,
-    /// Share of rows where both models find the same token likeliest.
+    /// Share of rows where both models have the same likeliest token.
     pub agree: f64,
     /// Share of rows where the base is more certain than the RLVR model.
     pub base_below_rlvr: f64,
-    /// For each fraction asked for: the share of rows that `fraction_of_max` selects.
+    /// The share of rows that `fraction_of_max` selects, for each of [`AnalysisSettings::fractions`].
     pub selected: Vec<f64>,
-    /// The value for `below` that selects the share asked for, in nats.
+    /// The value for `below` that selects [`AnalysisSettings::share`] of the rows, in nats.
     pub threshold: f64,
 }
 
 impl Analysis {
-    /// Nothing observed yet; `positions` says which rows count.
+    /// An analysis without prompts; `positions` says which rows it includes.
     pub fn new(positions: Positions) -> Self {
         Self { positions, prompts: 0, layers: BTreeMap::new() }
     }
@@ -86,43 +86,43 @@ impl Analysis {
             };
             let kept: Vec<usize> = candidates.iter().filter(finite).collect();
             rows.not_finite += candidates.len() - kept.len();
-            let largest = kept.iter().map(|&row| layer.entropy_base[row]).fold(f32::NEG_INFINITY, f32::max);
+            let max_entropy = kept.iter().map(|&row| layer.entropy_base[row]).fold(f32::NEG_INFINITY, f32::max);
             for row in kept {
                 rows.base.push(layer.entropy_base[row]);
                 rows.rlvr.push(layer.entropy_rlvr[row]);
                 rows.kl.push(layer.kl_before[row]);
                 rows.agree.push(layer.agree[row]);
-                rows.largest.push(largest);
+                rows.max_entropy.push(max_entropy);
             }
         }
     }
 
-    /// Prompts added.
+    /// How many prompts were added.
     pub fn prompts(&self) -> usize {
         self.prompts
     }
 
     /// One entry per policy layer that has rows, in layer order.
-    pub fn layers(&self, questions: &Questions) -> Vec<LayerAnalysis> {
-        let analysed = self.layers.iter().filter(|(_, rows)| !rows.base.is_empty());
-        analysed.map(|(&layer, rows)| rows.analysed(layer, questions)).collect()
+    pub fn layers(&self, settings: &AnalysisSettings) -> Vec<LayerAnalysis> {
+        let nonempty = self.layers.iter().filter(|(_, rows)| !rows.base.is_empty());
+        nonempty.map(|(&layer, rows)| rows.analyse(layer, settings)).collect()
     }
 }
 
 impl Rows {
-    fn analysed(&self, layer: usize, questions: &Questions) -> LayerAnalysis {
+    fn analyse(&self, layer: usize, settings: &AnalysisSettings) -> LayerAnalysis {
         let count = self.base.len();
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by(|&a, &b| self.base[a].total_cmp(&self.base[b]).then(a.cmp(&b)));
-        let buckets = questions.quantiles.clamp(1, count);
+        let buckets = settings.quantiles.clamp(1, count);
         let bucket = |index: usize| &order[index * count / buckets..(index + 1) * count / buckets];
         let mean_of = |rows: &[usize], values: &[f32]| mean(rows.iter().map(|&row| f64::from(values[row])));
         let share = |keep: &dyn Fn(usize) -> bool| (0..count).filter(|&row| keep(row)).count() as f64 / count as f64;
-        let selected = |&fraction: &f64| share(&|row| self.base[row] <= self.largest[row] * fraction as f32);
-        // `below` is strict: half-way to the first row that is to stay out.
-        let wanted = ((questions.share * count as f64).round() as usize).min(count);
+        let selected = |&fraction: &f64| share(&|row| self.base[row] <= self.max_entropy[row] * fraction as f32);
+        // `below` is strict, so the threshold lies half-way between the last selected row and the next one.
+        let selected_count = ((settings.share * count as f64).round() as usize).min(count);
         let at = |index: usize| f64::from(self.base[order[index]]);
-        let threshold = match wanted {
+        let threshold = match selected_count {
             0 => at(0),
             n if n == count => f64::from(self.base[order[n - 1]].next_up()),
             n => f64::midpoint(at(n - 1), at(n)),
@@ -138,7 +138,7 @@ impl Rows {
             entropy_by_quantile: (0..buckets).map(|index| mean_of(bucket(index), &self.base)).collect(),
             agree: share(&|row| self.agree[row]),
             base_below_rlvr: share(&|row| self.base[row] < self.rlvr[row]),
-            selected: questions.fractions.iter().map(selected).collect(),
+            selected: settings.fractions.iter().map(selected).collect(),
             threshold,
         }
     }
@@ -174,12 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn buckets_shares_and_thresholds() {
+    fn buckets_shares_and_thresholds_are_those_of_two_prompts() {
         let mut analysis = Analysis::new(Positions::Visual);
         analysis.add(&observation(&[4.0, 1.0], &[0.1, 0.9]));
         analysis.add(&observation(&[2.0, 8.0, f32::NAN], &[0.7, 0.3, 0.0]));
-        let questions = Questions { quantiles: 2, fractions: vec![0.25, 1.0], share: 0.5 };
-        let layer = analysis.layers(&questions).remove(0);
+        let settings = AnalysisSettings { quantiles: 2, fractions: vec![0.25, 1.0], share: 0.5 };
+        let layer = analysis.layers(&settings).remove(0);
         assert_eq!((analysis.prompts(), layer.layer, layer.residual, layer.rows, layer.not_finite), (2, 3, 4, 4, 1));
         assert!((layer.kl - 0.5).abs() < 1e-6);
         let close = |got: &[f64], want: &[f64]| got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6);
@@ -190,11 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn all_rows_count_if_asked_for() {
+    fn positions_all_includes_text_rows() {
         let mut analysis = Analysis::new(Positions::All);
         analysis.add(&observation(&[4.0, 1.0], &[0.1, 0.9]));
-        let questions = Questions { quantiles: 5, fractions: vec![], share: 1.0 };
-        let layer = analysis.layers(&questions).remove(0);
+        let settings = AnalysisSettings { quantiles: 5, fractions: vec![], share: 1.0 };
+        let layer = analysis.layers(&settings).remove(0);
         assert_eq!((layer.rows, layer.kl_by_quantile.len()), (3, 3));
         assert!(layer.threshold > 4.0 && layer.threshold < 4.001);
     }

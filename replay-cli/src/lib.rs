@@ -1,14 +1,13 @@
-//! The `replay` program, and the parts of it that others may build on. It names no engine: adapters are linked by Cargo features, or by a
-//! program of your own.
+//! The `replay` program as a library. It is independent of the engine: adapters are linked by Cargo features, or by your own program.
 //!
-//! * [`main`]: the whole program, for one with an adapter of your own linked into it;
+//! * [`main`]: the program, to be called from a binary with your own adapter;
 //! * [`serve`]: the HTTP server, as a router to be served or nested;
 //! * [`evaluation`]: data sets, verifiers, statistics and records; [`analysis`]: the paper's analysis over many prompts;
-//! * [`media`]: pictures and videos to pixels;
+//! * [`media`]: decodes pictures and videos;
 //! * [`page`]: self-contained HTML pages.
 //!
 //! ```no_run
-//! // A `replay` with one more adapter: its crate only has to be named.
+//! // A `replay` with another adapter: naming its crate links it.
 //! // use my_adapter as _;
 //! fn main() -> std::process::ExitCode {
 //!     replay_cli::main()

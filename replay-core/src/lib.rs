@@ -28,6 +28,7 @@ mod role;
 mod rows;
 pub mod session;
 mod simd;
+mod storage;
 pub mod substitute;
 #[cfg(test)]
 mod testing;

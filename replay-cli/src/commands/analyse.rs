@@ -1,5 +1,5 @@
 //! `replay analyse`
-use crate::analysis::{Analysis, LayerAnalysis, Questions};
+use crate::analysis::{Analysis, AnalysisSettings, LayerAnalysis};
 use crate::page::{self, Chart, CurvesData, Series, TableData};
 use anyhow::Context;
 use replay_core::config::Positions;
@@ -26,11 +26,11 @@ pub(crate) async fn analyse(args: AnalyseArgs) -> anyhow::Result<()> {
     let positions = config.replay.positions;
     let mut analysis = Analysis::new(positions);
     let bar = open::bar(items.len() as u64, "prompts");
-    let first = Sampling { max_tokens: Some(1), ..Sampling::default() };
+    let one_token = Sampling { max_tokens: Some(1), ..Sampling::default() };
     let observe = Directive { mode: Mode::Off, observe: true, ..Directive::default() };
     for item in &items {
         let Some(prompt) = data::prompt(item, args.data.keep_going)? else { continue };
-        match session.answer(prompt, first, observe).await {
+        match session.answer(prompt, one_token, observe).await {
             Ok(answer) => {
                 if let Some(observation) = &answer.observation {
                     analysis.add(observation);
@@ -42,8 +42,9 @@ pub(crate) async fn analyse(args: AnalyseArgs) -> anyhow::Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let questions = Questions { quantiles: args.quantiles as usize, fractions: FRACTIONS.to_vec(), share: args.share };
-    let layers = analysis.layers(&questions);
+    let settings =
+        AnalysisSettings { quantiles: args.quantiles as usize, fractions: FRACTIONS.to_vec(), share: args.share };
+    let layers = analysis.layers(&settings);
     layers.first().context("no prompt has a row to look at: do they have images?")?;
     let subtitle = format!(
         "{} against {}, {} prompts, {} rows a layer ({})",
@@ -91,7 +92,7 @@ fn layer_list(layers: &[LayerAnalysis]) -> String {
     format!("{:?}", layers.iter().map(|layer| layer.layer).collect::<Vec<_>>())
 }
 
-/// Four decimals are finer than any two rows differ for a reason.
+/// The thresholds as a TOML list. Four decimals are more than the entropies of two models can be reproduced to.
 fn thresholds(layers: &[LayerAnalysis]) -> String {
     let values: Vec<String> = layers.iter().map(|layer| format!("{:.4}", layer.threshold)).collect();
     format!("[{}]", values.join(", "))

@@ -1,4 +1,4 @@
-//! Arguments.
+//! The command-line arguments.
 use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand};
@@ -67,8 +67,8 @@ pub(crate) struct PromptArgs {
 }
 
 impl PromptArgs {
-    /// Whether there is anything to see.
-    pub(crate) fn shows(&self) -> bool {
+    /// Whether the prompt has an image or a video.
+    pub(crate) fn has_media(&self) -> bool {
         !self.image.is_empty() || !self.video.is_empty()
     }
 }
@@ -147,7 +147,7 @@ pub(crate) struct EvalArgs {
     /// Sampling temperature.
     #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
     pub(crate) temperature: f64,
-    /// Of the samples and of the resampling.
+    /// Seed of the samples and of the resampling.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
     /// How the answer is found in a text: exact, boxed, answer-tag, numeric, numeric:TOLERANCE, letter or regex:PATTERN.
@@ -231,7 +231,7 @@ pub(crate) struct ServeArgs {
     pub(crate) reload_route: bool,
 }
 
-/// A file, and what its model is called.
+/// A configuration file, and the name of its model if the argument gives one.
 #[derive(Debug, Clone)]
 pub(crate) struct NamedFile {
     pub(crate) name: Option<String>,
@@ -242,7 +242,7 @@ impl std::str::FromStr for NamedFile {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A file may have the sign in its own name.
+        // The name of a file may contain the sign.
         let named = text.split_once('=').filter(|(name, _)| !name.is_empty() && !PathBuf::from(text).exists());
         Ok(match named {
             Some((name, file)) => Self { name: Some(name.into()), file: file.into() },

@@ -1,4 +1,5 @@
-//! `replay bench`: what replay costs here. Off, on and on-from-the-cache take turns, so that whatever else the machine does hits all three.
+//! `replay bench`: the cost of replay on this machine. The three modes (off, on, on from the cache) take turns in every round, so that other
+//! load on the machine affects all of them.
 use anyhow::Context;
 use replay_core::config::Strategy;
 use replay_core::session::{Answer, Directive, Mode, Prompt, Sampling, Session};
@@ -10,16 +11,16 @@ use super::args::BenchArgs;
 use super::exit::InputError;
 use super::{memory, open};
 
-const WAYS: [&str; 3] = ["off", "on", "on, cached"];
+const MODES: [&str; 3] = ["off", "on", "on, cached"];
 
-/// One way over all rounds.
+/// The measurements of one mode over all rounds.
 #[derive(Debug, Serialize)]
-struct Way {
+struct ModeFigures {
     name: &'static str,
     time_to_first_token_ms: Spread,
-    /// Over that of replay off in the same round.
+    /// Time to first token relative to replay off in the same round.
     ratio: Spread,
-    /// Generated tokens over the time from the first of them to the last.
+    /// Generated tokens per second, from the first to the last.
     tokens_per_second: Spread,
 }
 
@@ -37,10 +38,12 @@ struct Figures<'a> {
     rows: usize,
     visual_rows: usize,
     selected: usize,
-    ways: Vec<Way>,
-    /// Medians of the steps of replay that is not cached.
+    /// The JSON key is older than the name.
+    #[serde(rename = "ways")]
+    modes: Vec<ModeFigures>,
+    /// Medians of the steps of replay without the cache.
     milliseconds: Milliseconds,
-    /// Time to first token over that of replay off, if nothing but the unavoidable arithmetic took time.
+    /// Lower limit of the time to first token relative to replay off, from the arithmetic that replay cannot avoid.
     limit: f64,
     limit_terms: String,
     memory_mib: Option<Memory>,
@@ -55,11 +58,11 @@ struct Memory {
 
 pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     let mut config = open::config(&args.config.config)?;
-    // One of the three ways is from the cache.
+    // The third mode needs a cache that holds the prompt.
     config.replay.cache.max_bytes = config.replay.cache.max_bytes.max(1 << 30);
-    // Every way runs the whole prompt.
+    // Every mode has to run the whole prompt.
     config.replay.cache.prefix_bytes = 0;
-    if !args.prompt.shows() {
+    if !args.prompt.has_media() {
         return Err(InputError("a bench needs a prompt with at least one --image or --video".into()).into());
     }
     let prompt = open::prompt(args.prompt).await?;
@@ -71,13 +74,13 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     let mut rounds: Vec<[Answer; 3]> = Vec::new();
     for round in 0..=args.rounds as usize {
         let mut answers = [None, None, None];
-        for turn in 0..WAYS.len() {
-            let way = (turn + round) % WAYS.len();
-            answers[way] = Some(ask(&*session, &prompt, sampling, way).await?);
+        for offset in 0..MODES.len() {
+            let mode = (offset + round) % MODES.len();
+            answers[mode] = Some(ask(&*session, &prompt, sampling, mode).await?);
         }
         bar.inc(1);
         let [Some(off), Some(on), Some(cached)] = answers else { continue };
-        // The first round warms caches of all kinds, ours too.
+        // The first round fills caches, including the replay cache, and is not measured.
         if round > 0 {
             rounds.push([off, on, cached]);
         }
@@ -85,7 +88,7 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let report = |index: usize| rounds.iter().filter_map(move |round| round[index].replay.as_ref());
     let first: &Report = report(1).next().context("the engine answered without a report")?;
-    anyhow::ensure!(report(2).all(|report| report.cache_hits == 1), "the cache did not hold");
+    anyhow::ensure!(report(2).all(|report| report.cache_hits == 1), "a prompt was not served from the replay cache");
     let milliseconds = medians(&report(1).map(|report| report.milliseconds).collect::<Vec<_>>());
     let off = median(rounds.iter().map(|round| round[0].time_to_first_token_ms).collect());
     let (limit, limit_terms) = limit(&pair, config.replay.strategy, first, &milliseconds, off);
@@ -95,7 +98,7 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
         rows: first.rows,
         visual_rows: first.visual_rows,
         selected: first.selected(),
-        ways: (0..WAYS.len()).map(|way| figures_of(way, &rounds)).collect(),
+        modes: (0..MODES.len()).map(|mode| figures_of(mode, &rounds)).collect(),
         milliseconds,
         limit,
         limit_terms,
@@ -112,28 +115,29 @@ pub(crate) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn ask(session: &dyn Session, prompt: &Prompt, sampling: Sampling, way: usize) -> anyhow::Result<Answer> {
-    let mode = if way == 0 { Mode::Off } else { Mode::On };
-    let directive = Directive { mode, fresh: way == 1, ..Directive::default() };
+/// Asks in one of [`MODES`].
+async fn ask(session: &dyn Session, prompt: &Prompt, sampling: Sampling, index: usize) -> anyhow::Result<Answer> {
+    let mode = if index == 0 { Mode::Off } else { Mode::On };
+    let directive = Directive { mode, fresh: index == 1, ..Directive::default() };
     Ok(session.answer(prompt.clone(), sampling, directive).await?)
 }
 
-fn figures_of(way: usize, rounds: &[[Answer; 3]]) -> Way {
-    let over = |f: &dyn Fn(&[Answer; 3]) -> f64| Spread::of(rounds.iter().map(f).collect());
-    Way {
-        name: WAYS[way],
-        time_to_first_token_ms: over(&|round| round[way].time_to_first_token_ms),
-        ratio: over(&|round| round[way].time_to_first_token_ms / round[0].time_to_first_token_ms),
-        tokens_per_second: over(&|round| {
-            let answer = &round[way];
+fn figures_of(mode: usize, rounds: &[[Answer; 3]]) -> ModeFigures {
+    let spread = |f: &dyn Fn(&[Answer; 3]) -> f64| Spread::of(rounds.iter().map(f).collect());
+    ModeFigures {
+        name: MODES[mode],
+        time_to_first_token_ms: spread(&|round| round[mode].time_to_first_token_ms),
+        ratio: spread(&|round| round[mode].time_to_first_token_ms / round[0].time_to_first_token_ms),
+        tokens_per_second: spread(&|round| {
+            let answer = &round[mode];
             (answer.usage.completion_tokens.saturating_sub(1)) as f64 * 1e3
                 / (answer.total_ms - answer.time_to_first_token_ms).max(f64::MIN_POSITIVE)
         }),
     }
 }
 
-/// The passes and lenses that cannot be saved, in prefills. A learning pass goes through the layers twice, forward and back, and sees
-/// only the rows up to the last visual one.
+/// The cost of the passes and lenses that replay cannot avoid, in prefills, with its terms as text. A learning pass runs the layers forward
+/// and backward, over the rows up to the last visual one only.
 fn limit(pair: &PairInfo, strategy: Strategy, report: &Report, ms: &Milliseconds, off: f64) -> (f64, String) {
     let share = pair.base.loaded_layers as f64 / pair.rlvr.decoder_layers as f64;
     let lens = (ms.rank + ms.targets) / off.max(f64::MIN_POSITIVE);
@@ -170,15 +174,15 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn medians(all: &[Milliseconds]) -> Milliseconds {
-    let of = |pick: fn(&Milliseconds) -> f64| median(all.iter().map(pick).collect());
+    let median_of = |pick: fn(&Milliseconds) -> f64| median(all.iter().map(pick).collect());
     Milliseconds {
-        capture_base: of(|ms| ms.capture_base),
-        capture_rlvr: of(|ms| ms.capture_rlvr),
-        rank: of(|ms| ms.rank),
-        targets: of(|ms| ms.targets),
-        learn: of(|ms| ms.learn),
-        substitute: of(|ms| ms.substitute),
-        measure_kl: of(|ms| ms.measure_kl),
+        capture_base: median_of(|ms| ms.capture_base),
+        capture_rlvr: median_of(|ms| ms.capture_rlvr),
+        rank: median_of(|ms| ms.rank),
+        targets: median_of(|ms| ms.targets),
+        learn: median_of(|ms| ms.learn),
+        substitute: median_of(|ms| ms.substitute),
+        measure_kl: median_of(|ms| ms.measure_kl),
     }
 }
 
@@ -189,12 +193,12 @@ fn print(figures: &Figures<'_>) {
         figures.rows, figures.visual_rows, figures.selected, figures.rounds
     );
     let mut table = tables::table(["replay", "time to first token, ms", "over off", "tokens per second"]);
-    for way in &figures.ways {
+    for mode in &figures.modes {
         table.add_row([
-            way.name.to_string(),
-            way.time_to_first_token_ms.show(0),
-            way.ratio.show(2),
-            way.tokens_per_second.show(1),
+            mode.name.to_string(),
+            mode.time_to_first_token_ms.show(0),
+            mode.ratio.show(2),
+            mode.tokens_per_second.show(1),
         ]);
     }
     tables::numbers_right(&mut table, 1);

@@ -33,7 +33,7 @@ pub(crate) async fn check(args: &ConfigFile) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Replays a picture of our own, and sees to it that the model is told what is asked about it.
+/// Replays a generated picture, and checks that the chat template keeps the text beside it: a longer text has to give a longer prompt.
 async fn test_image(session: &dyn Session, rlvr: &str) -> anyhow::Result<()> {
     const SIDE: u32 = 112;
     let row = |y: u32| (0..SIDE).flat_map(move |x| [(x * 2) as u8, (y * 2) as u8, 128]);

@@ -1,4 +1,4 @@
-//! Data sets on the command line.
+//! Reads the data sets of commands.
 use std::path::Path;
 
 use crate::evaluation::{Item, dataset};
@@ -8,7 +8,7 @@ use super::args::DataArgs;
 use super::exit::InputError;
 use crate::media;
 
-/// The prompts of a data set. Every wrong line is named; without `--keep-going` they end the command.
+/// Reads the prompts of a data set. Every invalid line is reported; without `--keep-going` it ends the command.
 pub(crate) fn read(args: &DataArgs) -> anyhow::Result<Vec<Item>> {
     let (mut items, errors) = dataset::read(&args.data);
     let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -23,9 +23,9 @@ pub(crate) fn read(args: &DataArgs) -> anyhow::Result<Vec<Item>> {
     Ok(items)
 }
 
-/// An item as the session asks it; `None` if its images cannot be read and that is no reason to stop.
+/// The prompt of an item; `None` if its images cannot be read and `keep_going` is set.
 pub(crate) fn prompt(item: &Item, keep_going: bool) -> anyhow::Result<Option<Prompt>> {
-    let images: Result<Vec<_>, String> = item.images.iter().map(|path| picture(path)).collect();
+    let images: Result<Vec<_>, String> = item.images.iter().map(|path| read_picture(path)).collect();
     match images {
         Ok(images) => {
             Ok(Some(Prompt { system: item.system.clone(), images, text: item.prompt.clone(), ..Prompt::default() }))
@@ -38,6 +38,7 @@ pub(crate) fn prompt(item: &Item, keep_going: bool) -> anyhow::Result<Option<Pro
     }
 }
 
-fn picture(path: &Path) -> Result<Picture, String> {
+/// Reads an image file. The error names the file.
+pub(crate) fn read_picture(path: &Path) -> Result<Picture, String> {
     media::read(path, media::Limits::default()).map_err(|e| format!("image {}: {e}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! Errors to exit codes.
+//! Prints errors and maps them to exit codes.
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -20,20 +20,20 @@ pub(crate) struct InputError(pub(crate) String);
 
 pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    match file(&error) {
-        Some(file) => show(file),
+    match config_error(&error) {
+        Some(error) => show(error),
         None => eprintln!("error: {error:#}"),
     }
     ExitCode::from(code(&error))
 }
 
-/// The problems of a file, if they are what is wrong.
-pub(crate) fn file(error: &anyhow::Error) -> Option<&ConfigError> {
-    if let Some(ReadError::File(file)) = error.downcast_ref() {
-        return Some(file);
+/// The configuration error in an error, if it is one.
+pub(crate) fn config_error(error: &anyhow::Error) -> Option<&ConfigError> {
+    if let Some(ReadError::File(problems)) = error.downcast_ref() {
+        return Some(problems);
     }
     match error.downcast_ref() {
-        Some(SessionError::Configuration(file)) => Some(file),
+        Some(SessionError::Configuration(problems)) => Some(problems),
         _ => error.downcast_ref(),
     }
 }
@@ -53,7 +53,7 @@ fn code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// One line per problem; on a terminal, the lines of the file as well.
+/// Prints one line per problem, and on a terminal also the lines of the file.
 fn show(error: &ConfigError) {
     eprintln!("{error}");
     if !std::io::stderr().is_terminal() || error.source.is_empty() {

@@ -12,12 +12,12 @@ use super::args::InspectArgs;
 use super::exit::InputError;
 use super::{open, progress, write};
 
-/// Larger pictures are shrunk in the page: it is looked at, not measured.
-const LARGEST_SIDE: u32 = 1600;
+/// Larger pictures are scaled down in the page, to keep the file small.
+const MAX_SIDE: u32 = 1600;
 
 pub(crate) async fn inspect(args: InspectArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
-    if !args.prompt.shows() {
+    if !args.prompt.has_media() {
         return Err(InputError("there is nothing to see without at least one --image or --video".into()).into());
     }
     let prompt = open::prompt(args.prompt).await?;
@@ -62,7 +62,7 @@ fn images(prompt: &Prompt, observation: &Observation) -> anyhow::Result<Vec<Imag
     let mut first = 0;
     let pictures = prompt.images.iter().map(std::slice::from_ref);
     let shown = pictures.chain(prompt.videos.iter().map(|video| &video.frames[..]));
-    // A picture that its family cuts up is shown once for each piece, under that piece's tokens.
+    // A picture that its model family splits is shown once for each tile, with that tile's tokens.
     let pieces = observation.prompt.images().iter().zip(shown).enumerate();
     let pieces = pieces.flat_map(|(index, (image, frames))| {
         let name = move |piece| match image.grids.len() {
@@ -90,12 +90,12 @@ fn images(prompt: &Prompt, observation: &Observation) -> anyhow::Result<Vec<Imag
         .collect()
 }
 
-/// A data URL.
+/// A picture as a data URL.
 fn source(picture: &Picture) -> anyhow::Result<String> {
     let image = RgbImage::from_raw(picture.width(), picture.height(), picture.pixels().to_vec());
-    let image = DynamicImage::from(image.context("a picture of another size than it says")?);
-    let shown = match picture.width().max(picture.height()) > LARGEST_SIDE {
-        true => image.thumbnail(LARGEST_SIDE, LARGEST_SIDE),
+    let image = DynamicImage::from(image.context("a picture whose pixels do not match its size")?);
+    let shown = match picture.width().max(picture.height()) > MAX_SIDE {
+        true => image.thumbnail(MAX_SIDE, MAX_SIDE),
         false => image,
     };
     let mut png = Cursor::new(Vec::new());
@@ -104,21 +104,21 @@ fn source(picture: &Picture) -> anyhow::Result<String> {
     Ok(format!("data:image/png;base64,{base64}"))
 }
 
-/// Visual rows only, in prompt order.
+/// The values of each layer at the visual rows, in prompt order.
 fn layers(observation: &Observation) -> Vec<LayerData> {
     let visual = observation.prompt.visual_rows();
-    let of = |values: &[f32]| -> Vec<Option<f32>> {
-        // Not finite, or not measured: no value.
+    let visual_values = |values: &[f32]| -> Vec<Option<f32>> {
+        // Values that are not finite or were not measured are `None`.
         visual.iter().map(|&row| values.get(row).copied().filter(|x| x.is_finite())).collect()
     };
     let layer = |layer: &replay_core::LayerObservation| LayerData {
         layer: layer.layer,
         residual: layer.residual,
-        entropy: of(&layer.entropy_base),
+        entropy: visual_values(&layer.entropy_base),
         selected: visual.iter().map(|&row| u8::from(layer.selected[row])).collect(),
-        kl_before: of(&layer.kl_before),
-        // Without edits the RLVR model is as it was.
-        kl_after: of(if layer.kl_after.is_empty() { &layer.kl_before } else { &layer.kl_after }),
+        kl_before: visual_values(&layer.kl_before),
+        // Without edits the divergence is unchanged.
+        kl_after: visual_values(if layer.kl_after.is_empty() { &layer.kl_before } else { &layer.kl_after }),
     };
     observation.layers.iter().map(layer).collect()
 }

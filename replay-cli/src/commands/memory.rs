@@ -1,6 +1,6 @@
-//! Memory of this process, where the system tells.
+//! Memory of this process.
 
-/// Resident now and at the peak, in MiB.
+/// Resident memory now and at its peak, in MiB; `None` on systems without `/proc`.
 pub(crate) fn resident() -> Option<(u64, u64)> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let field = |name: &str| -> Option<u64> {

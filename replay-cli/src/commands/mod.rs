@@ -27,17 +27,17 @@ use args::{Args, Command};
 pub fn main() -> std::process::ExitCode {
     let args = Args::parse();
     if !matches!(args.command, Command::Serve(_)) {
-        // Into `head` or a pager that is closed: ends without a word, like any other program.
+        // If `head` or a pager closes the output, the program ends without an error, like other programs.
         sigpipe::reset();
     }
-    // A directive holds for every target that begins so: this program and all our crates.
+    // `replay` is the prefix of the targets of this program and all its crates.
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error,replay=warn".into());
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    exit::report(answer(args))
+    exit::report(run_command(args))
 }
 
-fn answer(args: Args) -> anyhow::Result<()> {
+fn run_command(args: Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match args.command {
         Command::Check { config } => runtime.block_on(check::check(&config)),

@@ -1,4 +1,4 @@
-//! From arguments to a running session.
+//! Opens configurations, prompts and sessions from arguments.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,16 @@ use replay_core::registry;
 use replay_core::session::{Prompt, Session};
 
 use super::args::PromptArgs;
+use super::data;
 use super::exit::InputError;
 use crate::media;
 
-/// Reads the file, or our part of an engine's own; every problem of it, the adapter's table included, is reported at once.
+/// Reads a configuration file, or the tables of replay in an engine's own file, and reports all problems at once.
 pub(crate) fn config(path: &Path) -> anyhow::Result<Config> {
     Ok(registry::read_config(path)?.0)
 }
 
-/// Loads the pair by the adapter that the configuration names.
+/// Loads the pair with the adapter that the configuration names.
 pub(crate) async fn session(config: &Config) -> anyhow::Result<Arc<dyn Session>> {
     let adapter = registry::adapter(&config.adapter)?;
     let progress = spinner(format!("loading {} and {}", config.pair.base, config.pair.rlvr));
@@ -26,12 +27,10 @@ pub(crate) async fn session(config: &Config) -> anyhow::Result<Arc<dyn Session>>
     Ok(session?)
 }
 
+/// Reads the prompt of a command, with its images and videos.
 pub(crate) async fn prompt(args: PromptArgs) -> anyhow::Result<Prompt> {
-    let image = |path: &PathBuf| {
-        let read = media::read(path, media::Limits::default());
-        read.map_err(|e| InputError(format!("image {}: {e}", path.display())))
-    };
-    let images = args.image.iter().map(image).collect::<Result<_, _>>()?;
+    let read_picture = |path: &PathBuf| data::read_picture(path).map_err(InputError);
+    let images = args.image.iter().map(read_picture).collect::<Result<_, _>>()?;
     let mut videos = Vec::new();
     for path in &args.video {
         let read = media::read_video(path).await;
@@ -40,7 +39,7 @@ pub(crate) async fn prompt(args: PromptArgs) -> anyhow::Result<Prompt> {
     Ok(Prompt { system: args.system, images, videos, text: args.prompt, ..Prompt::default() })
 }
 
-/// Shown on a terminal only.
+/// A progress bar, shown on a terminal only.
 pub(crate) fn bar(length: u64, what: &str) -> ProgressBar {
     let bar = ProgressBar::new(length).with_message(what.to_owned());
     let style = ProgressStyle::with_template("{spinner} [{bar:30}] {pos}/{len} {msg} [{elapsed}, {eta} left]");
@@ -49,7 +48,7 @@ pub(crate) fn bar(length: u64, what: &str) -> ProgressBar {
     bar
 }
 
-/// Shown on a terminal only.
+/// A spinner, shown on a terminal only.
 pub(crate) fn spinner(message: String) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(message);
     let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]");

@@ -1,11 +1,11 @@
-//! A prompt's progress on a terminal: learning takes a while.
+//! Shows the progress of a prompt on a terminal, since learning takes long.
 use indicatif::{ProgressBar, ProgressStyle};
 use replay_core::session::{Answer, Directive, Event, Prompt, Request, Sampling, Session, SessionError};
 use tokio::sync::mpsc;
 
 use super::open;
 
-/// Asks, with a spinner, and with a bar from the first pass of learning to the last.
+/// Answers a prompt with a spinner, and with a progress bar while a delta is learned.
 pub(crate) async fn ask(
     session: &dyn Session,
     prompt: Prompt,
@@ -26,7 +26,7 @@ pub(crate) async fn ask(
             answer = &mut answer => break answer,
             Some(progress) = passes.recv() => {
                 if progress.pass == 1 {
-                    learning(&bar, progress.passes as u64);
+                    start_learning(&bar, progress.passes as u64);
                 }
                 bar.set_position(progress.pass as u64);
                 bar.set_message(format!("loss {:.3e}", progress.loss));
@@ -37,7 +37,7 @@ pub(crate) async fn ask(
     answer
 }
 
-fn learning(bar: &ProgressBar, passes: u64) {
+fn start_learning(bar: &ProgressBar, passes: u64) {
     bar.set_length(passes);
     let style = ProgressStyle::with_template("{spinner} learning [{bar:30}] {pos}/{len} {msg} [{elapsed}]");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));

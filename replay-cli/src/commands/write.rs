@@ -1,10 +1,10 @@
-//! Files are written whole or not at all: a reader never finds half of one.
+//! Writes files atomically: a reader never finds an incomplete file.
 use std::path::Path;
 
 use super::exit::InputError;
 
-/// Lets `fill` write a file beside `out`, and puts it in place.
-pub(crate) fn whole(out: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+/// Calls `fill` to write a temporary file beside `out`, and renames it to `out`.
+pub(crate) fn atomically(out: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let written = || {
         let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let scratch = tempfile::tempdir_in(folder)?;
@@ -15,7 +15,7 @@ pub(crate) fn whole(out: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) 
     written().map_err(|e| InputError(format!("{}: {e}", out.display())).into())
 }
 
-/// The same for text.
+/// Writes a text file atomically.
 pub(crate) fn text(out: &Path, text: &str) -> anyhow::Result<()> {
-    whole(out, |file| Ok(std::fs::write(file, text)?))
+    atomically(out, |file| Ok(std::fs::write(file, text)?))
 }

@@ -1,4 +1,4 @@
-//! A folder of a test, removed at its end.
+//! A temporary folder for a test, which is removed at its end.
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 

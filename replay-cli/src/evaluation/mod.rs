@@ -1,13 +1,13 @@
-//! Whether replay helps: a data set, a verifier, the answers of several arms, and what may be concluded from them.
+//! Evaluation of replay: a data set, a verifier, the answers of several arms, and statistics of them.
 //!
-//! An *arm* is one way of answering (replay off, one configuration, the base alone); every arm answers the same prompts with the same
-//! seeds. Nothing here knows an engine: whoever has one asks it, and writes down what it said.
+//! An *arm* is one configuration under evaluation (replay off, one configuration file, the base alone); every arm answers the same prompts
+//! with the same seeds. This module is independent of the engine: the caller generates the answers and records them.
 //!
-//! * [`dataset`]: prompts with their right answers, from a JSON Lines file, with every mistake in it;
-//! * [`verifier`]: which part of a text is the answer, and whether it is right;
-//! * [`record`]: one answer each, in a file that a run can be resumed from;
+//! * [`dataset`]: prompts with their right answers, from a JSON Lines file, with all errors of the file;
+//! * [`verifier`]: finds the answer in a text and decides whether it is right;
+//! * [`record`]: the recorded answers, in a file from which a run can be resumed;
 //! * [`statistics`]: pass@k, bootstrap intervals, a paired test;
-//! * [`summary`]: from records to a table.
+//! * [`summary`]: tables of the records.
 //!
 //! Prompts are the unit of resampling, not answers: the samples of one prompt are not independent of each other.
 pub mod dataset;
@@ -21,7 +21,7 @@ pub use dataset::{DataError, Item};
 pub use record::{Journal, JournalError, Record};
 pub use statistics::{Estimate, Resampling};
 pub use summary::{Summary, summarise};
-pub use verifier::{Verdict, Verifier, VerifierError};
+pub use verifier::{Judgement, Verifier, VerifierError};
 
 #[cfg(test)]
 mod folder;

@@ -1,16 +1,16 @@
-//! Images to pixels.
+//! Decodes images.
 use std::io::Cursor;
 use std::path::Path;
 
 use image::{DynamicImage, ImageError, ImageReader};
 use replay_core::session::Picture;
 
-/// How large a picture may be. A decoder allocates for what the header says, so this is asked first.
+/// Limits of the size of a picture. They are checked before decoding, since a decoder allocates what the header asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The longest side, in pixels.
     pub max_side: u32,
-    /// Bytes that decoding may take.
+    /// The memory that decoding may take, in bytes.
     pub max_bytes: u64,
 }
 
@@ -21,19 +21,19 @@ impl Default for Limits {
     }
 }
 
-/// Why there is no picture.
+/// An error of reading a picture or video.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
     /// The file cannot be read.
     #[error("{0}")]
     File(#[from] std::io::Error),
-    /// The bytes are no image of a known format.
+    /// The bytes are not an image of a known format.
     #[error("it is not an image of a known format")]
     UnknownFormat,
     /// The bytes cannot be decoded.
     #[error("{0}")]
     Decode(#[from] ImageError),
-    /// A video without frames, or one that cannot be read.
+    /// The video has no frames, or cannot be read.
     #[error("{0}")]
     Video(String),
 }
@@ -41,15 +41,15 @@ pub enum MediaError {
 /// Reads an image file.
 ///
 /// # Errors
-/// If it cannot be read, is no image, or is too large.
+/// If the file cannot be read, is not an image, or is too large.
 pub fn read(path: &Path, limits: Limits) -> Result<Picture, MediaError> {
     decode(&std::fs::read(path)?, limits)
 }
 
-/// Decodes an image to 8-bit RGB; an alpha channel is left out.
+/// Decodes an image to 8-bit RGB, without its alpha channel.
 ///
 /// # Errors
-/// If it is no image, or is too large.
+/// If the bytes are not an image, or the image is too large.
 pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, MediaError> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     if reader.format().is_none() {
@@ -63,10 +63,10 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, MediaError> {
     picture(reader.decode()?)
 }
 
-/// Width and height of an image, by its header alone.
+/// Width and height of an image, from its header.
 ///
 /// # Errors
-/// If it is no image, or its header cannot be read.
+/// If the bytes are not an image, or the header cannot be read.
 pub fn dimensions(bytes: &[u8]) -> Result<(u32, u32), MediaError> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     if reader.format().is_none() {

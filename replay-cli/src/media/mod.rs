@@ -1,4 +1,4 @@
-//! Pictures and videos, from files and bytes to plain pixels: what every command and route shows a model.
+//! Decodes pictures and videos from files and bytes, for all commands and routes.
 mod image;
 mod video;
 

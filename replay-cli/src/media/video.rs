@@ -1,4 +1,4 @@
-//! Videos to frames: a GIF here, any other format by the system's ffmpeg.
+//! Decodes videos to frames: GIFs directly, other formats with the system's ffmpeg.
 use std::io::Cursor;
 use std::path::Path;
 
@@ -9,27 +9,27 @@ use tokio::process::Command;
 
 use super::image::{Limits, MediaError, decode, picture};
 
-/// As many frames as the engines' own servers show.
-const FRAMES: usize = 32;
-/// Where a file does not say.
-const FRAMES_PER_SECOND: f64 = 24.0;
+/// Maximum number of frames that are sampled, as in the engines' own servers.
+const MAX_FRAMES: usize = 32;
+/// The frame rate of a file that gives none.
+const DEFAULT_FRAME_RATE: f64 = 24.0;
 
 /// Reads a video file: up to 32 of its frames, evenly spaced.
 ///
 /// # Errors
-/// If it cannot be read, or is no GIF and there is no ffmpeg.
+/// If the file cannot be read, or is not a GIF and ffmpeg is not installed.
 pub async fn read_video(path: &Path) -> Result<Clip, MediaError> {
     let bytes = tokio::fs::read(path).await?;
     match bytes.starts_with(b"GIF8") {
         true => decode_gif(&bytes),
-        false => by_ffmpeg(path).await,
+        false => read_with_ffmpeg(path).await,
     }
 }
 
 /// Decodes a GIF: up to 32 of its frames, evenly spaced.
 ///
 /// # Errors
-/// If it is none, or has no frames.
+/// If the bytes are not a GIF, or it has no frames.
 pub fn decode_gif(bytes: &[u8]) -> Result<Clip, MediaError> {
     let frames: Vec<Frame> = GifDecoder::new(Cursor::new(bytes))?.into_frames().collect_frames()?;
     if frames.is_empty() {
@@ -41,25 +41,25 @@ pub fn decode_gif(bytes: &[u8]) -> Result<Clip, MediaError> {
     };
     let milliseconds: f64 = frames.iter().map(delay).sum();
     let frames_per_second =
-        if milliseconds > 0.0 { frames.len() as f64 * 1e3 / milliseconds } else { FRAMES_PER_SECOND };
+        if milliseconds > 0.0 { frames.len() as f64 * 1e3 / milliseconds } else { DEFAULT_FRAME_RATE };
     let sampled = evenly_spaced(frames.len());
-    let shown = |&index: &usize| picture(DynamicImage::ImageRgba8(frames[index].buffer().clone()));
-    let pictures = sampled.iter().map(shown).collect::<Result<_, _>>()?;
+    let frame_picture = |&index: &usize| picture(DynamicImage::ImageRgba8(frames[index].buffer().clone()));
+    let pictures = sampled.iter().map(frame_picture).collect::<Result<_, _>>()?;
     Ok(Clip { frames: pictures, frames_per_second, total_frames: frames.len(), sampled })
 }
 
-/// Up to [`FRAMES`] of `total`, from the first on.
+/// The indices of up to [`MAX_FRAMES`] evenly spaced frames of `total`, beginning with the first.
 fn evenly_spaced(total: usize) -> Vec<usize> {
-    let count = FRAMES.min(total);
+    let count = MAX_FRAMES.min(total);
     (0..count).map(|index| (index as f64 * total as f64 / count as f64) as usize).collect()
 }
 
-async fn by_ffmpeg(path: &Path) -> Result<Clip, MediaError> {
+async fn read_with_ffmpeg(path: &Path) -> Result<Clip, MediaError> {
     let fails = |why: String| MediaError::Video(why);
     let rate = probe(path, "stream=r_frame_rate", false).await?;
-    let frames_per_second = rate_of(&rate).unwrap_or(FRAMES_PER_SECOND);
+    let frames_per_second = parse_rate(&rate).unwrap_or(DEFAULT_FRAME_RATE);
     let counted = probe(path, "stream=nb_read_frames", true).await?.parse().ok();
-    let total = counted.filter(|&total: &usize| total > 0).unwrap_or(FRAMES);
+    let total = counted.filter(|&total: &usize| total > 0).unwrap_or(MAX_FRAMES);
     let sampled = evenly_spaced(total);
     let folder = tempfile::tempdir()?;
     let selected: Vec<String> = sampled.iter().map(|frame| format!("eq(n\\,{frame})")).collect();
@@ -82,11 +82,12 @@ async fn by_ffmpeg(path: &Path) -> Result<Clip, MediaError> {
     if frames.is_empty() {
         return Err(fails("ffmpeg finds no frames in it".into()));
     }
-    // A count that was too large leaves the last ones out.
+    // If the file has fewer frames than it says, the last ones are missing.
     let sampled = if frames.len() < sampled.len() { sampled[..frames.len()].to_vec() } else { sampled };
     Ok(Clip { frames, frames_per_second, total_frames: total, sampled })
 }
 
+/// Reads an entry of the first video stream with ffprobe; `counts` makes ffprobe count the frames.
 async fn probe(path: &Path, entry: &str, counts: bool) -> Result<String, MediaError> {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-select_streams", "v:0"]);
@@ -104,8 +105,8 @@ fn without_ffmpeg(error: std::io::Error) -> MediaError {
     ))
 }
 
-/// `30000/1001` or `30`.
-fn rate_of(text: &str) -> Option<f64> {
+/// Parses a frame rate such as `30000/1001` or `30`.
+fn parse_rate(text: &str) -> Option<f64> {
     let (numerator, denominator) = text.split_once('/').unwrap_or((text, "1"));
     let (numerator, denominator): (f64, f64) = (numerator.parse().ok()?, denominator.parse().ok()?);
     (denominator > 0.0 && numerator > 0.0).then(|| numerator / denominator)
@@ -124,12 +125,15 @@ mod tests {
 
     #[test]
     fn rates_are_fractions_or_numbers() {
-        assert!((rate_of("30000/1001").unwrap() - 29.97).abs() < 0.01);
-        assert_eq!((rate_of("30"), rate_of("30/0"), rate_of("N/A"), rate_of("")), (Some(30.0), None, None, None));
+        assert!((parse_rate("30000/1001").unwrap() - 29.97).abs() < 0.01);
+        assert_eq!(
+            (parse_rate("30"), parse_rate("30/0"), parse_rate("N/A"), parse_rate("")),
+            (Some(30.0), None, None, None)
+        );
     }
 
     #[test]
-    fn what_is_no_gif_is_refused() {
+    fn bytes_that_are_not_a_gif_are_refused() {
         assert!(decode_gif(b"GIF89a").is_err() && decode_gif(b"").is_err());
     }
 }

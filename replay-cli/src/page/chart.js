@@ -1,9 +1,10 @@
-// Line charts as inline SVG, redrawn at the width they are given so that type keeps its size.
+// Line charts as inline SVG. A chart is redrawn when its width changes, so that text keeps its size.
 
 const DASHES = ["", "6 4", "2 3", "9 3 2 3", "1 4", "12 4"];
 const SHAPES = ["circle", "square", "triangle", "diamond", "circle", "square"];
 
-// Hue, dash and shape together tell series apart; any one of them is enough. A chart may choose the hue; dash and shape go by order.
+// Each series has its own hue, dash and shape, so that one of the three is enough to distinguish it. A chart may choose the hue; dash and
+// shape follow the order of the series.
 function dot(index, x, y, size) {
   const full = index % 2 === 1 ? "point full" : "point";
   switch (SHAPES[index % SHAPES.length]) {
@@ -61,8 +62,9 @@ function tickLabel(value) {
 }
 
 /**
- * spec: title, hint, xLabel, yLabel, x, series [{name, y, low, high, hue}], logX, logY ("auto": if the values span more than a decade),
- * zero (the axis starts at 0), height, format, xName (of one x, for the read-out), onPick(index). Returns {node, mark(index), update(series)}.
+ * Draws a line chart. spec: title, hint, xLabel, yLabel, x, series [{name, y, low, high, hue}], logX, logY ("auto": logarithmic if the
+ * values span more than a decade), zero (the axis starts at 0), height, format, xName (text for one x value in the tooltip),
+ * onPick(index). Returns {node, mark(index), update(series)}.
  */
 function lineChart(spec) {
   const { x, height = 210, format = number, xName = (value) => `${spec.xLabel} = ${number(value)}` } = spec;
@@ -188,7 +190,7 @@ function lineChart(spec) {
     const longest = Math.max(...order.map((i) => text(i).length));
     const room = Math.max(1, Math.floor(width / (longest * 6.6 + 12)));
     if (order.length <= Math.min(room, 16) || logX) {
-      // The points themselves, but for those whose label would touch the one before.
+      // One tick per point, without those whose label would touch the previous one.
       const kept = [];
       for (const i of order) {
         if (!kept.length || px(i) - kept.at(-1)[0] >= longest * 6.6 + 8) kept.push([px(i), text(i)]);
@@ -200,12 +202,12 @@ function lineChart(spec) {
     return ticks.map((tick) => [left + ((tick - first) / (last - first)) * width, tickLabel(tick)]);
   }
 
-  // Runs of points without a gap between them.
-  function runs(one, needed) {
+  // Runs of consecutive points that have a value.
+  function runs(one, hasValue) {
     const all = [];
     let run = [];
     for (const i of order) {
-      if (needed(one, i)) run.push(i);
+      if (hasValue(one, i)) run.push(i);
       else if (run.length) {
         all.push(run);
         run = [];
@@ -230,8 +232,8 @@ function lineChart(spec) {
     if (!one.low || !one.high) return null;
     const { px, py } = layout;
     const group = svg("g", { class: `hue-${hue(i) % 6}` });
-    const known = (s, k) => py(s.low[k]) !== null && py(s.high[k]) !== null;
-    for (const run of runs(one, known)) {
+    const hasBand = (s, k) => py(s.low[k]) !== null && py(s.high[k]) !== null;
+    for (const run of runs(one, hasBand)) {
       if (run.length === 1) {
         const k = run[0];
         group.append(svg("line", { class: "whisker", x1: px(k), x2: px(k), y1: py(one.low[k]), y2: py(one.high[k]) }));

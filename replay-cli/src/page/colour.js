@@ -1,5 +1,5 @@
-// Colour maps of our own, as stops [lightness, chroma, hue] in OKLCh. Lightness rises (or falls from the middle) in equal steps, so that
-// equal differences of a value look equally large, also to colour-blind eyes and in grey print.
+// Colour maps, as stops [lightness, chroma, hue] in OKLCh. Lightness rises (or falls from the middle) in equal steps, so that equal
+// differences of a value look equally large, also to colour-blind readers and in grey print.
 
 const RISING = [
   [0.24, 0.09, 280],
@@ -47,8 +47,8 @@ const MAPS = { rising: ramp(RISING), zero: ramp(AROUND_ZERO) };
 const gradient = (map) => `linear-gradient(to right, ${MAPS[map].filter((_, i) => i % 15 === 0).join(", ")})`;
 
 /**
- * From a value to its place in 0..1 and its colour. The logarithm reaches four decades below the highest value at most: a single value
- * near zero would take the colours away from all others.
+ * Maps a value to its position in 0..1 and its colour. A logarithmic scale covers at most four decades below the highest value, since
+ * otherwise a single value near zero would leave few colours for all others.
  */
 function colourScale(values, { map, fromZero, log }) {
   const range = extent(values) ?? [0, 0];
@@ -58,9 +58,9 @@ function colourScale(values, { map, fromZero, log }) {
   if (map === "zero") {
     high = Math.max(Math.abs(low), Math.abs(high));
     low = -high;
-    // Logarithmic on either side, linear within a thousandth of the largest change.
-    const bent = (value) => Math.sign(value) * Math.log1p((1000 * Math.abs(value)) / high);
-    if (log && high > 0) at = (value) => 0.5 + bent(value) / (2 * bent(high));
+    // A symmetric logarithm: linear within a thousandth of the largest change, logarithmic outside.
+    const symlog = (value) => Math.sign(value) * Math.log1p((1000 * Math.abs(value)) / high);
+    if (log && high > 0) at = (value) => 0.5 + symlog(value) / (2 * symlog(high));
   } else if (log && high > 0) {
     low = Math.max(extent(values.filter((value) => value > 0))[0], high / 1e4);
     at = (value) => (value > low ? Math.log(value / low) / Math.log(high / low) : 0);

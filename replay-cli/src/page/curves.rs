@@ -1,46 +1,46 @@
-//! Pages of curves and tables: `replay analyse`, `replay eval`.
+//! The pages of `replay analyse` and `replay eval`, with curves and tables.
 use serde::Serialize;
 
 use super::render::{PageError, Parts, render};
 
-/// What the page shows.
+/// The data of a page of curves.
 #[derive(Debug, Serialize)]
 pub struct CurvesData<'a> {
-    /// Of the page.
+    /// The title of the page.
     pub title: &'a str,
-    /// Under the title.
+    /// The line under the title.
     pub subtitle: &'a str,
-    /// How to read it.
+    /// A note on how to read the page.
     pub note: &'a str,
-    /// In order.
+    /// The charts, in order.
     pub charts: Vec<Chart>,
-    /// In order.
+    /// The tables, in order.
     pub tables: Vec<TableData>,
 }
 
 /// One chart.
 #[derive(Debug, Serialize)]
 pub struct Chart {
-    /// Over it.
+    /// The title of the chart.
     pub title: String,
-    /// Along the x axis.
+    /// The label of the x axis.
     pub x_label: String,
-    /// Along the y axis.
+    /// The label of the y axis.
     pub y_label: String,
-    /// Shared by all series.
+    /// The x values, shared by all series.
     pub x: Vec<f64>,
-    /// Lines.
+    /// The lines of the chart.
     pub series: Vec<Series>,
-    /// Whether x grows by factors.
+    /// Whether the x axis is logarithmic.
     pub log_x: bool,
 }
 
-/// One line, with a band if `low` and `high` are there.
+/// One line of a chart, with a band if `low` and `high` are given.
 #[derive(Debug, Serialize)]
 pub struct Series {
-    /// In the legend.
+    /// The name in the legend.
     pub name: String,
-    /// One value for each x.
+    /// One value for each x value.
     pub y: Vec<f64>,
     /// Lower end of the band.
     pub low: Option<Vec<f64>>,
@@ -51,14 +51,16 @@ pub struct Series {
 /// One table.
 #[derive(Debug, Serialize)]
 pub struct TableData {
-    /// Over it.
+    /// The title of the table.
     pub title: String,
-    /// Headings.
+    /// The headings of the columns.
     pub columns: Vec<String>,
-    /// Cells.
+    /// The cells of each row.
     pub rows: Vec<Vec<String>>,
 }
 
+/// Renders a page of curves.
+///
 /// # Errors
 /// If the data cannot be written as JSON.
 pub fn curves(data: &CurvesData<'_>) -> Result<String, PageError> {

@@ -2,7 +2,7 @@
 
 const WORDS = /\s+|[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]|[\p{L}\p{M}\p{N}_]+|./gsu;
 
-/** Which pieces of either text the other lacks: [[piece, own]] for each; null if the texts are too long to compare. */
+/** Splits both texts into [[piece, own]], where own marks pieces that the other text lacks; null if the texts are too long to compare. */
 function wordDiff(left, right) {
   const a = left.match(WORDS) ?? [];
   const b = right.match(WORDS) ?? [];
@@ -13,7 +13,7 @@ function wordDiff(left, right) {
   const [m, n] = [a.length - head - tail, b.length - head - tail];
   if (m * n > 2e7) return null;
 
-  // Longest common subsequence of what is left; row i holds the lengths for a[i..].
+  // Longest common subsequence of the middle parts; row i holds the lengths for a[i..].
   const width = n + 1;
   const length = new Uint16Array((m + 1) * width);
   for (let i = m - 1; i >= 0; i--) {
@@ -36,10 +36,10 @@ function wordDiff(left, right) {
   const join = (pieces, own) => {
     const joined = [];
     pieces.forEach((piece, k) => {
-      // A space between two words of one's own belongs to the mark: one stroke per phrase reads better than one per word.
-      const mine = own.has(k) || (/^[^\S\n]+$/.test(piece) && own.has(k - 1) && own.has(k + 1));
-      if (joined.length && joined.at(-1)[1] === mine) joined.at(-1)[0] += piece;
-      else joined.push([piece, mine]);
+      // A space between two own words is marked too, so that a phrase has one mark instead of one per word.
+      const isOwn = own.has(k) || (/^[^\S\n]+$/.test(piece) && own.has(k - 1) && own.has(k + 1));
+      if (joined.length && joined.at(-1)[1] === isOwn) joined.at(-1)[0] += piece;
+      else joined.push([piece, isOwn]);
     });
     return joined;
   };

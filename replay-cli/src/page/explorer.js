@@ -1,8 +1,8 @@
-// Pictures with their tokens, the controls that say what is drawn over them, and the strip of all layers.
+// The pictures with their tokens, the controls that choose what is drawn over them, and the strip of all layers.
 
 const QUANTITIES = [
   { key: "entropy", name: "entropy", title: "Entropy", map: "rising", family: ["entropy"] },
-  // Divergences span decades within one picture. Before and after share their colours: what fell looks darker when one switches.
+  // Divergences span decades within one picture. Before and after share one scale, so that a lower divergence looks darker after switching.
   {
     key: "kl_before",
     name: "KL before",
@@ -35,13 +35,13 @@ function explorer(data) {
   };
   const listeners = [];
 
-  const kept = new Map();
-  const once = (key, make) => {
-    if (!kept.has(key)) kept.set(key, make());
-    return kept.get(key);
+  const cache = new Map();
+  const cached = (key, compute) => {
+    if (!cache.has(key)) cache.set(key, compute());
+    return cache.get(key);
   };
   const valuesOf = (key, l) =>
-    once(`${key} ${l}`, () => {
+    cached(`${key} ${l}`, () => {
       if (key === "delta") return data.learned?.delta_norms ?? [];
       const layer = layers[l];
       if (key !== "kl_change") return layer[key] ?? [];
@@ -51,7 +51,7 @@ function explorer(data) {
     });
   const offered = QUANTITIES.filter(({ key }) => layers.some((_, l) => extent(valuesOf(key, l))));
   const order = (l) =>
-    once(`order ${l}`, () => {
+    cached(`order ${l}`, () => {
       const ranks = new Map();
       const finiteTokens = layers[l].entropy.map((_, i) => i).filter((i) => finite(layers[l].entropy[i]));
       finiteTokens.sort((a, b) => layers[l].entropy[a] - layers[l].entropy[b] || a - b).forEach((token, n) => ranks.set(token, n + 1));
@@ -59,7 +59,7 @@ function explorer(data) {
     });
   function scaleOf(l) {
     const { drawn, perLayer, log } = state;
-    return once(`scale ${drawn.key} ${perLayer ? l : "all"} ${log}`, () => {
+    return cached(`scale ${drawn.key} ${perLayer ? l : "all"} ${log}`, () => {
       const over = perLayer && !drawn.still ? [l] : layers.map((_, i) => i);
       return colourScale(
         over.flatMap((i) => drawn.family.flatMap((key) => valuesOf(key, i))),
@@ -79,7 +79,7 @@ function explorer(data) {
       return scaleOf(state.layer);
     },
     values: (l = state.layer) => valuesOf(state.drawn.key, l),
-    mean: (l) => once(`mean ${state.drawn.key} ${l}`, () => mean(valuesOf(state.drawn.key, l))),
+    mean: (l) => cached(`mean ${state.drawn.key} ${l}`, () => mean(valuesOf(state.drawn.key, l))),
     selected: (token) => Boolean(layers[state.layer].selected[token]),
     rank: (token) => {
       const ranks = order(state.layer);
@@ -103,7 +103,8 @@ function explorer(data) {
     return {
       colour: (token) => scale.colour(values[token]),
       selected: (token) => Boolean(selected[token]),
-      // A divergence that was measured on selected tokens only is no fault of the others.
+      // A missing value is marked only on selected tokens and where the entropy is missing too, since divergences may be measured on
+      // selected tokens only.
       hatch: (token) => !finite(values[token]) && (Boolean(selected[token]) || !finite(entropy[token])),
       alpha,
       only: state.only,
@@ -127,7 +128,7 @@ function explorer(data) {
   const stepper = (by, label, text) =>
     h("button", { type: "button", class: "step", "aria-label": label, click: () => setLayer(state.layer + by) }, text);
   const [previous, next] = [stepper(-1, "Previous layer", "‹"), stepper(1, "Next layer", "›")];
-  const said = h("output", { for: "layer", class: "said" });
+  const layerText = h("output", { for: "layer", class: "said" });
   const legendTitle = h("span", { class: "what" });
   const legendRamp = h("div", { class: "ramp" });
   const legendEnds = h("div", { class: "ends" });
@@ -136,7 +137,7 @@ function explorer(data) {
     "div",
     { class: "bar card" },
     h("div", { class: "layer" }, h("label", { for: "layer" }, "Layer"), previous, slider, next),
-    said,
+    layerText,
     legend,
   );
 
@@ -224,7 +225,7 @@ function explorer(data) {
   function picture(image, index) {
     const frames = image.frames ?? 1;
     const name = image.name;
-    // One picture may stand for all frames, or a list gives one for each.
+    // Either one source for all frames, or a list with one per frame.
     const sources = [image.src].flat().map((src) => (String(src ?? "").startsWith("data:image/") ? src : null));
     const card = { image, frame: 0 };
     const photo = h("img", { alt: `${name} of the prompt`, draggable: "false", src: sources[0] });
@@ -363,7 +364,7 @@ function explorer(data) {
     const [width, height] = [target.width / across, target.height / down];
     const gap = images.length > 1 ? 1.5 * target.density : 0;
     images.forEach((image, i) => {
-      // Never larger than its cell, in the picture's own proportions.
+      // The picture fits into its cell and keeps its proportions.
       const ratio = image.width / image.height;
       const w = Math.min(width - gap, (height - gap) * ratio);
       const box = {
@@ -376,22 +377,22 @@ function explorer(data) {
     });
   }
 
-  // Everything that moves
+  // Updates
 
   const panel = readout(data, view);
 
   function point(token) {
     if (token === state.pointed) return;
     state.pointed = token;
-    tell();
+    showToken();
   }
 
   function pin(token) {
     state.pinned = token;
-    tell();
+    showToken();
   }
 
-  function tell() {
+  function showToken() {
     cards.forEach((card) => card.place());
     panel.show(state.pointed ?? state.pinned);
   }
@@ -410,8 +411,8 @@ function explorer(data) {
     const { drawn } = state;
     const text = data.report?.layers?.[state.layer];
     const elsewhere = text && text.selected > counts[state.layer] ? `, and ${plural(text.selected - counts[state.layer], "text row")}` : "";
-    said.textContent = `layer ${layer.layer}, residual[${layer.residual}], ${counts[state.layer]} of ${total} selected${elsewhere}`;
-    slider.setAttribute("aria-valuetext", said.textContent);
+    layerText.textContent = `layer ${layer.layer}, residual[${layer.residual}], ${counts[state.layer]} of ${total} selected${elsewhere}`;
+    slider.setAttribute("aria-valuetext", layerText.textContent);
     previous.disabled = state.layer === 0;
     next.disabled = state.layer === layers.length - 1;
 
@@ -429,12 +430,12 @@ function explorer(data) {
     cards.forEach((card) => card.draw());
     if (stripToo) tiles.forEach(drawTile);
     tiles.forEach(({ node }, l) => node.setAttribute("aria-pressed", l === state.layer));
-    panel.spread();
+    panel.showHistogram();
     panel.show(state.pointed ?? state.pinned);
     listeners.forEach((listener) => listener(state.layer));
   }
 
-  // The most certain token first: an empty panel would explain nothing, least of all in print.
+  // The token with the lowest entropy is pinned at the start, so that the panel is not empty, also in print.
   state.pinned =
     [...order(state.layer).keys()].find((token) => images.some((image) => token >= image.first && token < image.first + tokensOf(image))) ??
     null;
@@ -450,7 +451,7 @@ function explorer(data) {
   );
   new ResizeObserver(() => cards.forEach((card) => card.draw())).observe(gallery);
 
-  // Beside a single picture there is room for a short strip.
+  // A short strip fits beside a single picture.
   const single = images.length === 1;
   const beside = single && layers.length <= 12;
   const [live, ...curves] = panel.nodes;

@@ -1,9 +1,9 @@
-// Painting the tokens of one image, large over the picture or small as a thumbnail.
+// Paints the tokens of one image, over the picture or as a thumbnail.
 
 const tokensOf = (image) => (image.frames ?? 1) * image.rows * image.columns;
 const tokenAt = (image, frame, row, column) => image.first + (frame * image.rows + row) * image.columns + column;
 
-/** Lines around the selected region: a box per token would hide the picture under a dense selection. */
+/** Traces the outline of the selected region, since a box per token would hide the picture under a dense selection. */
 function contour(context, image, frame, selected, edge) {
   const { rows, columns } = image;
   const on = (r, c) => r >= 0 && c >= 0 && r < rows && c < columns && selected(tokenAt(image, frame, r, c));
@@ -33,12 +33,12 @@ function contour(context, image, frame, selected, edge) {
 }
 
 /**
- * box: x, y, width, height in canvas pixels. look: colour(token), selected(token), hatch(token), alpha, only, outline, stroke (the width of
- * an outline).
+ * Paints the tokens of one frame. box: x, y, width, height in canvas pixels. look: colour(token), selected(token), hatch(token), alpha,
+ * only (paint selected tokens only), outline, stroke (the width of the outline).
  */
 function paintTokens(context, box, image, frame, look) {
   const { rows, columns } = image;
-  // Whole pixels: fractional edges of translucent cells show as a net of seams.
+  // Rounded to pixels, since fractional edges of translucent cells would show as lines.
   const edge = {
     x: (c) => Math.round(box.x + (c * box.width) / columns),
     y: (r) => Math.round(box.y + (r * box.height) / rows),
@@ -68,7 +68,7 @@ function paintTokens(context, box, image, frame, look) {
   }
   context.globalAlpha = 1;
   if (!look.outline) return;
-  // Dark below light: visible on any picture and on any colour of the maps.
+  // A light line over a wider dark one is visible on any picture and any colour.
   contour(context, image, frame, look.selected, edge);
   context.lineCap = "square";
   context.lineWidth = look.stroke * 2.2;
@@ -79,7 +79,7 @@ function paintTokens(context, box, image, frame, look) {
   context.stroke();
 }
 
-/** A canvas at the screen's own resolution; returns null while it has no size. */
+/** Sets a canvas to the resolution of the screen, and returns its context and size; null while it has no size. */
 function prepare(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas;
   if (!width || !height) return null;

@@ -6,30 +6,30 @@ use serde::Serialize;
 
 use super::render::{PageError, Parts, render};
 
-/// What the page shows.
+/// The data of the page.
 #[derive(Debug, Serialize)]
 pub struct InspectData<'a> {
-    /// Of the page.
+    /// The title of the page.
     pub title: String,
     /// The two models.
     pub pair: &'a PairInfo,
     /// Key and value of every setting.
     pub settings: Vec<(&'static str, String)>,
-    /// What was asked.
+    /// The prompt.
     pub prompt: PromptData<'a>,
-    /// In prompt order.
+    /// The images, in prompt order.
     pub images: Vec<ImageData>,
     /// One entry per policy layer.
     pub layers: Vec<LayerData>,
-    /// With strategy `learned`.
+    /// How the delta was learned, with strategy `learned`.
     pub learned: Option<&'a LearnedReport>,
-    /// `off` and `on`.
+    /// The answers without and with replay, under `off` and `on`.
     pub answers: BTreeMap<&'static str, AnswerData<'a>>,
-    /// Of the replayed answer.
+    /// The report of the replayed answer.
     pub report: &'a Report,
 }
 
-/// What was asked.
+/// The prompt.
 #[derive(Debug, Serialize)]
 pub struct PromptData<'a> {
     /// System message.
@@ -41,13 +41,13 @@ pub struct PromptData<'a> {
 /// One image or video and its grid of visual tokens.
 #[derive(Debug, Serialize)]
 pub struct ImageData {
-    /// Which image of the prompt it is, and which piece of one that is cut up; what is drawn is the whole image all the same.
+    /// The name of the image, and of its tile if its model family splits it; the page shows the full image for each tile.
     pub name: String,
-    /// Data URLs: one for each frame.
+    /// A data URL for each frame.
     pub src: Vec<String>,
-    /// Pixels of the original.
+    /// The width of the original, in pixels.
     pub width: u32,
-    /// Pixels of the original.
+    /// The height of the original, in pixels.
     pub height: u32,
     /// Frames of a clip; 1 for an image.
     pub frames: usize,
@@ -66,25 +66,27 @@ pub struct LayerData {
     pub layer: usize,
     /// The residual that was read.
     pub residual: usize,
-    /// Of the base, in nats.
+    /// Entropy of the base, in nats.
     pub entropy: Vec<Option<f32>>,
-    /// 1 where the policy selects.
+    /// 1 for selected tokens, 0 for others.
     pub selected: Vec<u8>,
     /// KL(base || RLVR) of clean passes, in nats.
     pub kl_before: Vec<Option<f32>>,
-    /// The same with replay.
+    /// KL(base || RLVR) with replay, in nats.
     pub kl_after: Vec<Option<f32>>,
 }
 
 /// One answer.
 #[derive(Debug, Serialize)]
 pub struct AnswerData<'a> {
-    /// What was generated.
+    /// The generated text.
     pub text: &'a str,
-    /// In milliseconds.
+    /// Milliseconds from the request to the first token.
     pub time_to_first_token_ms: f64,
 }
 
+/// Renders the page of `replay inspect`.
+///
 /// # Errors
 /// If the data cannot be written as JSON.
 pub fn inspect(data: &InspectData<'_>) -> Result<String, PageError> {

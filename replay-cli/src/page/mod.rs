@@ -1,4 +1,4 @@
-//! Self-contained HTML pages: no external request, everything from outside escaped.
+//! Self-contained HTML pages, which make no external request and escape all prompts, answers and names.
 mod curves;
 mod inspect;
 mod render;

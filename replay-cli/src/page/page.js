@@ -1,5 +1,5 @@
 "use strict";
-// Prompts, answers and file names are hostile text here: elements are built one by one and strings enter as text nodes only.
+// Prompts, answers and file names may be hostile: elements are built one by one, and strings are inserted as text nodes only.
 
 function build(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
@@ -17,7 +17,7 @@ const svg = (tag, attributes, ...children) => build(document.createElementNS("ht
 
 const finite = (value) => typeof value === "number" && Number.isFinite(value);
 
-/** Four significant digits, as the terminal tables have; a dash for what is missing. */
+/** A number with four significant digits, or a dash for a missing value. */
 function number(value) {
   if (!finite(value)) return "–";
   const size = Math.abs(value);
@@ -37,11 +37,11 @@ function milliseconds(value) {
 const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
 
 function mean(values) {
-  const kept = values.filter(finite);
-  return kept.length ? kept.reduce((sum, value) => sum + value, 0) / kept.length : null;
+  const finiteValues = values.filter(finite);
+  return finiteValues.length ? finiteValues.reduce((sum, value) => sum + value, 0) / finiteValues.length : null;
 }
 
-/** Lowest and highest finite value; null where there is none. A loop, since a spread of 100,000 values overflows the stack. */
+/** The lowest and highest finite value; null if there is none. A loop, since Math.min(...values) overflows the stack for 100,000 values. */
 function extent(values) {
   let low = Infinity;
   let high = -Infinity;
@@ -60,7 +60,7 @@ function section(title, hint, ...children) {
 
 const looksNumeric = (cell) => finite(cell) || cell === null || (typeof cell === "string" && /^\s*([-−+±]?[\d.]|[-–—]\s*$)/.test(cell));
 
-/** Cells may be strings, numbers, null or elements. A column of numbers only is set flush right. */
+/** A table whose cells are strings, numbers, null or elements. Columns with numbers only are aligned to the right. */
 function dataTable(columns, rows, label) {
   const right = columns.map((_, i) => rows.length > 0 && rows.every((row) => looksNumeric(row[i])));
   const cell = (value, i) => {
@@ -91,7 +91,7 @@ function dataTable(columns, rows, label) {
       ),
     ),
   );
-  // A region that scrolls must be reachable by keyboard.
+  // A scrolling region must be reachable by keyboard.
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, h("table", { class: "data" }, head, body));
 }
 

@@ -1,8 +1,8 @@
-// The panel beside the pictures: one token in numbers, where its value lies in the layer, and how it goes through the layers.
+// The panel beside the pictures: the values of one token, a histogram of its layer, and its values over the layers.
 
 const BINS = 32;
 
-/** view: the explorer's own (values, layer, drawn, scale, selected, locate, rank); call show(token) when either the token or the view changes. */
+/** view: the explorer's view (values, layer, drawn, scale, selected, locate, rank). Call show(token) when the token or the view changes. */
 function readout(data, view) {
   const facts = h("dl", { class: "reading" });
   const place = h("p", { class: "place" });
@@ -51,13 +51,13 @@ function readout(data, view) {
       facts.replaceChildren();
     } else {
       const { image, index, frame, row, column } = view.locate(token);
-      const where = [
+      const position = [
         data.images.length > 1 && data.images[index].name.toLowerCase(),
         image.frames > 1 && `frame ${frame + 1}`,
         `row ${row + 1} of ${image.rows}`,
         `column ${column + 1} of ${image.columns}`,
       ].filter(Boolean);
-      place.replaceChildren(h("strong", null, `Visual token ${token}`), ` ${where.join(", ")}`);
+      place.replaceChildren(h("strong", null, `Visual token ${token}`), ` ${position.join(", ")}`);
       const rank = view.rank(token);
       const change = finite(now.kl_before?.[token]) && finite(now.kl_after?.[token]) ? now.kl_after[token] - now.kl_before[token] : null;
       facts.replaceChildren(
@@ -88,20 +88,20 @@ function readout(data, view) {
     }
   }
 
-  function spread() {
+  function showHistogram() {
     const { scale, drawn } = view;
     const counts = Array.from({ length: BINS }, () => [0, 0]);
     view.values().forEach((value, token) => {
       if (finite(value)) counts[Math.min(BINS - 1, Math.floor(scale.at(value) * BINS))][view.selected(token) ? 0 : 1] += 1;
     });
-    const most = Math.max(1, ...counts.map(([selected, rest]) => selected + rest));
+    const tallest = Math.max(1, ...counts.map(([selected, rest]) => selected + rest));
     bars.replaceChildren(
       ...counts.map(([selected, rest]) =>
         h(
           "div",
           null,
-          h("span", { class: "rest", style: `height: ${(100 * rest) / most}%` }),
-          h("span", { class: "selected", style: `height: ${(100 * selected) / most}%` }),
+          h("span", { class: "rest", style: `height: ${(100 * rest) / tallest}%` }),
+          h("span", { class: "selected", style: `height: ${(100 * selected) / tallest}%` }),
         ),
       ),
     );
@@ -110,5 +110,5 @@ function readout(data, view) {
     ends.replaceChildren(...scale.ends.map((end) => h("span", null, end)));
   }
 
-  return { nodes: [live, histogram, through.node], show, spread };
+  return { nodes: [live, histogram, through.node], show, showHistogram };
 }

@@ -1,14 +1,14 @@
-//! From data to a page.
+//! Renders pages from data.
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
-/// What a page is made of, besides its data. Parts of a style or script go in in this order.
+/// The styles and scripts of a page, in the order in which they are joined.
 pub(super) struct Parts {
     pub(super) styles: &'static [&'static str],
     pub(super) scripts: &'static [&'static str],
 }
 
-/// A page with `data` as JSON inside it.
+/// Renders a page with `data` embedded as JSON.
 pub(super) fn render(parts: &Parts, title: &str, data: &impl Serialize) -> Result<String, PageError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -20,7 +20,7 @@ pub(super) fn render(parts: &Parts, title: &str, data: &impl Serialize) -> Resul
     Ok(environment.get_template("page")?.render(values)?)
 }
 
-/// JSON that can stand in a script element: nothing in it can end the element or begin a comment.
+/// Escapes JSON for a script element, so that nothing in it can end the element or begin a comment.
 fn embedded(json: &str) -> String {
     json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
         match c {
@@ -31,13 +31,13 @@ fn embedded(json: &str) -> String {
     })
 }
 
-/// A page could not be made.
+/// An error of rendering a page.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
-    /// The template.
+    /// The template failed.
     #[error("page template: {0}")]
     Template(#[from] minijinja::Error),
-    /// The data.
+    /// The data cannot be written as JSON.
     #[error("page data: {0}")]
     Data(#[from] serde_json::Error),
 }
@@ -48,7 +48,7 @@ mod tests {
     use crate::page::{CurvesData, curves};
 
     #[test]
-    fn nothing_from_outside_ends_the_script_element() {
+    fn hostile_text_cannot_end_the_script_element() {
         let hostile = "</script><script>alert(1)</script><!--&\u{2028}";
         let json = embedded(&serde_json::to_string(hostile).unwrap());
         assert!(!json.contains('<') && !json.contains('&') && !json.contains('\u{2028}'));

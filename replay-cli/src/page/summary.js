@@ -1,4 +1,4 @@
-// The parts of the page of `replay inspect` that do not move: who, what was asked, the answers, curves over layers, tables, explanation.
+// The static parts of the page of `replay inspect`: models, prompt, answers, curves over the layers, tables, explanation.
 
 function statusText(report) {
   if (!report) return ["off", "Not replayed", "replay was off"];
@@ -74,15 +74,15 @@ function header(data) {
   );
 }
 
-/** Charts over the policy layers; onPick and the returned marks tie them to the layer slider. */
+/** Charts over the policy layers. onPick and the returned mark() connect them with the layer slider. */
 function layerCharts(data, onPick) {
   const { layers, learned } = data;
   const x = layers.map((layer) => layer.layer);
-  const over = (layer, values, which) => mean((values ?? []).filter((_, i) => which(layer.selected[i])));
+  const meanOver = (layer, values, which) => mean((values ?? []).filter((_, i) => which(layer.selected[i])));
   const all = () => true;
   const common = { xLabel: "decoder layer", x, onPick, xName: (value) => `Layer ${value}` };
   const percent = (value) => (finite(value) ? `${number(100 * value)} %` : "–");
-  const means = (values, which) => layers.map((layer) => over(layer, layer[values], which));
+  const means = (values, which) => layers.map((layer) => meanOver(layer, layer[values], which));
   const measured = layers.some((layer) => extent(layer.kl_before ?? []) || extent(layer.kl_after ?? []));
   const charts = [
     lineChart({
@@ -219,7 +219,7 @@ function tables(data) {
     h("h3", null, "Timings"),
     rows.length ? dataTable(["step", "wall clock"], rows, "Timings") : h("p", { class: "soft small" }, "Nothing was computed."),
   );
-  const learnt =
+  const learning =
     learned &&
     h(
       "div",
@@ -282,12 +282,12 @@ function tables(data) {
         "Every layer in numbers",
       ),
     );
-  return section("Settings and timings", null, h("div", { class: "tables" }, h("div", { class: "stack" }, timed, learnt), set), perLayer);
+  return section("Settings and timings", null, h("div", { class: "tables" }, h("div", { class: "stack" }, timed, learning), set), perLayer);
 }
 
 function explanation(data) {
   const learnedNow = data.report?.strategy === "learned";
-  const most = data.pair?.base?.vocabulary;
+  const vocabulary = data.pair?.base?.vocabulary;
   const entry = (term, ...paragraphs) => [
     h("dt", null, term),
     h(
@@ -306,7 +306,7 @@ function explanation(data) {
       entry(
         "Entropy",
         "At the output of every decoder layer a logit lens (the model's own final norm and head) turns the residual stream into a distribution over the vocabulary. Its entropy says how spread out that distribution is, in nats: 0 is certain" +
-          (most > 1 ? `, ${number(Math.log(most))} (the logarithm of the vocabulary) knows nothing.` : "."),
+          (vocabulary > 1 ? `, ${number(Math.log(vocabulary))} (the logarithm of the vocabulary) knows nothing.` : "."),
         "It is the base model's that is drawn. It reads an unfinished state; it is not the confidence of the answer.",
       ),
       entry(

@@ -1,10 +1,11 @@
-//! What a client is told of a request that a session could not answer.
+//! Maps session errors to API errors.
 use axum::http::StatusCode;
 use replay_core::session::{Fault, SessionError};
 
 use super::error::ApiError;
 
-pub(super) fn refusal(error: &SessionError) -> ApiError {
+/// The API error for a request that a session could not answer.
+pub(super) fn api_error(error: &SessionError) -> ApiError {
     let SessionError::Input { fault, message } = error else { return ApiError::session(error) };
     tracing::debug!("a request was refused: {message}");
     match fault {
@@ -17,7 +18,7 @@ pub(super) fn refusal(error: &SessionError) -> ApiError {
         }
         Fault::Prompt => ApiError::invalid("invalid_prompt", "the engine cannot process this prompt")
             .with_status(StatusCode::UNPROCESSABLE_ENTITY),
-        // Ours, and written for the client.
+        // These messages are written for clients.
         Fault::Media => ApiError::invalid("unsupported_media", message.as_str()).about("messages"),
         Fault::Unsupported(field) => ApiError::invalid("unsupported_parameter", message.as_str()).about(field),
     }

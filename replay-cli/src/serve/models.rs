@@ -7,17 +7,17 @@ use replay_core::config::Config;
 use replay_core::registry::{self, HostedModels};
 use replay_core::session::{Session, SessionError};
 
-/// One model that is served.
+/// A model to serve.
 #[derive(Debug, Clone)]
 pub struct ServedModel {
-    /// What requests call it.
+    /// The name of the model in requests.
     pub name: String,
-    /// Its pair and settings; with `enabled = false` it is served without replay.
+    /// The configuration of its pair; with `enabled = false` the model is served without replay.
     pub config: Config,
 }
 
 impl ServedModel {
-    /// A model under the last part of its hub id or directory.
+    /// A model named after the last part of its hub id or directory.
     pub fn named_after(config: Config) -> Self {
         let path = Path::new(&config.pair.rlvr);
         let last = path.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -25,7 +25,7 @@ impl ServedModel {
     }
 }
 
-/// Running models.
+/// The loaded models.
 #[derive(Debug, Clone)]
 pub struct Served {
     default: String,
@@ -33,7 +33,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Loads all models, each by the adapter that its configuration names. The first is the default.
+    /// Loads all models, each with the adapter that its configuration names. The first is the default.
     ///
     /// # Errors
     /// If there is none, two have the same name, or one cannot be loaded or replayed.
@@ -68,7 +68,7 @@ impl Served {
         self.models.keys().map(String::as_str).collect()
     }
 
-    /// The model of that name; the default without one.
+    /// The model of that name, or the default model for `None`.
     pub fn model(&self, name: Option<&str>) -> Option<(&str, &Arc<dyn Session>)> {
         let (name, session) = self.models.get_key_value(name.unwrap_or(&self.default))?;
         Some((name, session))

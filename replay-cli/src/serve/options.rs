@@ -1,30 +1,30 @@
-//! What a request may reach, and how large it may be.
+//! Limits and permissions of requests.
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What a request may reach, and how large it may be.
+/// Limits and permissions of requests.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// The key that every request but a health check has to carry; `None`: no key.
+    /// The API key that every request except health checks has to carry; `None`: no key is needed.
     pub api_key: Option<String>,
-    /// The directory that paths and `file:` URLs of images may name something in; `None`: no local file at all.
+    /// The directory that paths and `file:` URLs of images may refer to; `None`: local files are refused.
     pub image_root: Option<PathBuf>,
     /// Whether images may be fetched over http and https.
     pub fetch: bool,
-    /// Whether they may be fetched from this machine and private networks.
+    /// Whether images may be fetched from this machine and private networks.
     pub private_addresses: bool,
     /// The largest request body, in bytes.
-    pub max_body: usize,
-    /// The largest image, in bytes as it comes.
+    pub max_body_bytes: usize,
+    /// The largest image, in bytes before decoding.
     pub max_image_bytes: usize,
-    /// The largest image, in pixels as its header says.
+    /// The largest image, in pixels.
     pub max_pixels: u64,
-    /// The most images in one request.
+    /// Maximum number of images and videos in one request.
     pub max_images: usize,
-    /// Whether the engine's routes that change it (unload, reload, requantise, tune) or keep what was said (responses) may be used.
+    /// Whether the engine's routes that change it (unload, reload, requantise, tune) or store answers (responses) may be used.
     pub admin: bool,
-    /// `POST /v1/replay/reload`; only together with a key.
+    /// The handler of `POST /v1/replay/reload`; it needs an API key.
     pub reload: Option<Reload>,
 }
 
@@ -35,7 +35,7 @@ impl Default for ServeOptions {
             image_root: None,
             fetch: true,
             private_addresses: false,
-            max_body: 32 << 20,
+            max_body_bytes: 32 << 20,
             max_image_bytes: 20 << 20,
             max_pixels: 50_000_000,
             max_images: 64,
@@ -45,18 +45,18 @@ impl Default for ServeOptions {
     }
 }
 
-/// What has the configuration read again: whole, or not at all and with the reason, in words for a client.
+/// A handler that reloads the configuration. The error is a message for the client; the old configuration then stays in effect.
 #[derive(Clone)]
 pub struct Reload(Arc<dyn Fn() -> Result<(), String> + Send + Sync>);
 
 impl Reload {
-    /// Wraps what it does.
-    pub fn new(read: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+    /// A handler that calls `reload`.
+    pub fn new(reload: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(reload))
     }
 
-    /// Reads it.
-    pub(super) fn read(&self) -> Result<(), String> {
+    /// Reloads the configuration.
+    pub(super) fn run(&self) -> Result<(), String> {
         (self.0)()
     }
 }

@@ -1,4 +1,4 @@
-//! What every handler shares.
+//! The state that all handlers share.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,20 +11,20 @@ use super::media::Media;
 use super::models::Served;
 use super::options::ServeOptions;
 
-/// What every handler shares.
+/// The state that all handlers share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) served: Served,
-    /// Of the models whose engine has routes of its own, by the models' names.
+    /// The engines' own routes, by model name, for models whose engine has some.
     pub(super) engine_routes: BTreeMap<String, Router>,
     pub(super) media: Media,
     pub(super) options: ServeOptions,
-    /// Seconds since 1970.
+    /// The start of the server, in seconds since 1970.
     pub(super) started: u64,
 }
 
 impl Shared {
-    /// The model of that name; the default without one.
+    /// The model of that name, or the default model for `None` and `default`.
     pub(super) fn model(&self, name: Option<&str>) -> Result<(&str, &Arc<dyn Session>), ApiError> {
         self.served.model(name.filter(|name| *name != "default")).ok_or_else(|| {
             let known = self.served.names().join(", ");

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::error::ConfigError;
 use super::keys;
 use super::reader::{Diagnostics, TableReader};
-use super::shape::{Mismatch, describe};
+use super::shape::{Diagnostic, describe};
 use super::source::Source;
 
 /// The file that holds the adapter's own table.
@@ -64,20 +64,20 @@ impl AdapterTable {
     pub(super) fn refuse(&self, path: &str, expected: &str, hint: Option<&str>) -> ConfigError {
         let (tree, _) = self.source.parse();
         let mut table = Some(tree.get_ref());
-        let mut mismatch = Mismatch::new(0..0, expected, "nothing");
-        mismatch.hint = hint.map(str::to_owned);
+        let mut diagnostic = Diagnostic::new(0..0, expected, "nothing");
+        diagnostic.hint = hint.map(str::to_owned);
         for segment in path.split('.') {
             let Some((key, value)) = table.and_then(|table| table.get_key_value(segment)) else {
-                mismatch.found = "nothing".to_owned();
+                diagnostic.found = "nothing".to_owned();
                 break;
             };
-            mismatch.found = describe(value.get_ref());
+            diagnostic.found = describe(value.get_ref());
             table = value.get_ref().as_table();
-            mismatch.span = match table {
+            diagnostic.span = match table {
                 Some(_) => key.span(),
                 None => value.span(),
             };
         }
-        Diagnostics::new(&self.source.name, &self.source.text, keys::home_of).refuse(path, mismatch)
+        Diagnostics::new(&self.source.name, &self.source.text, keys::home_of).refuse(path, diagnostic)
     }
 }

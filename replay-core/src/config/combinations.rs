@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::below::Below;
 use super::keys::{Keep, Positions, Replay, ReplaySlots, Rule, Slots, Strategy};
 use super::reader::{Diagnostics, Slot};
-use super::shape::Mismatch;
+use super::shape::Diagnostic;
 
 /// Checks the effective settings `replay` of a table. `inherits`: whether a preset or another table gives the values
 /// of the keys that this table leaves out.
@@ -52,9 +52,9 @@ fn check_single_rule(slots: &ReplaySlots, diagnostics: &mut Diagnostics) {
     for rule in others {
         let key = rule.value.key();
         let found = format!("`{key}` next to `{first}`");
-        let mismatch = Mismatch::new(rule.key.clone(), "one rule in `[replay.rank]`", found)
+        let diagnostic = Diagnostic::new(rule.key.clone(), "one rule in `[replay.rank]`", found)
             .hint(format!("keep either `{first}` or `{key}`"));
-        diagnostics.report(&format!("replay.rank.{key}"), mismatch);
+        diagnostics.report(&format!("replay.rank.{key}"), diagnostic);
     }
 }
 
@@ -69,16 +69,16 @@ fn check_threshold_count(slots: &ReplaySlots, replay: &Replay, diagnostics: &mut
     let count = thresholds.len();
     if let Some(below) = slots.rank.rule.below.given() {
         let expected = format!("one threshold per policy layer, which are {layers}");
-        let mismatch = Mismatch::new(below.key.clone(), expected, format!("a list of {count}"))
+        let diagnostic = Diagnostic::new(below.key.clone(), expected, format!("a list of {count}"))
             .hint("a single number holds for every layer");
-        diagnostics.report("replay.rank.below", mismatch);
+        diagnostics.report("replay.rank.below", diagnostic);
     } else if let (Some(given), Some(preset), true) =
         (slots.layers.given(), slots.named_preset(), slots.rank.rule.are_absent())
     {
         let expected = format!("{count} policy layers, as preset \"{preset}\" has {count} thresholds");
-        let mismatch = Mismatch::new(given.key.clone(), expected, layers.to_string())
+        let diagnostic = Diagnostic::new(given.key.clone(), expected, layers.to_string())
             .hint("or give `[replay.rank]` a rule of its own");
-        diagnostics.report("replay.layers", mismatch);
+        diagnostics.report("replay.layers", diagnostic);
     }
 }
 
@@ -87,28 +87,29 @@ fn check_base_below_rlvr(slots: &ReplaySlots, replay: &Replay, diagnostics: &mut
         return;
     }
     if let Some(given) = slots.rank.base_below_rlvr.given() {
-        let mismatch =
-            Mismatch::new(given.key.clone(), "`base_below_rlvr` with `keep = \"low\"` only", "`keep = \"high\"`").hint(
-                "remove one of the two: rows the base is unsure about are seldom those it is surer about than RLVR",
-            );
-        diagnostics.report("replay.rank.base_below_rlvr", mismatch);
+        let diagnostic =
+            Diagnostic::new(given.key.clone(), "`base_below_rlvr` with `keep = \"low\"` only", "`keep = \"high\"`")
+                .hint(
+                    "remove one of the two: rows the base is unsure about are seldom those it is surer about than RLVR",
+                );
+        diagnostics.report("replay.rank.base_below_rlvr", diagnostic);
     } else if let (Some(given), Slot::Absent) = (slots.rank.keep.given(), &slots.rank.base_below_rlvr) {
-        let mismatch = Mismatch::new(
+        let diagnostic = Diagnostic::new(
             given.key.clone(),
             "`keep = \"low\"`, as the preset sets `base_below_rlvr = true`",
             "`keep = \"high\"`",
         )
         .hint("add `base_below_rlvr = false`");
-        diagnostics.report("replay.rank.keep", mismatch);
+        diagnostics.report("replay.rank.keep", diagnostic);
     }
 }
 
 fn reject_blend(slots: &ReplaySlots, diagnostics: &mut Diagnostics) {
     if let Some(blend) = slots.blend.given() {
-        let mismatch =
-            Mismatch::new(blend.key.clone(), "`blend` with strategy \"substitute\" only", "strategy \"learned\"")
+        let diagnostic =
+            Diagnostic::new(blend.key.clone(), "`blend` with strategy \"substitute\" only", "strategy \"learned\"")
                 .hint("remove `blend`: `learned` sets its strength with `learning_rate` in `[replay.learned]`");
-        diagnostics.report("replay.blend", mismatch);
+        diagnostics.report("replay.blend", diagnostic);
     }
 }
 
@@ -118,8 +119,8 @@ fn check_positions(slots: &ReplaySlots, replay: &Replay, diagnostics: &mut Diagn
     }
     let expected = "`positions = \"visual\"` with strategy \"learned\", which corrects visual tokens";
     let report = |key: &Range<usize>, path: &str, diagnostics: &mut Diagnostics, hint: &str| {
-        let mismatch = Mismatch::new(key.clone(), expected, "`positions = \"all\"`").hint(hint);
-        diagnostics.report(path, mismatch);
+        let diagnostic = Diagnostic::new(key.clone(), expected, "`positions = \"all\"`").hint(hint);
+        diagnostics.report(path, diagnostic);
     };
     if let Some(given) = slots.positions.given() {
         let hint = "remove `positions`, or use strategy \"substitute\"";
@@ -138,25 +139,28 @@ fn check_inject(slots: &ReplaySlots, replay: &Replay, diagnostics: &mut Diagnost
         return;
     }
     let expected = format!("at most {compared}, the first residual that is compared");
-    let mismatch = Mismatch::new(inject.key.clone(), expected, inject.value.to_string())
+    let diagnostic = Diagnostic::new(inject.key.clone(), expected, inject.value.to_string())
         .hint("the policy layers in front of it could not change: leave them out of `layers`");
-    diagnostics.report("replay.learned.inject", mismatch);
+    diagnostics.report("replay.learned.inject", diagnostic);
 }
 
 fn check_seed(slots: &ReplaySlots, replay: &Replay, diagnostics: &mut Diagnostics) {
     if let (Some(seed), true) = (slots.rank.seed.given(), replay.rank.keep != Keep::Random) {
         let found = format!("`keep = \"{}\"`", replay.rank.keep);
-        let mismatch = Mismatch::new(seed.key.clone(), "`seed` with `keep = \"random\"` only", found)
+        let diagnostic = Diagnostic::new(seed.key.clone(), "`seed` with `keep = \"random\"` only", found)
             .hint("remove `seed`, or set `keep = \"random\"`");
-        diagnostics.report("replay.rank.seed", mismatch);
+        diagnostics.report("replay.rank.seed", diagnostic);
     }
 }
 
 fn reject_learned_settings(slots: &ReplaySlots, diagnostics: &mut Diagnostics) {
     for (path, key) in slots.learned.given() {
-        let mismatch =
-            Mismatch::new(key, "keys of `[replay.learned]` with strategy \"learned\" only", "strategy \"substitute\"")
-                .hint("remove the table `[replay.learned]`, or use strategy \"learned\"");
-        diagnostics.report(path, mismatch);
+        let diagnostic = Diagnostic::new(
+            key,
+            "keys of `[replay.learned]` with strategy \"learned\" only",
+            "strategy \"substitute\"",
+        )
+        .hint("remove the table `[replay.learned]`, or use strategy \"learned\"");
+        diagnostics.report(path, diagnostic);
     }
 }

@@ -3,7 +3,7 @@
 use super::combinations;
 use super::keys::{Group, Pair, Preset, Replay, ReplaySlots, Rule, Slots, Strategy};
 use super::reader::Diagnostics;
-use super::shape::{LayerSet, Mismatch, Shape, alternatives};
+use super::shape::{Diagnostic, LayerSet, Shape, alternatives};
 
 /// The pair. A missing model has been reported and is a placeholder here.
 pub(super) fn pair(slots: &<Pair as Group>::Slots) -> Pair {
@@ -53,23 +53,23 @@ fn report_missing(slots: &ReplaySlots, diagnostics: &mut Diagnostics) {
         let expected = format!("`preset` ({presets}) or `strategy` ({strategies})");
         let found = absent(slots.place().present, "replay", "neither");
         let hint = "replay has no silent default; `preset = \"paper-math\"` is the paper's main setting";
-        let mismatch = Mismatch::new(slots.place().at.clone(), expected, found).hint(hint);
-        diagnostics.report_absence("replay", mismatch);
+        let diagnostic = Diagnostic::new(slots.place().at.clone(), expected, found).hint(hint);
+        diagnostics.report_absence("replay", diagnostic);
         return;
     }
     if slots.layers.is_absent() {
         let expected = format!("`layers` ({})", LayerSet.expected());
         let found = absent(slots.place().present, "replay", "nothing");
         let hint = "without a preset, `layers` and a rule in `[replay.rank]` are required; the paper uses 16";
-        let mismatch = Mismatch::new(slots.place().at.clone(), expected, found).hint(hint);
-        diagnostics.report_absence("replay.layers", mismatch);
+        let diagnostic = Diagnostic::new(slots.place().at.clone(), expected, found).hint(hint);
+        diagnostics.report_absence("replay.layers", diagnostic);
     }
     if slots.rank.rule.are_absent() {
         let expected = alternatives(Rule::KEYS.iter().map(|rule| format!("`{}`", rule.name())));
         let found = absent(slots.rank.place().present, "replay.rank", "none of them");
         let hint = "without a preset, `layers` and a rule in `[replay.rank]` are required; the paper uses \
                     `fraction_of_max = 0.4`";
-        let mismatch = Mismatch::new(slots.rank.place().at.clone(), expected, found).hint(hint);
-        diagnostics.report_absence("replay.rank", mismatch);
+        let diagnostic = Diagnostic::new(slots.rank.place().at.clone(), expected, found).hint(hint);
+        diagnostics.report_absence("replay.rank", diagnostic);
     }
 }

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::error::{ConfigError, Problem};
-use super::shape::Mismatch;
+use super::shape::Diagnostic;
 
 /// Longest file that is read: no configuration is longer, and a device file could be endless.
 const MAX_FILE_BYTES: u64 = 256 << 10;
@@ -49,14 +49,14 @@ impl Source {
     }
 
     /// The tree, as far as it can be recovered, and every syntax error.
-    pub(super) fn parse(&self) -> (Spanned<DeTable<'_>>, Vec<Mismatch>) {
+    pub(super) fn parse(&self) -> (Spanned<DeTable<'_>>, Vec<Diagnostic>) {
         let (tree, errors) = DeTable::parse_recoverable(&self.text);
         let errors = errors.iter().map(|error| self.syntax_error(error));
         let errors = errors.collect();
         (tree, errors)
     }
 
-    fn syntax_error(&self, error: &toml::de::Error) -> Mismatch {
+    fn syntax_error(&self, error: &toml::de::Error) -> Diagnostic {
         let end = self.text.len();
         let span = error.span().unwrap_or(end..end);
         let start = self.text.floor_char_boundary(span.start);
@@ -66,18 +66,18 @@ impl Source {
             .replace(", expected nothing", "")
             .replace("quoted, expected literal string", "quoted")
             .replacen(", expected ", ", needs ", 1);
-        let mismatch = Mismatch::new(
+        let diagnostic = Diagnostic::new(
             span,
             format!("valid TOML ({message})"),
             snippet(&self.text[start..stop], &self.text[start..]),
         );
         if error.message().starts_with("string values must be quoted") {
-            return mismatch.hint("write strings in quotes, numbers and booleans without");
+            return diagnostic.hint("write strings in quotes, numbers and booleans without");
         }
         if error.message() == "duplicate key" {
-            return mismatch.hint("keep one of the two");
+            return diagnostic.hint("keep one of the two");
         }
-        mismatch
+        diagnostic
     }
 }
 

@@ -196,8 +196,8 @@ async fn edits(subject: &mut dyn Subject) -> CheckRun {
     // Every second row only, so that a shift by one row changes the answer.
     let rows = RowSet::new(rows.iter().step_by(2).collect())?;
     for layer in 1..=layers {
-        let own = Plan(vec![Step::Edit { role: Role::Rlvr, layer, rows: rows.clone() }]);
-        let own = prefill_one(subject, 0, own).await?;
+        let replaced_by_themselves = Plan(vec![Step::Edit { role: Role::Rlvr, layer, rows: rows.clone() }]);
+        let own = prefill_one(subject, 0, replaced_by_themselves).await?;
         if let Err(why) = same_answer(&format!("rows of residual[{layer}] replaced by themselves"), &plain, &own) {
             return Ok(Err(why));
         }

@@ -13,7 +13,7 @@ fn the_mock_engine_passes() {
 }
 
 #[test]
-fn an_engine_that_does_not_repeat_itself_passes_as_exactly_as_it_says() {
+fn an_engine_with_noise_passes_within_the_exactness_that_it_states() {
     let run = |noise: f32, stated: Exactness| pollster::block_on(run(&mut MockMaker::noisy(noise, stated))).unwrap();
     let report = run(1e-5, Exactness::Tolerance(1e-3));
     assert!(report.passed(), "{report}");

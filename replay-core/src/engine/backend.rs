@@ -55,8 +55,9 @@ pub trait ReplayBackend {
     /// The final norm and head of one model. It is an `Arc`, so that it can be used while the backend is borrowed.
     fn lens(&self, role: Role) -> Arc<dyn LogitLens>;
 
-    /// Step 2: computes logit-lens entropies of the model that `activations` were captured from, which [`rank::select`](crate::rank::select)
-    /// ranks. An engine can override it with faster kernels. `memory` bounds the bytes of logits held at a time.
+    /// Step 2: computes logit-lens entropies of the model that `activations` were captured from, which
+    /// [`rank::select`](crate::rank::select) ranks. An engine can override it with faster kernels. `memory` bounds the bytes of logits
+    /// held at a time.
     ///
     /// # Shapes
     /// One list for each entry of `wanted`, with the entropy in nats of each of its rows, over the full vocabulary; NaN where a row is

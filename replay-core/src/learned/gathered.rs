@@ -1,9 +1,9 @@
 //! Logits of a few vocabulary entries per row, computed from those rows of the head only.
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::simd::{sum, vectorized};
+use crate::storage::{indices, values};
 
 /// Rows of the head that are gathered at a time on devices where they have to be copied.
 const BLOCK: usize = 4096;
@@ -85,7 +85,7 @@ impl CustomOp3 for Dot {
         tokens: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (normed, head, tokens) = (floats(normed, l1)?, floats(head, l2)?, indices(tokens, l3)?);
+        let (normed, head, tokens) = (values(normed, l1)?, values(head, l2)?, indices(tokens, l3)?);
         let (width, top) = (l1.dims()[1], l3.dims()[1]);
         let mut out = vec![0f32; tokens.len()];
         out.par_chunks_mut(top).zip(normed.par_chunks(width)).zip(tokens.par_chunks(top)).for_each(
@@ -120,7 +120,7 @@ impl CustomOp3 for Combine {
         tokens: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (gradient, head, tokens) = (floats(gradient, l1)?, floats(head, l2)?, indices(tokens, l3)?);
+        let (gradient, head, tokens) = (values(gradient, l1)?, values(head, l2)?, indices(tokens, l3)?);
         let (rows, top, width) = (l3.dims()[0], l3.dims()[1], l2.dims()[1]);
         let mut out = vec![0f32; rows * width];
         out.par_chunks_mut(width).zip(gradient.par_chunks(top)).zip(tokens.par_chunks(top)).for_each(
@@ -138,24 +138,6 @@ impl CustomOp3 for Combine {
         );
         Ok((CpuStorage::F32(out), (rows, width).into()))
     }
-}
-
-fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((from, to))) => Ok(&values[from..to]),
-        (other, _) => refused(DType::F32, other, layout),
-    }
-}
-
-fn indices<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [u32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::U32(values), Some((from, to))) => Ok(&values[from..to]),
-        (other, _) => refused(DType::U32, other, layout),
-    }
-}
-
-fn refused<T>(expected: DType, got: &CpuStorage, layout: &Layout) -> Result<T> {
-    bail!("expected contiguous {expected:?} values, got {:?} with strides {:?}", got.dtype(), layout.stride())
 }
 
 #[cfg(test)]
@@ -178,7 +160,7 @@ mod tests {
             let (rows, width) = normed.dims2().unwrap();
             let (head, tokens) = (wide(90, width, 1.0), tokens(rows, top, 90));
             let logits = forward(&normed, &head, &tokens).unwrap();
-            // Terms of 1e38 leave other sums in another order: such rows are compared by what is finite of them.
+            // Sums with terms of 1e38 depend on the order of the terms, so large values are clamped before the comparison.
             let finite = |t: &Tensor| (t.clamp(-1e30f32, 1e30f32).unwrap() * 1e-3).unwrap();
             assert_same_tensors(&finite(&logits), &finite(&forward_by_tensors(&normed, &head, &tokens).unwrap()));
             let gradient = wide(rows, top, 0.1);

@@ -99,7 +99,7 @@ impl<'a> Objective<'a> {
         let layers = self.layers.clone();
         let mut residual = self.model.input().index_add(&self.visual, delta, 0)?;
         let (mut inputs, mut tapes) = (Vec::new(), Vec::new());
-        let mut held = 0;
+        let mut tape_bytes = 0;
         let mut kl = BTreeMap::new();
         let mut gradients = BTreeMap::new();
         for layer in layers.clone() {
@@ -107,8 +107,8 @@ impl<'a> Objective<'a> {
             let (out, tape) = self.model.forward(layer, &residual, self.needed_rows(layer))?;
             if with_gradient {
                 inputs.push(residual);
-                held += tape.bytes();
-                tapes.push((held <= self.activation_memory).then_some(tape));
+                tape_bytes += tape.bytes();
+                tapes.push((tape_bytes <= self.activation_memory).then_some(tape));
             }
             residual = out;
         }

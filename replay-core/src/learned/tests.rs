@@ -184,10 +184,10 @@ fn a_rising_loss_ends_the_search_with_the_best_delta() {
     let objective = objective(&pair, &targets, u64::MAX);
     let got = run(&objective, &Settings { learning_rate: 1e3, ..Settings::default() });
     assert_eq!(got.stop, Stop::Rising);
-    let least = got.losses.iter().copied().fold(f64::INFINITY, f64::min);
-    assert_eq!(got.final_loss, least);
+    let lowest = got.losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(got.final_loss, lowest);
     let again = objective.evaluate(&got.delta, false).unwrap().loss;
-    assert!((again - least).abs() <= 1e-6 * least, "{again} {least}");
+    assert!((again - lowest).abs() <= 1e-6 * lowest, "{again} {lowest}");
 }
 
 #[test]

@@ -80,8 +80,8 @@ impl Replayer {
         }
     }
 
-    /// Captures, ranks, learns if that is the strategy, and arms the edits for one prompt. If the cache has an entry for the prompt, arms its
-    /// edits instead.
+    /// Captures, ranks, learns if that is the strategy, and arms the edits for one prompt. If the cache has an entry for the prompt, arms
+    /// its edits instead.
     ///
     /// # Errors
     /// Those of the backend's steps; nothing is armed then.

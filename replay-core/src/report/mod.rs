@@ -49,8 +49,8 @@ pub struct LayerReport {
     /// Base entropies of the ranked rows; `None` if there are none.
     pub entropy: Option<EntropySpread>,
     /// Mean divergence at the selected rows; `None` if no row was selected. Strategy `substitute`, with `measure_kl` only: over the whole
-    /// vocabulary, and `after` is the clean RLVR residual with the edits of this layer only. Strategy `learned`: over the base's `top_tokens`
-    /// likeliest entries, as in the loss.
+    /// vocabulary, and `after` is the clean RLVR residual with the edits of this layer only. Strategy `learned`: over the base's
+    /// `top_tokens` likeliest entries, as in the loss.
     pub kl: Option<KlMean>,
 }
 

@@ -1,5 +1,5 @@
-//! Sampling by seed. The same seed gives the same answer, whatever else the engine is doing, and answers of two configurations with the same
-//! seed differ through their logits only. All adapters sample with it, so that answers of different engines are comparable.
+//! Sampling by seed. The same seed gives the same answer, whatever else the engine is doing, and answers of two configurations with the
+//! same seed differ through their logits only. All adapters sample with it, so that answers of different engines are comparable.
 
 /// `logits / temperature` plus Gumbel noise. Its largest entry is a sample of the softmax (Gumbel-max; Maddison et al. 2014, arXiv
 /// 1411.0030, section 2), so that greedy decoding of it samples. The noise depends on seed, position and token only.

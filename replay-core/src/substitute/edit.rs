@@ -103,7 +103,8 @@ impl LayerEdit {
         Ok(hidden.contiguous()?.scatter(&index, &values.contiguous()?, 0)?)
     }
 
-    /// The first row that the two edits change differently, if there is one; see [`Edits::first_difference`](super::Edits::first_difference).
+    /// The first row that the two edits change differently, if there is one; see
+    /// [`Edits::first_difference`](super::Edits::first_difference).
     pub(super) fn first_difference(&self, other: &Self) -> Option<usize> {
         let (own, others) = (self.rows.as_slice(), other.rows.as_slice());
         if self.change != other.change {

@@ -1,36 +1,16 @@
-//! Profiles of the model families that replay supports. A new family is one file in this folder, and one line in [`ALL`].
-mod catalogue;
+//! Profiles of the model families that replay supports. A new family is one file in `profiles/`, and two lines in its `mod.rs`.
 mod decoder;
 mod expanded;
 mod family;
-mod gemma3;
-mod gemma3n;
-mod gemma4;
-mod idefics2;
-mod idefics3;
 mod labels;
 mod layout;
-mod llama4;
-mod llava;
-mod llava_next;
 mod metadata;
-mod minicpm_o;
-mod mistral3;
-mod mllama;
 mod mrope;
-mod phi3_v;
-mod phi4_mm;
-mod qwen2_5_vl;
-mod qwen2_vl;
-mod qwen3_5;
-mod qwen3_5_moe;
-mod qwen3_vl;
-mod qwen3_vl_moe;
-mod refused;
+mod profiles;
 
-pub use catalogue::{ALL, REFUSED, architectures};
 pub use decoder::DecoderProfile;
 pub use expanded::{ExpandedPrompt, Layout, Placeholders, VisualTokens};
 pub use family::{Family, Head, Norm, Video};
 pub(crate) use labels::{Media, PromptLabeller};
 pub use metadata::ModelMetadata;
+pub use profiles::{ALL, REFUSED, architectures};

@@ -9,14 +9,14 @@ use super::{Configured, stem};
 pub(super) const OFF: &str = "replay off";
 const BASE: &str = "base alone";
 
-/// One way of answering.
+/// One arm: a configuration under evaluation.
 pub(super) struct Arm {
     pub(super) name: String,
     pub(super) config: Config,
 }
 
 impl Arm {
-    /// What makes the answers of this arm: the models' weights, how they are loaded, replay.
+    /// A fingerprint of everything that determines the answers of this arm: the models' weights, how they are loaded, and replay.
     ///
     /// # Errors
     /// If a model's files cannot be read.
@@ -26,10 +26,10 @@ impl Arm {
     }
 }
 
-/// Replay off, each configuration, and the base if asked for.
+/// The arms of an evaluation: replay off, each configuration, and the base alone if `with_base`.
 ///
 /// # Errors
-/// If the configurations are not about one pair, or two have the same name.
+/// If the configurations do not name the same pair, or two have the same name.
 pub(super) fn arms(configs: &[Configured], with_base: bool) -> Result<Vec<Arm>, InputError> {
     let (first_path, first) = configs.first().ok_or_else(|| InputError("no configuration".into()))?;
     let mut arms = vec![Arm { name: OFF.into(), config: disabled(first) }];
@@ -51,7 +51,7 @@ pub(super) fn arms(configs: &[Configured], with_base: bool) -> Result<Vec<Arm>, 
         let loading = |config: &Config| registry::adapter(&config.adapter).ok()?.loading(config).ok();
         if first.adapter != config.adapter || loading(first) != loading(config) {
             return Err(InputError(format!(
-                "{} and {} load their models in different ways: what differs would not be replay alone",
+                "{} and {} load their models in different ways: their answers would not differ by replay alone",
                 first_path.display(),
                 path.display()
             )));
@@ -61,7 +61,7 @@ pub(super) fn arms(configs: &[Configured], with_base: bool) -> Result<Vec<Arm>, 
             return Err(InputError(format!("two arms would be called {name}")));
         }
         let mut config = config.clone();
-        // An answer belongs to its prompt and seed to the last bit, whatever was asked before it.
+        // Without the prefix cache an answer depends on its prompt and seed only, not on earlier requests.
         config.replay.cache.prefix_bytes = 0;
         arms.push(Arm { name, config });
     }

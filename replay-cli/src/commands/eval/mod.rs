@@ -1,4 +1,4 @@
-//! `replay eval`: the same prompts and seeds through every arm, and what may be concluded.
+//! `replay eval`: the same prompts and seeds for every arm, and statistics of the answers.
 mod arm;
 mod run;
 mod show;
@@ -18,7 +18,7 @@ pub(crate) async fn eval(args: EvalArgs) -> anyhow::Result<()> {
     let configs = args.config.iter().map(|path| Ok((path.clone(), open::config(path)?)));
     let configs = configs.collect::<anyhow::Result<Vec<_>>>()?;
     let arms = arm::arms(&configs, args.base)?;
-    let items = usable(data::read(&args.data)?, &verifier, args.data.keep_going)?;
+    let items = accepted(data::read(&args.data)?, &verifier, args.data.keep_going)?;
     let journal_path = args.out.clone().unwrap_or_else(|| args.data.data.with_extension("eval.jsonl"));
     let fingerprint = |arm: &arm::Arm| Ok((arm.name.clone(), json!(arm.fingerprint()?)));
     let fingerprints = arms.iter().map(fingerprint).collect::<anyhow::Result<serde_json::Map<_, _>>>()?;
@@ -64,18 +64,19 @@ pub(crate) async fn eval(args: EvalArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Items whose right answer the verifier can decide on.
-fn usable(items: Vec<Item>, verifier: &Verifier, keep_going: bool) -> anyhow::Result<Vec<Item>> {
-    let wrong = |item: &Item| verifier.accepts(&item.answer).err().map(|e| format!("line {}: answer: {e}", item.line));
-    let found: Vec<String> = items.iter().filter_map(wrong).collect();
-    if !found.is_empty() && !keep_going {
-        return Err(InputError(found.join("\n")).into());
+/// The items whose right answer the verifier accepts. Without `keep_going`, any other item is an error.
+fn accepted(items: Vec<Item>, verifier: &Verifier, keep_going: bool) -> anyhow::Result<Vec<Item>> {
+    let problem =
+        |item: &Item| verifier.accepts(&item.answer).err().map(|e| format!("line {}: answer: {e}", item.line));
+    let problems: Vec<String> = items.iter().filter_map(problem).collect();
+    if !problems.is_empty() && !keep_going {
+        return Err(InputError(problems.join("\n")).into());
     }
-    found.iter().for_each(|why| eprintln!("left out: {why}"));
-    Ok(items.into_iter().filter(|item| wrong(item).is_none()).collect())
+    problems.iter().for_each(|problem| eprintln!("left out: {problem}"));
+    Ok(items.into_iter().filter(|item| problem(item).is_none()).collect())
 }
 
-/// The name of a configuration among the arms.
+/// The name of a configuration's arm: its file name without extension.
 fn stem(path: &std::path::Path) -> String {
     path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned())
 }

@@ -1,4 +1,4 @@
-//! One arm over the whole data set, several requests at a time, each answer written down as it comes.
+//! Runs one arm over the data set, several requests at a time, and records each answer when it arrives.
 use std::sync::Arc;
 
 use crate::evaluation::{Item, Journal, Record, Verifier};
@@ -10,8 +10,8 @@ use super::super::args::EvalArgs;
 use super::super::{data, open};
 use super::arm::Arm;
 
-/// What is still to be asked: the item's index, and the sample (`None`: greedy).
-type Question = (usize, Option<u32>);
+/// One answer to generate: the item's index, and the sample (`None`: greedy).
+type Task = (usize, Option<u32>);
 
 pub(super) async fn arm(
     arm: &Arm,
@@ -20,18 +20,18 @@ pub(super) async fn arm(
     args: &EvalArgs,
     journal: &mut Journal,
 ) -> anyhow::Result<()> {
-    let questions = open_questions(arm, items, args, journal);
-    if questions.is_empty() {
+    let tasks = missing_answers(arm, items, args, journal);
+    if tasks.is_empty() {
         return Ok(());
     }
     let session = open::session(&arm.config).await?;
-    let bar = open::bar(questions.len() as u64, &arm.name);
+    let bar = open::bar(tasks.len() as u64, &arm.name);
     let slots = Arc::new(Semaphore::new(args.concurrency as usize));
-    let mut running: JoinSet<(Question, u64, Result<Answer, SessionError>)> = JoinSet::new();
+    let mut running: JoinSet<(Task, u64, Result<Answer, SessionError>)> = JoinSet::new();
     let mut prompt: Option<(usize, Option<Prompt>)> = None;
     let mut failed = None;
-    for question in questions {
-        let (index, sample) = question;
+    for task in tasks {
+        let (index, sample) = task;
         if prompt.as_ref().is_none_or(|(of, _)| *of != index) {
             prompt = Some((index, data::prompt(&items[index], args.data.keep_going)?));
         }
@@ -54,7 +54,7 @@ pub(super) async fn arm(
         running.spawn(async move {
             let answer = session.answer(prompt, sampling, Directive::default()).await;
             drop(slot);
-            (question, seed, answer)
+            (task, seed, answer)
         });
     }
     while let Some(done) = running.join_next().await {
@@ -62,37 +62,38 @@ pub(super) async fn arm(
     }
     bar.finish_and_clear();
     match failed {
-        // What was answered is written down: the next run goes on from there.
+        // The answers so far are recorded, so the next run continues from them.
         Some(error) => Err(error),
         None => Ok(()),
     }
 }
 
-/// Item by item, the greedy answer first: all samples of a prompt come while its replay is in the cache.
-fn open_questions(arm: &Arm, items: &[Item], args: &EvalArgs, journal: &Journal) -> Vec<Question> {
+/// The answers that the journal lacks, item by item and the greedy answer first, so that the samples of a prompt find its replay in the
+/// cache.
+fn missing_answers(arm: &Arm, items: &[Item], args: &EvalArgs, journal: &Journal) -> Vec<Task> {
     let samples = std::iter::once(None).chain((0..args.samples).map(Some));
     let all = (0..items.len()).flat_map(|index| samples.clone().map(move |sample| (index, sample)));
     all.filter(|&(index, sample)| journal.find(&arm.name, &items[index], sample).is_none()).collect()
 }
 
-/// The same for every arm: arms differ by what they do to the model, not by luck.
+/// The seed of a sample. It is the same for every arm, so that the arms differ by the model and not by chance.
 fn seed(run: u64, item: &Item, sample: Option<u32>) -> u64 {
     let text = format!("{run} {} {sample:?}", item.fingerprint);
     let hash = blake3::hash(text.as_bytes());
     u64::from_le_bytes(std::array::from_fn(|i| hash.as_bytes()[i]))
 }
 
-/// Writes one answer down; gives back what should end the run.
+/// Records one answer. Returns the error that should end the run, if there is one.
 fn record(
     arm: &Arm,
     items: &[Item],
     verifier: &Verifier,
     args: &EvalArgs,
     journal: &mut Journal,
-    (question, seed, answer): (Question, u64, Result<Answer, SessionError>),
+    (task, seed, answer): (Task, u64, Result<Answer, SessionError>),
     bar: &indicatif::ProgressBar,
 ) -> anyhow::Result<Option<anyhow::Error>> {
-    let (index, sample) = question;
+    let (index, sample) = task;
     let item = &items[index];
     bar.inc(1);
     let answer = match answer {
@@ -105,7 +106,7 @@ fn record(
     };
     let choice = answer.choices.into_iter().next().unwrap_or_default();
     let text = choice.text;
-    let verdict = verifier.judge(&text, &item.answer);
+    let judgement = verifier.judge(&text, &item.answer);
     journal.append(Record {
         arm: arm.name.clone(),
         item: item.line,
@@ -114,8 +115,8 @@ fn record(
         seed,
         tokens: answer.usage.completion_tokens as u32,
         finish_reason: choice.finish_reason,
-        answer: verdict.answer,
-        correct: verdict.correct,
+        answer: judgement.answer,
+        correct: judgement.correct,
         time_to_first_token_ms: Some(answer.time_to_first_token_ms),
         replay_status: answer.replay.map(|report| report.status),
         text,

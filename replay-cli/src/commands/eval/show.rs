@@ -1,4 +1,4 @@
-//! A summary on a terminal, and as a page.
+//! Prints a summary on a terminal, or writes it as a page.
 use crate::evaluation::{Estimate, Summary};
 use crate::page::{self, Chart, CurvesData, Series, TableData};
 use replay_core::tables;
@@ -9,12 +9,12 @@ const NOTE: &str = "Means over prompts; in brackets, percentile bootstrap interv
 
 pub(super) fn print(about: &str, summary: &Summary) {
     println!("{about}\n");
-    // A terminal is narrow: the page and --json have everything.
-    let last = summary.arms.iter().flat_map(|arm| &arm.pass_at).map(|pass| pass.k).max().unwrap_or(1);
-    let few = |k: u32| matches!(k, 1 | 4 | 16) || k == last;
-    let asked =
-        |metric: &str| ["greedy".into(), "pass@1".into(), format!("pass@{last}")].iter().any(|m: &String| m == metric);
-    for table in [arms(summary, &few), differences(summary, &asked)] {
+    // A selection for a narrow terminal; the page and --json have all metrics.
+    let max_k = summary.arms.iter().flat_map(|arm| &arm.pass_at).map(|pass| pass.k).max().unwrap_or(1);
+    let shown_k = |k: u32| matches!(k, 1 | 4 | 16) || k == max_k;
+    let shown_metric =
+        |metric: &str| ["greedy".into(), "pass@1".into(), format!("pass@{max_k}")].iter().any(|m: &String| m == metric);
+    for table in [arms(summary, &shown_k), differences(summary, &shown_metric)] {
         let columns: Vec<&str> = table.columns.iter().map(String::as_str).collect();
         println!("{}\n{}\n", table.title, tables::dynamic(&columns, &table.rows));
     }

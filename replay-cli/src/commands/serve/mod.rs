@@ -36,7 +36,7 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     if reload_route {
         let (source, served) = (source.clone(), served.clone());
         options.reload =
-            Some(Reload::new(move || reload::reload(&source, &served).map_err(|error| reload::for_clients(&error))));
+            Some(Reload::new(move || reload::reload(&source, &served).map_err(|error| reload::client_message(&error))));
     }
     reload::on_hangup(source, served.clone());
     let app = router(served, options).await?;
@@ -63,7 +63,7 @@ fn options(args: ServeArgs) -> anyhow::Result<ServeOptions> {
         image_root: args.image_root,
         fetch: !args.no_fetch,
         private_addresses: args.private_addresses,
-        max_body: args.max_body_mib.map_or(defaults.max_body, |mib| (mib as usize) << 20),
+        max_body_bytes: args.max_body_mib.map_or(defaults.max_body_bytes, |mib| (mib as usize) << 20),
         max_image_bytes: args.max_body_mib.map_or(defaults.max_image_bytes, |mib| (mib as usize) << 20),
         max_pixels: args.max_pixels.unwrap_or(defaults.max_pixels),
         max_images: defaults.max_images,

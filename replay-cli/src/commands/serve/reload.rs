@@ -1,4 +1,4 @@
-//! Settings that are read again while the server runs.
+//! Reloads the settings while the server runs.
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::serve::Served;
@@ -8,7 +8,7 @@ use replay_core::session::SessionError;
 use super::source::Source;
 use crate::commands::exit;
 
-/// A hang-up signal has the files read again: all of them are checked before any takes effect, and a bad one changes nothing.
+/// Reloads the configuration files at a hang-up signal.
 pub(super) fn on_hangup(source: Arc<Source>, served: Served) {
     #[cfg(unix)]
     tokio::spawn(async move {
@@ -24,8 +24,8 @@ pub(super) fn on_hangup(source: Arc<Source>, served: Served) {
     let _ = (source, served);
 }
 
-/// What is wrong with a file, by line and key, without its place on this machine.
-pub(super) fn for_clients(error: &anyhow::Error) -> String {
+/// The message for a client whose reload failed: the problems by line and key, without the path of the file.
+pub(super) fn client_message(error: &anyhow::Error) -> String {
     eprintln!("the configuration stays as it was: {error:#}");
     if let Some(error @ SessionError::NeedsRestart(_)) = error.downcast_ref() {
         return error.to_string();
@@ -34,18 +34,18 @@ pub(super) fn for_clients(error: &anyhow::Error) -> String {
         let Problem { line, column, path, expected, found, .. } = problem;
         format!("line {line}, column {column}: {path}: expected {expected}, found {found}")
     };
-    match exit::file(error) {
-        Some(file) if !file.source.is_empty() => file.problems.iter().map(problem).collect::<Vec<_>>().join("; "),
+    match exit::config_error(error) {
+        Some(error) if !error.source.is_empty() => error.problems.iter().map(problem).collect::<Vec<_>>().join("; "),
         _ => "the server's log says why".into(),
     }
 }
 
+/// Reads the files again and replaces the settings. All files are checked first, so that an invalid one changes nothing.
 pub(super) fn reload(source: &Source, served: &Served) -> anyhow::Result<()> {
-    // A signal and a request may come together.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let replayed = source.again(served)?;
-    // Once to see whether all of them can, and only then for good.
+    // A signal and a request may arrive at the same time.
+    static RELOADING: Mutex<()> = Mutex::new(());
+    let _guard = RELOADING.lock().unwrap_or_else(PoisonError::into_inner);
+    let replayed = source.read_again(served)?;
     for (session, config) in &replayed {
         session.check_reload(config)?;
     }

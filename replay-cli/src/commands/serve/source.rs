@@ -1,4 +1,4 @@
-//! What `replay serve` serves: a file for each model, or the engine's own file with our tables in it.
+//! The sources of served models: one configuration file per model, or the engine's own file with the tables of replay.
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::commands::exit::InputError;
 use crate::commands::open;
 use crate::serve::{Served, ServedModel};
 
-/// What the models come from.
+/// The source of the served models.
 pub(super) enum Source {
-    /// A file for each.
+    /// One configuration file per model.
     Pairs(Vec<(PathBuf, ServedModel)>),
-    /// An engine's own file, with our tables in it.
+    /// An engine's own file with the tables of replay.
     Host { file: PathBuf, host: &'static dyn HostFile, server: HostServer },
 }
 
@@ -30,7 +30,7 @@ impl Source {
             }
             let server = host.server(&named.file)?;
             for key in &server.ignored {
-                eprintln!("{key} is not done by this server and is passed over");
+                eprintln!("this server does not support {key}: it is ignored");
             }
             return Ok(Self::Host { file: named.file.clone(), host, server });
         }
@@ -52,7 +52,7 @@ impl Source {
         Ok(Self::Pairs(models))
     }
 
-    /// Where to listen, if the command does not say.
+    /// The address to listen on, if the command line gives none.
     pub(super) fn address(&self) -> anyhow::Result<(IpAddr, u16)> {
         match self {
             Self::Pairs(_) => Ok((IpAddr::V4(Ipv4Addr::LOCALHOST), 8000)),
@@ -73,30 +73,30 @@ impl Source {
         }
     }
 
-    /// The files as they are now, each with the replayed model that it is for.
-    pub(super) fn again<'a>(&self, served: &'a Served) -> anyhow::Result<Vec<(&'a Arc<dyn Session>, Config)>> {
-        let read = match self {
+    /// Reads the files again, and returns each configuration with the session that it applies to. Models without replay are left out.
+    pub(super) fn read_again<'a>(&self, served: &'a Served) -> anyhow::Result<Vec<(&'a Arc<dyn Session>, Config)>> {
+        let mut configs: Vec<(&Arc<dyn Session>, Config)> = match self {
             Self::Pairs(models) => {
-                let read =
-                    |(file, model): &(PathBuf, ServedModel)| Ok((served.model(Some(&model.name)), open::config(file)?));
-                models.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?
+                let mut configs = Vec::new();
+                for (file, model) in models {
+                    let config = open::config(file)?;
+                    configs.extend(served.model(Some(&model.name)).map(|(_, session)| (session, config)));
+                }
+                configs
             }
             Self::Host { file, host, .. } => {
-                // The engine's part has to be what can be served, too.
+                // The engine's part of the file has to be valid too.
                 host.server(file)?;
                 let config = host.read(file)?;
-                served.models().map(|model| (Some(model), config.clone())).collect()
+                served.models().map(|(_, session)| (session, config.clone())).collect()
             }
         };
-        let replayed = |(model, config): (Option<(&str, &'a Arc<dyn Session>)>, Config)| {
-            let (_, session) = model?;
-            session.settings().map(|_| (session, config))
-        };
-        Ok(read.into_iter().filter_map(replayed).collect())
+        configs.retain(|(session, _)| session.settings().is_some());
+        Ok(configs)
     }
 }
 
-/// What reads the file, if it is an engine's own.
+/// The reader of an engine's own file; `None` for a configuration file of replay.
 fn host_of(path: &Path) -> anyhow::Result<Option<&'static dyn HostFile>> {
     let adapters = registry::adapters()?;
     Ok(adapters.into_iter().filter_map(|adapter| adapter.host_file()).find(|host| host.recognises(path)))

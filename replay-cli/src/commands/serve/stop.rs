@@ -1,4 +1,5 @@
-//! When the server ends: at a signal it takes nothing new, answers what runs, and then goes, whoever else still holds a connection open.
+//! Shutdown of the server: at a signal it accepts no new requests, finishes running ones, and then ends, even if connections are still
+//! open.
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,31 +14,32 @@ use http_body::{Frame, SizeHint};
 
 /// How long running requests may take after a signal to stop.
 const GRACE: Duration = Duration::from_secs(120);
-/// How long nothing has to run before the server goes: the last bytes of an answer are still on their way.
-const QUIET: Duration = Duration::from_secs(2);
+/// How long no request may run before the server ends, so that the last bytes of an answer are sent.
+const IDLE: Duration = Duration::from_secs(2);
 
-/// Requests whose answer is not complete.
+/// The number of requests whose answer is not complete.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Running(Arc<AtomicUsize>);
 
 impl Running {
-    /// Returns after the signal; what comes after that happens by itself.
+    /// Returns at the first signal, after spawning a task that ends the process when the running requests are finished.
     pub(super) async fn stopped(self) {
         signalled().await;
-        eprintln!("finishing what runs; a second signal, or {} s, end it", GRACE.as_secs());
-        // A connection that never sends its request would keep the server alive for ever.
+        eprintln!("finishing running requests; a second signal or {} s end the server", GRACE.as_secs());
+        // Without this, a connection that never sends a request would keep the server running.
         tokio::spawn(async move {
-            tokio::select! { () = signalled() => {}, () = tokio::time::sleep(GRACE) => {}, () = self.quiet() => {} }
+            tokio::select! { () = signalled() => {}, () = tokio::time::sleep(GRACE) => {}, () = self.idle() => {} }
             std::process::exit(0);
         });
     }
 
-    async fn quiet(&self) {
+    /// Returns when no request has run for [`IDLE`].
+    async fn idle(&self) {
         let step = Duration::from_millis(100);
-        let mut quiet = Duration::ZERO;
-        while quiet < QUIET {
+        let mut idle = Duration::ZERO;
+        while idle < IDLE {
             tokio::time::sleep(step).await;
-            quiet = if self.0.load(Ordering::Relaxed) == 0 { quiet + step } else { Duration::ZERO };
+            idle = if self.0.load(Ordering::Relaxed) == 0 { idle + step } else { Duration::ZERO };
         }
     }
 }
@@ -82,6 +84,7 @@ impl HttpBody for CountedBody {
     }
 }
 
+/// Returns at an interrupt or termination signal.
 async fn signalled() {
     let interrupt = async {
         let _ = tokio::signal::ctrl_c().await;

@@ -1,4 +1,4 @@
-//! What is wrong with a data set, line by line.
+//! The problems of a data set.
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 pub struct DataError {
     /// The file, as the user named it.
     pub file: PathBuf,
-    /// The line, counted from 1; `None` if the file as a whole is meant.
+    /// The line, counted from 1; `None` if the problem concerns the whole file.
     pub line: Option<usize>,
-    /// The key concerned; `None` if the line as a whole is meant.
+    /// The key; `None` if the problem concerns the whole line.
     pub key: Option<String>,
-    /// What would be right.
+    /// What is valid there.
     pub expected: String,
-    /// What stands there.
+    /// What the file has there.
     pub found: String,
-    /// The nearest valid key, or another way out.
+    /// The nearest valid key, or another way to fix the line.
     pub hint: Option<String>,
 }
 
 impl DataError {
     pub(super) fn of_file(file: &Path, expected: &str, found: impl ToString) -> Self {
-        Wrong::new(None, expected, found).in_file(file, None)
+        LineError::new(None, expected, found).in_file(file, None)
     }
 }
 
@@ -44,16 +44,16 @@ impl fmt::Display for DataError {
 
 impl std::error::Error for DataError {}
 
-/// A problem that does not know its place yet.
+/// A problem of one line, without the file and the line's number.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct LineError {
     key: Option<String>,
     expected: String,
     found: String,
     hint: Option<String>,
 }
 
-impl Wrong {
+impl LineError {
     pub(super) fn new(key: Option<&str>, expected: impl Into<String>, found: impl ToString) -> Self {
         Self { key: key.map(str::to_owned), expected: expected.into(), found: found.to_string(), hint: None }
     }

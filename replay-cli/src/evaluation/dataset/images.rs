@@ -1,27 +1,27 @@
-//! Image files of a data set: found, and hashed once however many lines name them.
+//! The image files of a data set, each of which is hashed once.
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use blake3::{Hash, Hasher};
 
-/// The image files seen so far.
+/// The hashes of the image files that lines have named so far.
 pub(super) struct Images<'a> {
     folder: &'a Path,
-    /// Hash of the bytes, or what stands there in place of a readable file.
-    seen: HashMap<PathBuf, Result<Hash, String>>,
+    /// The hash of each file's bytes, or a description of what is there instead of a readable file.
+    hashes: HashMap<PathBuf, Result<Hash, String>>,
 }
 
 impl<'a> Images<'a> {
-    /// Of paths relative to `folder`.
+    /// Images whose paths are relative to `folder`.
     pub(super) fn new(folder: &'a Path) -> Self {
-        Self { folder, seen: HashMap::new() }
+        Self { folder, hashes: HashMap::new() }
     }
 
-    /// The file of that name with the hash of its bytes, or what was found in its place.
+    /// The path of an image file and the hash of its bytes. The error describes what is there instead.
     pub(super) fn find(&mut self, name: &str) -> Result<(PathBuf, Hash), String> {
         let path = self.folder.join(name);
-        match self.seen.entry(path.clone()).or_insert_with(|| hash(&path)) {
+        match self.hashes.entry(path.clone()).or_insert_with(|| hash(&path)) {
             Ok(hash) => Ok((path, *hash)),
             Err(found) => Err(format!("{} at {}", found, path.display())),
         }

@@ -1,4 +1,4 @@
-//! One line of a data set.
+//! Reads one line of a data set.
 use std::path::PathBuf;
 
 use blake3::{Hash, Hasher};
@@ -7,36 +7,36 @@ use serde_json::error::Category;
 
 use super::super::words::alternatives;
 use super::Item;
-use super::error::Wrong;
+use super::error::LineError;
 use super::images::Images;
 use super::object::{Object, describe};
 use replay_core::config::nearest::nearest;
 
 const KEYS: [&str; 5] = ["image", "images", "prompt", "answer", "system"];
 
-/// From here on not every whole number is a number of its own in 64-bit floating point.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// 2^53: from here on 64-bit floating point cannot represent every integer.
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// Raised whenever a fingerprint covers something else than before.
+/// Raised whenever the content of a fingerprint changes.
 const VERSION: u64 = 1;
 
-/// The item of a line that is not blank, or everything that is wrong with it.
-pub(super) fn item(bytes: &[u8], line: usize, images: &mut Images<'_>) -> Result<Item, Vec<Wrong>> {
+/// Reads the item of a line that is not blank, or returns all its errors.
+pub(super) fn item(bytes: &[u8], line: usize, images: &mut Images<'_>) -> Result<Item, Vec<LineError>> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        vec![Wrong::new(None, "text in UTF-8", format!("another byte at column {}", error.valid_up_to() + 1))]
+        vec![LineError::new(None, "text in UTF-8", format!("another byte at column {}", error.valid_up_to() + 1))]
     })?;
     let Object(entries) = serde_json::from_str(text).map_err(|error| vec![not_an_object(text, &error)])?;
-    let mut wrong = Vec::new();
-    let suspected = check_keys(&entries, &mut wrong);
+    let mut errors = Vec::new();
+    let suspected = check_keys(&entries, &mut errors);
     let get = |key: &str| entries.iter().find(|(name, _)| name == key).map(|(_, value)| value);
     let mut required = |key: &'static str, expected: &str, read: fn(&Value) -> Option<String>| match get(key) {
         Some(value) => read(value).or_else(|| {
-            wrong.push(Wrong::new(Some(key), expected, describe(value)).hint(exact_hint(value)));
+            errors.push(LineError::new(Some(key), expected, describe(value)).hint(exact_hint(value)));
             None
         }),
         None => {
             if !suspected.contains(&key) {
-                wrong.push(Wrong::new(Some(key), expected, "nothing"));
+                errors.push(LineError::new(Some(key), expected, "nothing"));
             }
             None
         }
@@ -47,32 +47,33 @@ pub(super) fn item(bytes: &[u8], line: usize, images: &mut Images<'_>) -> Result
         None => None,
         Some(Value::String(text)) => Some(text.clone()),
         Some(other) => {
-            wrong.push(Wrong::new(Some("system"), "a text", describe(other)));
+            errors.push(LineError::new(Some("system"), "a text", describe(other)));
             None
         }
     };
-    let found = find_images(get("image"), get("images"), images, &mut wrong);
+    let found_images = find_images(get("image"), get("images"), images, &mut errors);
     match (prompt, answer) {
-        (Some(prompt), Some(answer)) if wrong.is_empty() => {
-            let (images, hashes): (Vec<PathBuf>, Vec<Hash>) = found.into_iter().unzip();
+        (Some(prompt), Some(answer)) if errors.is_empty() => {
+            let (images, hashes): (Vec<PathBuf>, Vec<Hash>) = found_images.into_iter().unzip();
             let fingerprint = fingerprint(&prompt, &answer, system.as_deref(), &hashes);
             Ok(Item { line, images, prompt, answer, system, fingerprint })
         }
-        _ => Err(wrong),
+        _ => Err(errors),
     }
 }
 
-/// Reports unknown and doubled keys. Returns the keys that were probably meant by an unknown one: they are not missing.
-fn check_keys(entries: &[(String, Value)], wrong: &mut Vec<Wrong>) -> Vec<&'static str> {
+/// Reports unknown and duplicate keys. Returns the keys of which an unknown one is probably a misspelling, which are not reported as
+/// missing.
+fn check_keys(entries: &[(String, Value)], errors: &mut Vec<LineError>) -> Vec<&'static str> {
     let mut suspected = Vec::new();
     for (index, (name, _)) in entries.iter().enumerate() {
         if entries[..index].iter().any(|(earlier, _)| earlier == name) {
-            wrong.push(Wrong::new(Some(name), "each key once", "it again"));
+            errors.push(LineError::new(Some(name), "each key once", "it again"));
         } else if !KEYS.contains(&name.as_str()) {
-            let meant = nearest(name, KEYS);
-            suspected.extend(meant);
-            let hint = meant.map(|meant| format!("did you mean `{meant}`?"));
-            wrong.push(Wrong::new(Some(name), alternatives(&KEYS), "an unknown key").hint(hint));
+            let suggestion = nearest(name, KEYS);
+            suspected.extend(suggestion);
+            let hint = suggestion.map(|suggestion| format!("did you mean `{suggestion}`?"));
+            errors.push(LineError::new(Some(name), alternatives(&KEYS), "an unknown key").hint(hint));
         }
     }
     suspected
@@ -82,49 +83,49 @@ fn find_images(
     one: Option<&Value>,
     several: Option<&Value>,
     images: &mut Images<'_>,
-    wrong: &mut Vec<Wrong>,
+    errors: &mut Vec<LineError>,
 ) -> Vec<(PathBuf, Hash)> {
     if one.is_some() && several.is_some() {
-        wrong.push(Wrong::new(Some("images"), "either `image` or `images`", "both"));
+        errors.push(LineError::new(Some("images"), "either `image` or `images`", "both"));
         return Vec::new();
     }
     let (key, names) = match (one, several) {
         (_, Some(Value::Array(names))) => ("images", names.iter().collect()),
         (_, Some(other)) => {
             let hint = other.is_string().then_some("for one image, write `image`");
-            wrong.push(Wrong::new(Some("images"), "a list of paths", describe(other)).hint(hint));
+            errors.push(LineError::new(Some("images"), "a list of paths", describe(other)).hint(hint));
             return Vec::new();
         }
         (one, None) => ("image", Vec::from_iter(one)),
     };
-    let mut found = Vec::new();
+    let mut paths_and_hashes = Vec::new();
     for name in names {
         let Some(path) = text_of(name) else {
-            wrong.push(Wrong::new(Some(key), "the path of an image file", describe(name)));
+            errors.push(LineError::new(Some(key), "the path of an image file", describe(name)));
             continue;
         };
         match images.find(&path) {
-            Ok(image) => found.push(image),
-            Err(instead) => {
+            Ok(image) => paths_and_hashes.push(image),
+            Err(found) => {
                 let remote = path.contains("://") || path.starts_with("data:");
                 let hint = remote.then_some("only files are read: save the image first");
-                wrong.push(Wrong::new(Some(key), "the path of an image file", instead).hint(hint));
+                errors.push(LineError::new(Some(key), "the path of an image file", found).hint(hint));
             }
         }
     }
-    found
+    paths_and_hashes
 }
 
-fn not_an_object(text: &str, error: &serde_json::Error) -> Wrong {
+fn not_an_object(text: &str, error: &serde_json::Error) -> LineError {
     const EXPECTED: &str = "one JSON object per line";
     if let (Category::Data, Ok(value)) = (error.classify(), serde_json::from_str::<Value>(text)) {
-        return Wrong::new(None, EXPECTED, describe(&value));
+        return LineError::new(None, EXPECTED, describe(&value));
     }
     let what = error.to_string();
     let what = what.split(" at line ").next().unwrap_or_default();
     let spread =
         matches!(text.trim(), "[" | "{").then_some("an array or an object over several lines is not JSON Lines");
-    Wrong::new(None, EXPECTED, format!("broken JSON at column {} ({what})", error.column())).hint(spread)
+    LineError::new(None, EXPECTED, format!("broken JSON at column {} ({what})", error.column())).hint(spread)
 }
 
 fn text_of(value: &Value) -> Option<String> {
@@ -138,9 +139,9 @@ fn answer_of(value: &Value) -> Option<String> {
     }
 }
 
-/// A number beyond 64 bits has lost digits by the time it can be seen.
+/// A hint for numbers that have lost digits, because JSON numbers are parsed to 64 bits.
 fn exact_hint(value: &Value) -> Option<&'static str> {
-    let lost = value.is_f64() && value.as_f64().is_some_and(|number| number.abs() >= EXACT);
+    let lost = value.is_f64() && value.as_f64().is_some_and(|number| number.abs() >= MAX_EXACT_INTEGER);
     lost.then_some("so large a number loses digits: write it as a text")
 }
 
@@ -148,7 +149,7 @@ fn fingerprint(prompt: &str, answer: &str, system: Option<&str>, images: &[Hash]
     let mut hasher = Hasher::new();
     hasher.update(&VERSION.to_le_bytes());
     for text in [Some(prompt), Some(answer), system] {
-        // The length in front keeps neighbours apart; no text is that of an absent one.
+        // The length is hashed too, so that different texts cannot have the same concatenation; `u64::MAX` marks an absent text.
         hasher.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
         hasher.update(text.unwrap_or_default().as_bytes());
     }

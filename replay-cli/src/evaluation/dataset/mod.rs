@@ -18,24 +18,24 @@ pub use error::DataError;
 /// One prompt and its right answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// The line it stands on, counted from 1.
+    /// The line in the file, counted from 1.
     pub line: usize,
     /// Image files, in the order of the prompt.
     pub images: Vec<PathBuf>,
-    /// What is asked.
+    /// The user's text.
     pub prompt: String,
     /// The right answer.
     pub answer: String,
     /// The system prompt, if the line gives one.
     pub system: Option<String>,
-    /// A blake3 hash, in hexadecimal, of all of the above but the line: of an image the bytes count, not the path.
+    /// A blake3 hash, in hexadecimal, of all fields above except the line, and of the bytes of the images instead of their paths.
     pub fingerprint: String,
 }
 
-/// Reads a data set: the lines that are right, and what is wrong with the others, both in the order of the file.
+/// Reads a data set. Returns the items of the valid lines and the errors of the others, both in the order of the file.
 ///
-/// No image is decoded, but each is read once for the fingerprint. A line has an item or errors, never both. A file that cannot be
-/// read or has no item gives an error; so an empty list of errors means at least one item.
+/// No image is decoded, but each is read once for the fingerprint. A line has an item or errors, never both. A file that cannot be read or
+/// has no item is an error, so that an empty list of errors implies at least one item.
 #[must_use]
 pub fn read(path: &Path) -> (Vec<Item>, Vec<DataError>) {
     let bytes = match std::fs::read(path) {
@@ -53,7 +53,7 @@ pub fn read(path: &Path) -> (Vec<Item>, Vec<DataError>) {
         blank = false;
         match line::item(line, index + 1, &mut images) {
             Ok(item) => items.push(item),
-            Err(wrong) => errors.extend(wrong.into_iter().map(|wrong| wrong.at(path, index + 1))),
+            Err(line) => errors.extend(line.into_iter().map(|error| error.at(path, index + 1))),
         }
     }
     if blank {
@@ -68,7 +68,7 @@ pub fn fingerprint(items: &[Item]) -> String {
     let mut hasher = blake3::Hasher::new();
     for item in items {
         hasher.update(&(item.line as u64).to_le_bytes());
-        // Always of one length, so that nothing can run into its neighbour.
+        // All fingerprints have the same length, so the concatenation is unambiguous.
         hasher.update(item.fingerprint.as_bytes());
     }
     hasher.finalize().to_hex().to_string()

@@ -1,4 +1,4 @@
-//! A JSON object as it is written: a key that comes twice is not lost.
+//! A JSON object that keeps duplicate keys.
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::words::quoted;
 
-/// Keys and values in the order of the text.
+/// The keys and values of an object, in the order of the text.
 pub(super) struct Object(pub(super) Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Object {
@@ -33,7 +33,7 @@ impl<'de> Visitor<'de> for Entries {
     }
 }
 
-/// A value in words that follow "found".
+/// Describes a value in words that follow "found".
 pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),

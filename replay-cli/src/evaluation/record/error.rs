@@ -1,35 +1,35 @@
-//! Why records cannot be kept in a file.
+//! Errors of the journal of an evaluation.
 use std::fmt;
 use std::path::PathBuf;
 
-/// A file cannot be the journal of a run.
+/// The reason why a file cannot be used as the journal of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The operating system refuses.
+    /// An operation on the file failed.
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The operation.
         action: &'static str,
-        /// Why not.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Another process writes to it.
+    /// Another process is writing to the file.
     #[error("{}: another run is writing to this file", path.display())]
     Busy {
         /// The file.
         path: PathBuf,
     },
-    /// Something else; it was left as it is.
+    /// The file is not a journal; it was not changed.
     #[error("{}: expected a new file or the records of an earlier run, found {found}; name another file", path.display())]
     NotAJournal {
         /// The file.
         path: PathBuf,
-        /// What its first line is.
+        /// A description of its first line.
         found: String,
     },
-    /// A run with other settings; it was left as it is.
+    /// The file is the journal of a run with other settings; it was not changed.
     #[error(
         "{}: holds a run with other settings:\n{}\nresume it with its own settings, or name another file",
         path.display(),
@@ -38,20 +38,20 @@ pub enum JournalError {
     OtherRun {
         /// The file.
         path: PathBuf,
-        /// Each setting that differs.
+        /// The settings that differ.
         differences: Vec<SettingDifference>,
     },
-    /// A whole line in the middle or at the end is no record: not what a crash leaves. The file was left as it is.
+    /// A complete line is not a record, which a crash cannot cause. The file was not changed.
     #[error("{}:{line}: expected a record, found {found}; remove the line to have it answered again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// What is wrong with the line.
         found: String,
     },
-    /// The same sample of the same prompt and arm twice.
+    /// The sample of this prompt and arm is recorded already.
     #[error("{}: sample {} of item {item} in arm {arm:?} is recorded already", path.display(), sample_name(*sample))]
     Duplicate {
         /// The file.
@@ -69,20 +69,20 @@ fn sample_name(sample: Option<u32>) -> String {
     sample.map_or_else(|| "greedy".to_owned(), |sample| sample.to_string())
 }
 
-/// A setting that a recorded run and this one do not share.
+/// A setting that differs between a recorded run and this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingDifference {
-    /// Where it stands, such as `arms.on.layers`.
+    /// The path of the setting, such as `arms.on.layers`.
     pub key: String,
-    /// Its JSON in the file; `None` if it is absent there.
+    /// The JSON value in the file; `None` if it is absent there.
     pub recorded: Option<String>,
-    /// Its JSON in this run; `None` if it is absent there.
-    pub asked: Option<String>,
+    /// The JSON value in this run; `None` if it is absent there.
+    pub current: Option<String>,
 }
 
 impl fmt::Display for SettingDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-        write!(f, "{}: {} in the file, {} now", self.key, shown(&self.recorded), shown(&self.asked))
+        write!(f, "{}: {} in the file, {} now", self.key, shown(&self.recorded), shown(&self.current))
     }
 }

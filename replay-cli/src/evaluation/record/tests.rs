@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::super::Item;
 use super::super::folder::Folder;
+use replay_core::Status;
+
 use super::*;
 
 fn record(arm: &str, item: usize, sample: Option<u32>) -> Record {

@@ -1,10 +1,10 @@
-//! Intervals of a mean, by resampling.
+//! Bootstrap intervals of a mean.
+use super::estimate::{Estimate, Resampling, mean};
 use super::generator::Generator;
-use super::{Estimate, Resampling, mean};
 
 /// The mean of one value per prompt, with its percentile bootstrap interval (Efron 1979) over prompts. `None` without values.
 ///
-/// Equal values give an interval of width 0: nothing in them says how far others could lie.
+/// Equal values give an interval of width 0, since they contain no information about the spread.
 #[must_use]
 pub fn estimate(values: &[f64], resampling: &Resampling) -> Option<Estimate> {
     if values.is_empty() {
@@ -21,9 +21,9 @@ pub fn estimate(values: &[f64], resampling: &Resampling) -> Option<Estimate> {
     Some(Estimate { mean: mean(values), low: quantile(&means, tail), high: quantile(&means, 1.0 - tail) })
 }
 
-/// Interpolated between the two nearest of at least one sorted value.
+/// The quantile of at least one sorted value, interpolated between the two nearest ones.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
-    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    below + (above - below) * place.fract()
+    let position = share.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
+    below + (above - below) * position.fract()
 }

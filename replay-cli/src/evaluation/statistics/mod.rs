@@ -1,50 +1,16 @@
-//! What may be concluded from few prompts: pass@k, bootstrap intervals, a paired test.
+//! Statistics over few prompts: pass@k, bootstrap intervals, a paired test.
 //!
-//! Everything is seeded: the same values give the same intervals, on every machine and whatever was computed before.
+//! All random numbers are seeded, so that the same values give the same intervals on every machine.
 mod bootstrap;
+mod estimate;
 mod generator;
 mod paired;
 mod pass_at;
 
-use serde::Serialize;
-
 pub use bootstrap::estimate;
+pub use estimate::{Estimate, Resampling};
 pub use paired::{Difference, compare};
 pub use pass_at::pass_at;
-
-/// How much is drawn, and from which seed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Resampling {
-    /// Bootstrap samples per interval.
-    pub resamples: usize,
-    /// Sign flips per test; the smallest p-value is about one over their number.
-    pub permutations: usize,
-    /// The share of intervals that should hold the true value, between 0 and 1.
-    pub confidence: f64,
-    /// Where the draws begin.
-    pub seed: u64,
-}
-
-impl Default for Resampling {
-    fn default() -> Self {
-        Self { resamples: 2000, permutations: 10_000, confidence: 0.95, seed: 0 }
-    }
-}
-
-/// A mean over prompts with its interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Estimate {
-    /// The mean of the values themselves.
-    pub mean: f64,
-    /// Lower end of the interval.
-    pub low: f64,
-    /// Upper end of the interval.
-    pub high: f64,
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
 
 #[cfg(test)]
 mod tests;

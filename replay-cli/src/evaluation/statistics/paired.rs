@@ -1,24 +1,25 @@
-//! Two arms on the same prompts.
+//! The paired comparison of two arms.
 use serde::Serialize;
 
+use super::bootstrap::estimate;
+use super::estimate::{Estimate, Resampling, mean};
 use super::generator::Generator;
-use super::{Estimate, Resampling, estimate, mean};
 
-/// Sums of the same numbers in another order may differ by this share of their size.
+/// Relative rounding difference between sums of the same numbers in another order.
 const ROUNDING: f64 = 1e-12;
 
-/// How far two arms differ on the same prompts.
+/// The difference between two arms on the same prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Difference {
     /// Mean of first minus second, with its interval over prompts.
     pub difference: Estimate,
-    /// The chance of so large a mean difference, in either direction, if neither arm were better.
+    /// Two-sided p-value: the probability of a mean difference at least this large if the arms do not differ.
     pub p: f64,
 }
 
 /// Compares two arms by one pair of values per prompt. `None` without pairs.
 ///
-/// The p-value is that of a sign-flip permutation test: if the arms do not differ, each difference could as well have had the other sign.
+/// The p-value is that of a sign-flip permutation test: if the arms do not differ, each difference has either sign with equal probability.
 /// The observed signs count as one more permutation (Phipson and Smyth 2010), so p is never 0, and 1 for equal arms.
 #[must_use]
 pub fn compare(pairs: &[(f64, f64)], resampling: &Resampling) -> Option<Difference> {

@@ -1,38 +1,38 @@
-//! What is measured of the answers to one prompt.
+//! The metrics of the answers to one prompt.
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::Prompt;
+use super::prompts::Prompt;
 use crate::evaluation::statistics;
 
-/// One value per prompt.
+/// A metric with one value per prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// The chance that one of so many samples is right.
+    /// The probability that at least one of `k` samples is right.
     PassAt(u32),
     /// 1 if the greedy answer is right, else 0.
     Greedy,
-    /// Mean tokens of a sample.
+    /// Mean number of tokens of a sample.
     Tokens,
-    /// Tokens of the greedy answer.
+    /// Number of tokens of the greedy answer.
     GreedyTokens,
-    /// Different answers among the samples.
+    /// Number of different answers among the samples.
     DistinctAnswers,
 }
 
 impl Metric {
-    /// The one that stands for length where a prompt has at most this many samples.
+    /// The metric of length: tokens of the samples if prompts have samples, else of the greedy answers.
     pub(super) fn tokens(samples: u32) -> Self {
         if samples > 0 { Self::Tokens } else { Self::GreedyTokens }
     }
 
-    /// All of them, for prompts with at most this many samples.
+    /// All metrics for prompts with at most this many samples.
     pub(super) fn all(samples: u32) -> impl Iterator<Item = Self> {
         powers_of_two(samples).map(Self::PassAt).chain([Self::Greedy, Self::tokens(samples), Self::DistinctAnswers])
     }
 
-    /// Of one prompt; `None` where it has no value.
+    /// The value for one prompt; `None` if the metric does not apply to it.
     pub(super) fn of(self, prompt: &Prompt) -> Option<f64> {
         let sampled = prompt.samples > 0;
         match self {
@@ -45,9 +45,9 @@ impl Metric {
     }
 }
 
-/// 1, 2, 4 and so on, up to `most`.
-pub(super) fn powers_of_two(most: u32) -> impl Iterator<Item = u32> {
-    std::iter::successors(Some(1u32), |k| k.checked_mul(2)).take_while(move |&k| k <= most)
+/// 1, 2, 4 and so on, up to `max`.
+pub(super) fn powers_of_two(max: u32) -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(1u32), |k| k.checked_mul(2)).take_while(move |&k| k <= max)
 }
 
 impl fmt::Display for Metric {

@@ -1,23 +1,24 @@
-//! The answers of one arm, prompt by prompt.
+//! Groups the records of one arm by prompt.
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Record;
+use crate::evaluation::record::Record;
 use crate::evaluation::verifier::canonical;
 
-/// By line and fingerprint: two prompts that differ are two, though they stood on one line.
+/// The prompts of an arm, by line and fingerprint, so that a changed prompt is another prompt.
 pub(super) type Prompts<'a> = BTreeMap<(usize, &'a str), Prompt>;
 
-/// What an arm said to one prompt.
+/// The answers of an arm to one prompt.
 #[derive(Debug, Default)]
 pub(super) struct Prompt {
-    /// Samples, and right ones among them.
+    /// Number of samples.
     pub(super) samples: u32,
+    /// Number of right samples.
     pub(super) correct: u32,
-    /// Tokens over all samples.
+    /// Number of tokens over all samples.
     pub(super) tokens: u64,
-    /// Different answers among the samples.
+    /// The different answers among the samples.
     pub(super) answers: BTreeSet<String>,
-    /// Whether the greedy answer is right, and its tokens.
+    /// Whether the greedy answer is right, and its number of tokens.
     pub(super) greedy: Option<(bool, u32)>,
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::evaluation::Estimate;
 
 fn record(arm: &str, item: usize, sample: Option<u32>, answer: Option<&str>, tokens: u32) -> Record {
     Record {
@@ -20,8 +21,9 @@ fn record(arm: &str, item: usize, sample: Option<u32>, answer: Option<&str>, tok
 /// Two prompts: "off" is right in 2 of 4 and 0 of 4 samples, "on" in 4 of 4 of the first alone.
 fn records() -> Vec<Record> {
     let mut records = Vec::new();
-    let said = [("off", 1, ["8", "8.0", "7", "6"]), ("off", 2, ["1", "2", "3", "-"]), ("on", 1, ["8", "8", "8", "8"])];
-    for (arm, item, answers) in said {
+    let answers =
+        [("off", 1, ["8", "8.0", "7", "6"]), ("off", 2, ["1", "2", "3", "-"]), ("on", 1, ["8", "8", "8", "8"])];
+    for (arm, item, answers) in answers {
         for (sample, answer) in (0..).zip(answers) {
             let answer = (answer != "-").then_some(answer);
             records.push(record(arm, item, Some(sample), answer, if answer.is_some() { 10 } else { 100 }));

@@ -1,11 +1,11 @@
-//! When two answers are the same.
+//! The canonical form of answers.
 use super::decimal::Decimal;
 use super::extract::braced;
 
-/// A form that two answers share exactly if they count as the same.
+/// The canonical form of an answer. Two answers count as the same if their canonical forms are equal.
 ///
-/// Trimmed, each run of white space one space, without a final period, without `$` at either end and without a `\text{...}` around the
-/// whole. A number becomes a form of its own: `8`, `8.0` and `+8`, or `1,000` and `1e3`, are the same. Upper and lower case differ.
+/// The form is trimmed, has one space for each run of white space, and has no final period, no `$` at either end and no `\text{...}`
+/// around the whole. Equal numbers have equal forms: `8`, `8.0` and `+8`, or `1,000` and `1e3`. Upper and lower case differ.
 #[must_use]
 pub fn canonical(answer: &str) -> String {
     let spaced = answer.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -20,10 +20,10 @@ pub fn canonical(answer: &str) -> String {
             break;
         }
     }
-    Decimal::whole(bare).map_or_else(|| bare.to_owned(), |number| number.to_string())
+    Decimal::parse(bare).map_or_else(|| bare.to_owned(), |number| number.to_string())
 }
 
-/// What a text command around the whole answer holds.
+/// The content of a text command around the whole answer.
 fn unwrapped(answer: &str) -> Option<&str> {
     let group = [r"\text", r"\textbf", r"\mathrm", r"\mathbf"].iter().find_map(|command| {
         let rest = answer.strip_prefix(command)?;

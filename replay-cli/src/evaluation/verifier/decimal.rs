@@ -1,7 +1,7 @@
-//! Numbers as they are written, compared digit by digit: no two of them become the same by rounding.
+//! Decimal numbers that are compared digit by digit, so that rounding never makes two of them equal.
 use std::fmt;
 
-/// `0` or `+-digits * 10^exponent`, without zeros at either end of the digits: equal numbers are equal values.
+/// A decimal number: `0` or `+-digits * 10^exponent`, without zeros at either end of the digits, so that equal numbers are equal values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Decimal {
     negative: bool,
@@ -10,23 +10,23 @@ pub(super) struct Decimal {
 }
 
 impl Decimal {
-    /// The whole text as a number, such as `8`, `-.5`, `1,000.0` or `2e-3`.
-    pub(super) fn whole(text: &str) -> Option<Self> {
+    /// Parses the whole text as a number, such as `8`, `-.5`, `1,000.0` or `2e-3`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (negative, unsigned) = match text.strip_prefix(['-', '\u{2212}']) {
             Some(rest) => (true, rest),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
         };
         let (number, rest) = Self::prefix(unsigned)?;
-        // The decimal point of "8." has nothing behind it.
+        // A decimal point may end the number, as in "8.".
         matches!(rest, "" | ".").then(|| number.signed(negative))
     }
 
-    /// The longest number without a sign that the text begins with, and the rest of the text. `None` as well if its exponent is beyond
-    /// 64 bits.
+    /// Parses the longest number without a sign at the start of the text, and returns it and the rest of the text. `None` if there is
+    /// none, or if its exponent exceeds 64 bits.
     pub(super) fn prefix(text: &str) -> Option<(Self, &str)> {
         let (digits, mut rest) = split_digits(text);
         let mut number = digits.to_owned();
-        // A comma groups digits by three, or it separates numbers.
+        // A comma that does not group digits by three separates numbers.
         let grouped = (1..=3).contains(&digits.len()) && !digits.starts_with('0');
         while let Some((group, after)) = rest.strip_prefix(',').map(split_digits)
             && grouped
@@ -61,13 +61,13 @@ impl Decimal {
         Some(Self { negative: false, digits: short.to_owned(), exponent })
     }
 
-    /// With a minus sign in front, if `negative`.
+    /// The number, negated if `negative`.
     pub(super) fn signed(mut self, negative: bool) -> Self {
         self.negative = negative && !self.digits.is_empty();
         self
     }
 
-    /// Times `10^power`.
+    /// The number times `10^power`.
     pub(super) fn scaled(mut self, power: i64) -> Option<Self> {
         if !self.digits.is_empty() {
             self.exponent = self.exponent.checked_add(power)?;
@@ -92,7 +92,7 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// The integer that a text begins with, sign and all, and the rest of the text.
+/// Parses the integer at the start of a text, with its sign, and returns it and the rest of the text.
 pub(super) fn integer(text: &str) -> Option<(i64, &str)> {
     let negative = text.starts_with(['-', '\u{2212}']);
     let (digits, rest) = split_digits(text.strip_prefix(['-', '\u{2212}', '+']).unwrap_or(text));

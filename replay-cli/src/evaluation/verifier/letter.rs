@@ -1,4 +1,4 @@
-//! The letter of a multiple-choice answer.
+//! Finds the letter of a multiple-choice answer.
 
 /// Characters that may stand between a word and the letter that it introduces, or around a letter.
 const DECORATION: [char; 22] =
@@ -7,23 +7,23 @@ const DECORATION: [char; 22] =
 /// Words that may stand between "answer" and the letter.
 const FILLERS: [&str; 9] = ["is", "be", "are", "should", "must", "would", "thus", "clearly", "the"];
 
-/// Words that name a letter right behind them.
+/// Words that introduce the letter after them.
 const NAMES: [&str; 3] = ["option", "choice", "letter"];
 
-/// Words that can follow the choice A, but not the article.
+/// Words that can follow the choice A, but not the article "a".
 const AFTER_A: [&str; 13] =
     ["is", "was", "because", "since", "as", "and", "or", "but", "which", "has", "shows", "matches", "fits"];
 
-/// Words that can follow the choice I, but not the pronoun.
+/// Words that can follow the choice I, but not the pronoun "I".
 const AFTER_I: [&str; 3] = ["is", "because", "since"];
 
-/// Whether a character joins its neighbours to one word. Scripts without spaces between words do not.
+/// Whether a character is part of a word. Characters of scripts without spaces between words are not.
 pub(super) fn part_of_word(character: char) -> bool {
     (character.is_alphanumeric() || character == '_') && !('\u{2e80}'..='\u{d7ff}').contains(&character)
 }
 
-/// The letter that a right answer gives: `B`, `(b)`, `B.`, or with its text, `B. a red car`.
-pub(super) fn given(gold: &str) -> Option<char> {
+/// The letter of a right answer, such as `B`, `(b)`, `B.`, or `B. a red car`.
+pub(super) fn of_gold(gold: &str) -> Option<char> {
     only(gold).or_else(|| {
         let bare = gold.trim().trim_start_matches(['(', '[']);
         let letter = bare.chars().next().filter(|letter| ('A'..='J').contains(letter))?;
@@ -48,7 +48,7 @@ pub(super) fn chosen(text: &str) -> Option<char> {
     (!hedged).then(|| choices[last].letter)
 }
 
-/// The letter, if it is all there is but for brackets and the like.
+/// The letter of a text that has nothing else but brackets and the like.
 fn only(text: &str) -> Option<char> {
     let mut bare = text;
     for command in [r"\boxed{", r"\text{", r"\textbf{", r"\mathrm{", r"\mathbf{"] {
@@ -59,7 +59,7 @@ fn only(text: &str) -> Option<char> {
     (characters.next().is_none() && ('A'..='J').contains(&letter)).then_some(letter)
 }
 
-/// Whether two choices with this between them are one answer that names both.
+/// Whether the text between two choices joins them to one answer that names both.
 fn joins(between: &str) -> bool {
     if between.contains('\n') {
         return false;
@@ -73,14 +73,14 @@ fn joins(between: &str) -> bool {
 struct Choice {
     at: usize,
     letter: char,
-    /// The word "answer" leads to it.
+    /// Whether the word "answer" introduces it.
     introduced: bool,
 }
 
 impl Choice {
     fn at(text: &str, at: usize, letter: char) -> Option<Self> {
         let (before, after) = (&text[..at], &text[at + 1..]);
-        if !stands_alone(before, after) {
+        if !is_own_word(before, after) {
             return None;
         }
         let introduced = introduced(before);
@@ -89,7 +89,7 @@ impl Choice {
         let alone = blank(before.rsplit('\n').next()) && blank(after.split('\n').next());
         let next = next_word(after);
         let choice = match letter {
-            // A lower-case "(i)" is the first of several points.
+            // A lower-case "(i)" is usually the first item of a list.
             _ if alone || (bracketed && letter != 'i') => true,
             'B'..='H' | 'J' => true,
             'A' if named && !before.trim_end().ends_with(':') => true,
@@ -102,12 +102,12 @@ impl Choice {
     }
 }
 
-/// Whether the letter between the two is a word of its own, and neither a variable, a unit nor an abbreviation.
-fn stands_alone(before: &str, after: &str) -> bool {
+/// Whether the letter between `before` and `after` is a word of its own, and not a variable, a unit or an abbreviation.
+fn is_own_word(before: &str, after: &str) -> bool {
     let mut back = before.chars().rev();
     let begins = match (back.next(), back.next()) {
         (Some('\''), Some(earlier)) => !part_of_word(earlier),
-        // A subscript, an argument: x_{B}, f(B).
+        // A subscript or an argument, as in x_{B} and f(B).
         (Some('{' | '('), Some(earlier)) if earlier == '^' || earlier == '_' => false,
         (Some('('), Some(earlier)) => !part_of_word(earlier),
         (Some(last), _) => !part_of_word(last) && !".-+/\\&@#%^°∠<".contains(last),
@@ -119,7 +119,7 @@ fn stands_alone(before: &str, after: &str) -> bool {
         (Some(next), _) => !part_of_word(next) && !"+/\\(^%=#@".contains(next),
         (None, _) => true,
     };
-    // 25 C, and A = 5
+    // As in "25 C" and "A = 5".
     let unit = before.ends_with(' ') && before.trim_end().ends_with(|c: char| c.is_ascii_digit());
     let summand = before.trim_end().ends_with(['+', '×']);
     let variable = summand || after.trim_start().starts_with(['=', '+', '×', '<']) && !after.starts_with("</");
@@ -131,7 +131,7 @@ fn bracketed(before: &str, after: &str) -> bool {
     pairs.iter().any(|(open, close)| before.ends_with(open) && after.starts_with(close))
 }
 
-/// The word behind the letter, in lower case, if one follows in the same clause.
+/// The word after the letter, in lower case, if one follows in the same clause.
 fn next_word(after: &str) -> Option<String> {
     let next = after.strip_prefix(|c: char| c.is_whitespace() && c != '\n')?.trim_start_matches([' ', '\t']);
     let next = next.trim_start_matches(['"', '*', '\'', '`', '“']);
@@ -160,22 +160,22 @@ fn introduced(before: &str) -> bool {
     }
 }
 
-/// The word that a text ends in, possibly an empty one, behind what is in front of it.
+/// Splits a text before its last word, which may be empty.
 fn last_word(text: &str) -> (&str, &str) {
     text.split_at(text.trim_end_matches(part_of_word).len())
 }
 
-/// Whether nothing is there but brackets and the like.
+/// Whether a text has nothing but brackets and the like.
 fn blank(text: Option<&str>) -> bool {
     trimmed(text.unwrap_or_default()).is_empty()
 }
 
-/// Without brackets and the like, and without punctuation, at both ends.
+/// A text without brackets and the like, and without punctuation, at both ends.
 fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || DECORATION.contains(&c) || ")]}.,”’）】。".contains(c))
 }
 
-/// Without what may stand between a word and the letter that it introduces.
+/// A text without the characters at its end that may stand between a word and the letter that it introduces.
 fn undecorated(text: &str) -> &str {
     let mut bare = text;
     loop {

@@ -1,19 +1,19 @@
-//! A verifier's name, as the user writes it.
+//! Parses a verifier from its name.
 use std::fmt;
 use std::str::FromStr;
 
 use regex::Regex;
 
 use super::super::words::quoted;
-use super::Verifier;
+use super::kind::Verifier;
 use replay_core::config::nearest::nearest;
 
-/// `numeric` without a tolerance: enough for what rounding does to a number that is otherwise right.
-const TOLERANCE: f64 = 1e-6;
+/// The tolerance of `numeric` if none is given, which allows for rounding.
+const DEFAULT_TOLERANCE: f64 = 1e-6;
 
 const NAMES: [&str; 6] = ["exact", "boxed", "answer-tag", "numeric", "letter", "regex"];
 
-/// A verifier was asked for something that it cannot do.
+/// An error of a verifier's name or of a right answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum VerifierError {
     /// There is no verifier of that name.
@@ -23,41 +23,41 @@ pub enum VerifierError {
         .nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
     )]
     Unknown {
-        /// What was asked for.
+        /// The given name.
         found: String,
-        /// The name that may have been meant.
+        /// The most similar name.
         nearest: Option<&'static str>,
     },
-    /// The verifier takes nothing after its name.
+    /// The verifier takes no parameter.
     #[error("expected {name} with nothing behind it, found {}", quoted(.found))]
     Parameter {
         /// The verifier.
         name: &'static str,
-        /// What stands behind the colon.
+        /// The given parameter.
         found: String,
     },
-    /// Not a tolerance.
+    /// The parameter is not a tolerance.
     #[error("numeric: expected a tolerance, a number from 0 to below 1, found {}", quoted(.0))]
     Tolerance(String),
-    /// Not a regular expression.
+    /// The parameter is not a regular expression.
     #[error("regex: expected a regular expression with one capture group, found an error in it:\n{0}")]
     Pattern(String),
-    /// Not exactly one capture group.
+    /// The regular expression does not have exactly one capture group.
     #[error(
         "regex: expected one capture group, around the answer, found {found} in {pattern}; a group written (?:...) does not count"
     )]
     Groups {
         /// The pattern.
         pattern: String,
-        /// How many it has.
+        /// How many capture groups it has.
         found: usize,
     },
-    /// No answer at all could be right.
+    /// No text could be right for this right answer.
     #[error("the verifier {verifier} expects {expected} as the right answer, found {}", quoted(.found))]
     Gold {
         /// The verifier.
         verifier: String,
-        /// What it can decide on.
+        /// The right answers that the verifier accepts.
         expected: &'static str,
         /// The right answer.
         found: String,
@@ -81,7 +81,7 @@ impl FromStr for Verifier {
             "boxed" => plain("boxed", Self::Boxed),
             "answer-tag" => plain("answer-tag", Self::AnswerTag),
             "letter" => plain("letter", Self::Letter),
-            "numeric" => Ok(Self::Numeric { tolerance: parameter.map_or(Ok(TOLERANCE), tolerance)? }),
+            "numeric" => Ok(Self::Numeric { tolerance: parameter.map_or(Ok(DEFAULT_TOLERANCE), tolerance)? }),
             "regex" => Ok(Self::Regex(pattern(parameter.unwrap_or_default())?)),
             _ => Err(VerifierError::Unknown { found: text.to_owned(), nearest: nearest(name, NAMES) }),
         }

@@ -1,4 +1,4 @@
-//! Numbers in running text and in formulas.
+//! Finds numbers in text and in formulas.
 use super::decimal::{Decimal, integer};
 use super::extract::braced;
 use super::letter::part_of_word;
@@ -6,13 +6,13 @@ use super::letter::part_of_word;
 /// A number in a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Quantity<'a> {
-    /// As it is written.
+    /// The number as written.
     pub(super) text: &'a str,
-    /// What it is worth.
+    /// The value of the number.
     pub(super) value: f64,
 }
 
-/// The last number of a text; `None` if that is only part of a formula.
+/// The last number of a text; `None` if it is only part of a formula.
 pub(super) fn last(text: &str) -> Option<Quantity<'_>> {
     Scan::of(text).pop()?.plain(text)
 }
@@ -25,39 +25,41 @@ pub(super) fn only(text: &str) -> Option<Quantity<'_>> {
     }
 }
 
-/// What stands between `start` and `end`: a number, or something that a number cannot be told of.
-struct Found {
+/// A number or formula in the text, from byte `start` to `end`.
+struct TextSpan {
     start: usize,
     end: usize,
+    /// The value; `None` for a formula that is not evaluated.
     value: Option<f64>,
 }
 
-impl Found {
+impl TextSpan {
+    /// The quantity, if the value is known and finite.
     fn plain<'a>(&self, text: &'a str) -> Option<Quantity<'a>> {
         let value = self.value.filter(|value| value.is_finite())?;
         Some(Quantity { text: &text[self.start..self.end], value })
     }
 }
 
-/// What stands in front of a number.
-enum Front {
-    /// It is part of a name or a version: x1, GPT-4, 1.2.3.
+/// The context before a number.
+enum Context {
+    /// The number is part of a name or a version: x1, GPT-4, 1.2.3.
     Name,
-    /// It is part of a formula, a range, a ratio or a time: 5-8, 3:4.
+    /// The number is part of a formula, a range, a ratio or a time: 5-8, 3:4.
     Operator,
-    /// Nothing that matters, or a sign.
+    /// The number stands alone, possibly with a sign.
     Free(Option<char>),
 }
 
 struct Scan<'a> {
     text: &'a str,
     at: usize,
-    found: Vec<Found>,
+    spans: Vec<TextSpan>,
 }
 
 impl<'a> Scan<'a> {
-    fn of(text: &'a str) -> Vec<Found> {
-        let mut scan = Self { text, at: 0, found: Vec::new() };
+    fn of(text: &'a str) -> Vec<TextSpan> {
+        let mut scan = Self { text, at: 0, spans: Vec::new() };
         while let Some(next) = scan.rest().chars().next() {
             let rest = scan.rest();
             if scan.number_starts() {
@@ -75,7 +77,7 @@ impl<'a> Scan<'a> {
                 scan.at += next.len_utf8();
             }
         }
-        scan.found
+        scan.spans
     }
 
     fn rest(&self) -> &'a str {
@@ -92,10 +94,10 @@ impl<'a> Scan<'a> {
 
     fn push(&mut self, start: usize, value: Option<f64>, rest: &str) {
         self.go_to(rest);
-        self.found.push(Found { start, end: self.at, value });
+        self.spans.push(TextSpan { start, end: self.at, value });
     }
 
-    /// Something that has a value, but not one that can be read here.
+    /// Adds a formula, whose value is not evaluated, up to `rest`.
     fn formula(&mut self, rest: &str) {
         self.push(self.at, None, rest);
     }
@@ -104,7 +106,7 @@ impl<'a> Scan<'a> {
         let mut characters = self.rest().chars();
         let digit = |character: Option<char>| character.is_some_and(|character| character.is_ascii_digit());
         match characters.next() {
-            // Not the period or the dots in front of a number.
+            // A decimal point, but not a period or dots before a number.
             Some('.') => digit(characters.next()) && !self.before().ends_with(|c| c == '.' || part_of_word(c)),
             first => digit(first),
         }
@@ -113,56 +115,56 @@ impl<'a> Scan<'a> {
     fn number(&mut self) {
         let rest = self.rest();
         let Some((number, after)) = Decimal::prefix(rest) else {
-            // Its exponent is beyond all bounds.
+            // The exponent exceeds 64 bits.
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len()).max(1);
             return self.formula(&rest[end..]);
         };
-        let (sign, part) = match self.front() {
-            Front::Name => return self.go_to(after),
-            Front::Operator => (None, true),
-            Front::Free(sign) => (sign, false),
+        let (sign, part_of_formula) = match self.context() {
+            Context::Name => return self.go_to(after),
+            Context::Operator => (None, true),
+            Context::Free(sign) => (sign, false),
         };
         let start = self.at - sign.map_or(0, char::len_utf8);
         let number = number.signed(sign.is_some_and(|sign| sign != '+'));
         let (value, after) = if let Some((power, after)) = power_of_ten(after) {
             (number.scaled(power).map(|number| number.value()), after)
         } else if let Some((below, after)) = after.strip_prefix('/').and_then(Decimal::prefix) {
-            // One slash is a fraction, two are a date.
+            // One slash makes a fraction, two make a date.
             ((!after.starts_with('/')).then(|| number.value() / below.value()), after)
         } else {
             ((!is_operand(after)).then(|| number.value()), after)
         };
-        self.push(start, value.filter(|_| !part), after);
+        self.push(start, value.filter(|_| !part_of_formula), after);
     }
 
-    /// What stands in front of a number.
-    fn front(&self) -> Front {
+    /// The context before the number at the current position.
+    fn context(&self) -> Context {
         let mut back = self.before().chars().rev();
         let (last, earlier) = (back.next(), back.next());
         let letter = earlier.is_some_and(|c| part_of_word(c) && !c.is_ascii_digit());
         let operand = earlier.is_some_and(|c| c.is_ascii_digit() || c == ')' || c == '}');
         match last {
-            Some(last) if part_of_word(last) => Front::Name,
-            Some('-' | '.') if letter => Front::Name,
-            Some('.') if operand => Front::Name,
-            Some('/') => Front::Operator,
-            Some('-' | '\u{2212}' | '–' | '+' | '*' | '×' | '·' | ':') if operand => Front::Operator,
-            Some(sign @ ('-' | '\u{2212}' | '+')) => Front::Free(Some(sign)),
-            _ => Front::Free(None),
+            Some(last) if part_of_word(last) => Context::Name,
+            Some('-' | '.') if letter => Context::Name,
+            Some('.') if operand => Context::Name,
+            Some('/') => Context::Operator,
+            Some('-' | '\u{2212}' | '–' | '+' | '*' | '×' | '·' | ':') if operand => Context::Operator,
+            Some(sign @ ('-' | '\u{2212}' | '+')) => Context::Free(Some(sign)),
+            _ => Context::Free(None),
         }
     }
 
-    /// `{a}{b}`, behind the command.
+    /// Reads the groups `{a}{b}` after a fraction command.
     fn fraction(&mut self, inner: &'a str) {
         let groups = braced(inner).and_then(|(above, rest)| braced(rest).map(|(below, rest)| (above, below, rest)));
         let Some((above, below, rest)) = groups else {
-            // \frac12, or cut off.
+            // Without closed groups, as in `\frac12` or at the end of a text that was cut off.
             return self.formula(&inner[inner.find(char::is_whitespace).unwrap_or(inner.len())..]);
         };
-        let number = |text: &str| Decimal::whole(text.trim()).map(|number| number.value());
+        let number = |text: &str| Decimal::parse(text.trim()).map(|number| number.value());
         let mut value = number(above).zip(number(below)).map(|(above, below)| above / below);
-        // The fraction of a mixed number, or of a formula.
-        if self.found.last().is_some_and(|found| self.text[found.end..self.at].trim().is_empty()) {
+        // After another number, the fraction is part of a mixed number or of a formula.
+        if self.spans.last().is_some_and(|span| self.text[span.end..self.at].trim().is_empty()) {
             value = None;
         }
         if self.before().ends_with('-') {
@@ -182,7 +184,7 @@ impl<'a> Scan<'a> {
         self.formula(rest);
     }
 
-    /// What is raised or lowered: the 2 of `cm^2` is no number of its own.
+    /// Skips a superscript or subscript, such as the 2 of `cm^2`.
     fn script(&mut self, inner: &'a str) {
         match braced(inner) {
             Some((_, rest)) => self.go_to(rest),
@@ -191,7 +193,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Whether a number with this behind it is raised to a power (but `^\circ` is a unit) or divided by a variable.
+/// Whether a number before `after` is raised to a power (`^\circ` is a unit) or divided by a variable.
 fn is_operand(after: &str) -> bool {
     let raised = after.strip_prefix('^').is_some_and(|power| !power.trim_start_matches('{').starts_with(r"\circ"));
     let mut below = after.strip_prefix('/').unwrap_or_default().chars();
@@ -203,7 +205,7 @@ fn is_operand(after: &str) -> bool {
     raised || divided
 }
 
-/// `\times 10^{5}` and its like: the power, and the rest of the text.
+/// Parses a power of ten such as `\times 10^{5}`, and returns the exponent and the rest of the text.
 fn power_of_ten(text: &str) -> Option<(i64, &str)> {
     let text = text.trim_start();
     let text = [r"\times", r"\cdot", "×", "·", "x", "*"].iter().find_map(|sign| text.strip_prefix(sign))?;

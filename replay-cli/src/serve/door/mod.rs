@@ -1,4 +1,4 @@
-//! What every request passes first: its key, its body, and, on the way back, its errors.
+//! The middleware of all routes: checks the API key, reads the body, and normalises errors.
 pub(super) mod arrival;
 pub(super) mod auth;
 pub(super) mod normalize;

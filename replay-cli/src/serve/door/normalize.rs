@@ -1,5 +1,5 @@
-//! Rewrites the errors of the engine's routes and of the router itself into the API's error format: they are text, JSON of another form,
-//! or carry the engine's own words inside.
+//! Rewrites the errors of the engine's routes and of the router itself into the API's error format: they are plain text or other JSON,
+//! and may contain internal messages of the engine.
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::serve::error::ApiError;
 
-/// No error is longer.
-const MAX_ERROR: usize = 64 << 10;
+/// Bytes of an error response that are read.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
 pub(in crate::serve) async fn normalize_errors(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
@@ -19,12 +19,12 @@ pub(in crate::serve) async fn normalize_errors(request: Request, next: Next) -> 
         return response;
     }
     let (parts, body) = response.into_parts();
-    let bytes = to_bytes(body, MAX_ERROR).await.unwrap_or_default();
+    let bytes = to_bytes(body, MAX_ERROR_BYTES).await.unwrap_or_default();
     if has_code(&bytes) {
         return Response::from_parts(parts, bytes.into());
     }
-    let mut response = refusal(status).into_response();
-    // What a client is to do about it: the methods that are allowed, when to come back.
+    let mut response = error_for(status).into_response();
+    // Headers that tell the client what to do: which methods are allowed, when to retry.
     for name in [header::ALLOW, header::RETRY_AFTER] {
         if let Some(value) = parts.headers.get(&name) {
             response.headers_mut().insert(name, value.clone());
@@ -33,12 +33,13 @@ pub(in crate::serve) async fn normalize_errors(request: Request, next: Next) -> 
     response
 }
 
+/// Whether a body is already an error in the API's format.
 fn has_code(body: &[u8]) -> bool {
     let body: Option<Value> = serde_json::from_slice(body).ok();
     body.is_some_and(|body| body["error"]["code"].is_string())
 }
 
-fn refusal(status: StatusCode) -> ApiError {
+fn error_for(status: StatusCode) -> ApiError {
     let (code, message) = match status {
         StatusCode::NOT_FOUND => ("not_found", "there is no such route here"),
         StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "this route does not answer to this method"),

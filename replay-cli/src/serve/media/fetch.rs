@@ -1,4 +1,4 @@
-//! Images of the network, from addresses that were looked at first.
+//! Fetches images over HTTP, from addresses that were checked first.
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_REDIRECTS: usize = 3;
 
 impl Media {
-    pub(super) async fn fetched(&self, mut url: Url) -> Result<Vec<u8>, ApiError> {
+    pub(super) async fn fetch_url(&self, mut url: Url) -> Result<Vec<u8>, ApiError> {
         if !self.fetch {
             return Err(ApiError::invalid("fetch_refused", "this server fetches no images: send them as data: URLs"));
         }
@@ -34,12 +34,12 @@ impl Media {
         Err(ApiError::invalid("too_many_redirects", format!("an image URL may redirect {MAX_REDIRECTS} times")))
     }
 
-    /// A client that can reach the addresses that were looked at, and no others: a name could resolve otherwise the next time.
+    /// A client that can reach the checked addresses only, since the name could resolve to others the next time.
     async fn client(&self, url: &Url) -> Result<reqwest::Client, ApiError> {
         let (host, port) = (url.host_str().unwrap_or(""), url.port_or_known_default().unwrap_or(80));
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let found = tokio::net::lookup_host((bare, port)).await.map_err(|_| unreachable_image())?;
-        let addresses: Vec<SocketAddr> = found.collect();
+        let resolved = tokio::net::lookup_host((bare, port)).await.map_err(|_| unreachable_image())?;
+        let addresses: Vec<SocketAddr> = resolved.collect();
         if addresses.is_empty() {
             return Err(unreachable_image());
         }

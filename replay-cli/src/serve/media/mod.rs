@@ -1,5 +1,5 @@
-//! Images and videos of a request. Each is looked at here before an engine sees it: as pixels, or, for an engine's own routes, as a data URL,
-//! since the engine itself would open any path of the server and fetch any body.
+//! Loads and checks the images and videos of a request before an engine gets them, as pixels or, for an engine's own routes, as data
+//! URLs. An engine itself would open any path of the server and fetch any URL.
 mod fetch;
 mod local;
 mod network;
@@ -20,14 +20,14 @@ use super::error::ApiError;
 use super::options::ServeOptions;
 use crate::media::{self, MediaError};
 
-/// Of all images of one request, once decoded.
-const MAX_DECODED: u64 = 1 << 30;
-/// For all images of one request.
+/// Bytes that all images of one request may take after decoding.
+const MAX_DECODED_BYTES: u64 = 1 << 30;
+/// Time for loading all images of one request.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Images of one request that are fetched at a time.
-const AT_A_TIME: usize = 8;
+/// How many images of one request are loaded at the same time.
+const CONCURRENT_LOADS: usize = 8;
 
-/// What a URL is to be.
+/// The kind of a medium.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Image,
@@ -35,7 +35,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// By the type of a part, or the field that names it; with that field.
+    /// The kind for the type of a message part, which is also the name of its field, and that name.
     pub(super) fn of(field: &str) -> Option<(&'static str, Self)> {
         match field {
             "image_url" => Some(("image_url", Self::Image)),
@@ -45,28 +45,29 @@ impl Kind {
     }
 }
 
-/// What a request names.
+/// A medium that a request refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) kind: Kind,
     pub(super) url: String,
 }
 
-/// What was admitted, as pixels.
+/// A decoded medium.
 #[derive(Debug, Clone)]
 pub(super) enum Medium {
     Image(Picture),
     Video(Clip),
 }
 
-/// What was admitted, as it came, and the most bytes that it takes once decoded.
-struct Admitted {
+/// A loaded and checked medium.
+struct Loaded {
     kind: Kind,
     bytes: Vec<u8>,
-    decoded: u64,
+    /// Upper limit of the bytes that the medium takes after decoding.
+    decoded_bytes: u64,
 }
 
-/// What images may be.
+/// Loads media, within the limits of the server's options.
 #[derive(Debug)]
 pub(super) struct Media {
     root: Option<PathBuf>,
@@ -80,8 +81,8 @@ pub(super) struct Media {
 impl Media {
     pub(super) fn new(options: &ServeOptions) -> anyhow::Result<Self> {
         let root = options.image_root.as_ref().map(|root| {
-            let found = root.canonicalize().ok().filter(|root| root.is_dir());
-            found.ok_or_else(|| anyhow::anyhow!("the image root {} is not a directory", root.display()))
+            let directory = root.canonicalize().ok().filter(|root| root.is_dir());
+            directory.ok_or_else(|| anyhow::anyhow!("the image root {} is not a directory", root.display()))
         });
         Ok(Self {
             root: root.transpose()?,
@@ -93,65 +94,66 @@ impl Media {
         })
     }
 
-    /// The media of one request, decoded, in order. `copies` is how often an engine will hold them; `sees_videos` whether the model does.
-    pub(super) async fn all(
+    /// Loads and decodes the media of one request, in order. `copies` is how many copies of them the engine will hold; `sees_videos` is
+    /// whether the model supports videos.
+    pub(super) async fn decode(
         &self,
         sources: &[Source],
         copies: u64,
         sees_videos: bool,
     ) -> Result<Vec<Medium>, ApiError> {
-        let admitted = self.admitted(sources, copies, sees_videos).await?;
-        let decoded = tokio::task::spawn_blocking(move || admitted.into_iter().map(medium).collect());
+        let loaded = self.load_all(sources, copies, sees_videos).await?;
+        let decoded = tokio::task::spawn_blocking(move || loaded.into_iter().map(decode_medium).collect());
         decoded.await.map_err(|e| ApiError::engine(&e))?
     }
 
-    /// The same as data URLs.
-    pub(super) async fn urls(&self, sources: &[Source]) -> Result<Vec<String>, ApiError> {
-        let url = |admitted: Admitted| {
-            let media_type = if admitted.kind == Kind::Image { "application/octet-stream" } else { "image/gif" };
-            format!("data:{media_type};base64,{}", STANDARD.encode(admitted.bytes))
+    /// Loads the media of one request as data URLs, in order.
+    pub(super) async fn data_urls(&self, sources: &[Source]) -> Result<Vec<String>, ApiError> {
+        let url = |loaded: Loaded| {
+            let media_type = if loaded.kind == Kind::Image { "application/octet-stream" } else { "image/gif" };
+            format!("data:{media_type};base64,{}", STANDARD.encode(loaded.bytes))
         };
-        Ok(self.admitted(sources, 1, false).await?.into_iter().map(url).collect())
+        Ok(self.load_all(sources, 1, false).await?.into_iter().map(url).collect())
     }
 
-    async fn admitted(&self, sources: &[Source], copies: u64, sees_videos: bool) -> Result<Vec<Admitted>, ApiError> {
+    async fn load_all(&self, sources: &[Source], copies: u64, sees_videos: bool) -> Result<Vec<Loaded>, ApiError> {
         if sources.len() > self.max_images {
-            let (most, count) = (self.max_images, sources.len());
-            let why = format!("a request may have {most} images and videos, not {count}");
-            return Err(ApiError::invalid("too_many_images", why));
+            let (max, count) = (self.max_images, sources.len());
+            let message = format!("a request may have {max} images and videos, not {count}");
+            return Err(ApiError::invalid("too_many_images", message));
         }
         if !sees_videos && sources.iter().any(|source| source.kind == Kind::Video) {
-            let why = "this model sees no videos here: send frames as images";
-            return Err(ApiError::invalid("unsupported_media", why));
+            let message = "this server does not support videos for this model: send frames as images";
+            return Err(ApiError::invalid("unsupported_media", message));
         }
-        let admitted = tokio::time::timeout(DEADLINE, self.some_at_a_time(sources, copies)).await;
-        admitted.map_err(|_| {
+        let loaded = tokio::time::timeout(DEADLINE, self.load_concurrently(sources, copies)).await;
+        loaded.map_err(|_| {
             ApiError::invalid("images_too_slow", format!("the images did not come within {} s", DEADLINE.as_secs()))
         })?
     }
 
-    async fn some_at_a_time(&self, sources: &[Source], copies: u64) -> Result<Vec<Admitted>, ApiError> {
-        let one = |source: Source| async move { self.admit(&source).await };
-        let mut coming = futures::stream::iter(sources.to_vec().into_iter().map(one)).buffered(AT_A_TIME);
-        let (mut admitted, mut bytes) = (Vec::new(), 0u64);
-        while let Some(next) = coming.next().await {
+    async fn load_concurrently(&self, sources: &[Source], copies: u64) -> Result<Vec<Loaded>, ApiError> {
+        let load = |source: Source| async move { self.load(&source).await };
+        let mut loading = futures::stream::iter(sources.iter().cloned().map(load)).buffered(CONCURRENT_LOADS);
+        let (mut loaded, mut bytes) = (Vec::new(), 0u64);
+        while let Some(next) = loading.next().await {
             let next = next?;
-            bytes = bytes.saturating_add(next.decoded.saturating_mul(copies));
-            if bytes > MAX_DECODED {
+            bytes = bytes.saturating_add(next.decoded_bytes.saturating_mul(copies));
+            if bytes > MAX_DECODED_BYTES {
                 return Err(ApiError::invalid("images_too_large", "the images of one request are too large together"));
             }
-            admitted.push(next);
+            loaded.push(next);
         }
-        Ok(admitted)
+        Ok(loaded)
     }
 
-    async fn admit(&self, source: &Source) -> Result<Admitted, ApiError> {
+    async fn load(&self, source: &Source) -> Result<Loaded, ApiError> {
         let bytes = match Url::parse(&source.url) {
-            Ok(url) if url.scheme() == "data" => embedded(&source.url)?,
-            Ok(url) if matches!(url.scheme(), "http" | "https") => self.fetched(url).await?,
+            Ok(url) if url.scheme() == "data" => decode_data_url(&source.url)?,
+            Ok(url) if matches!(url.scheme(), "http" | "https") => self.fetch_url(url).await?,
             Ok(url) if url.scheme() == "file" => {
                 let path = url.to_file_path().map_err(|()| local::refused_path())?;
-                self.local(&path).await?
+                self.read_local(&path).await?
             }
             Ok(_) => {
                 return Err(ApiError::invalid(
@@ -159,24 +161,25 @@ impl Media {
                     "an image URL is a data:, http: or https: URL",
                 ));
             }
-            Err(_) => self.local(Path::new(&source.url)).await?,
+            Err(_) => self.read_local(Path::new(&source.url)).await?,
         };
         if bytes.len() > self.max_bytes {
             return Err(too_large(self.max_bytes));
         }
         match source.kind {
-            Kind::Image => Ok(Admitted { kind: Kind::Image, decoded: self.check(&bytes)?, bytes }),
+            Kind::Image => Ok(Loaded { kind: Kind::Image, decoded_bytes: self.check_image(&bytes)?, bytes }),
             Kind::Video => {
                 let max_pixels = self.max_pixels;
-                let looked_at = tokio::task::spawn_blocking(move || Ok((decoded(&bytes, max_pixels)?, bytes))).await;
-                let (decoded, bytes) = looked_at.map_err(|e| ApiError::engine(&e))??;
-                Ok(Admitted { kind: Kind::Video, bytes, decoded })
+                let checked = tokio::task::spawn_blocking(move || Ok((check_gif(&bytes, max_pixels)?, bytes))).await;
+                let (decoded_bytes, bytes) = checked.map_err(|e| ApiError::engine(&e))??;
+                Ok(Loaded { kind: Kind::Video, bytes, decoded_bytes })
             }
         }
     }
 
-    /// Format and size by the header alone: decoding allocates what the header asks for.
-    fn check(&self, bytes: &[u8]) -> Result<u64, ApiError> {
+    /// Checks format and size by the header, since decoding allocates what the header asks for. Returns the bytes that the decoded image
+    /// takes.
+    fn check_image(&self, bytes: &[u8]) -> Result<u64, ApiError> {
         let (width, height) = media::dimensions(bytes).map_err(|e| invalid_image(&e))?;
         let pixels = u64::from(width) * u64::from(height);
         if pixels > self.max_pixels {
@@ -190,13 +193,13 @@ impl Media {
     }
 }
 
-/// Its size was looked at.
-fn medium(admitted: Admitted) -> Result<Medium, ApiError> {
-    let limits = media::Limits { max_side: u32::MAX, max_bytes: admitted.decoded.max(1 << 20) };
-    match admitted.kind {
-        Kind::Image => media::decode(&admitted.bytes, limits).map(Medium::Image).map_err(|e| invalid_image(&e)),
+/// Decodes a medium whose size was checked.
+fn decode_medium(loaded: Loaded) -> Result<Medium, ApiError> {
+    let limits = media::Limits { max_side: u32::MAX, max_bytes: loaded.decoded_bytes.max(1 << 20) };
+    match loaded.kind {
+        Kind::Image => media::decode(&loaded.bytes, limits).map(Medium::Image).map_err(|e| invalid_image(&e)),
         Kind::Video => {
-            let clip = media::decode_gif(&admitted.bytes);
+            let clip = media::decode_gif(&loaded.bytes);
             clip.map(Medium::Video).map_err(|_| ApiError::invalid("invalid_video", "this video cannot be read"))
         }
     }
@@ -210,10 +213,10 @@ fn invalid_image(error: &MediaError) -> ApiError {
     ApiError::invalid("invalid_image", why)
 }
 
-/// Bytes that a GIF takes once the engine has decoded it, all frames at a time. Its header does not say how many there are. (Other formats
-/// the engine would hand to a program of the system's.)
-fn decoded(bytes: &[u8], max_pixels: u64) -> Result<u64, ApiError> {
-    let not_a_gif = |_| ApiError::invalid("invalid_video", "a video is a GIF, and this is none that can be read");
+/// Checks a GIF, and returns the bytes that it takes when all its frames are decoded. Its header does not say how many frames there are.
+/// (An engine would pass other formats to an external program.)
+fn check_gif(bytes: &[u8], max_pixels: u64) -> Result<u64, ApiError> {
+    let not_a_gif = |_| ApiError::invalid("invalid_video", "a video has to be a GIF, and this one cannot be decoded");
     let mut limits = Limits::default();
     limits.max_alloc = Some(max_pixels.saturating_mul(4));
     let mut decoder = GifDecoder::new(Cursor::new(bytes)).map_err(not_a_gif)?;
@@ -240,7 +243,7 @@ fn decoded(bytes: &[u8], max_pixels: u64) -> Result<u64, ApiError> {
     Ok(pixels * frames * 8)
 }
 
-fn embedded(source: &str) -> Result<Vec<u8>, ApiError> {
+fn decode_data_url(source: &str) -> Result<Vec<u8>, ApiError> {
     let broken = || ApiError::invalid("invalid_data_url", "this data: URL cannot be decoded");
     let url = data_url::DataUrl::process(source).map_err(|_| broken())?;
     Ok(url.decode_to_vec().map_err(|_| broken())?.0)

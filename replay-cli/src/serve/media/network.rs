@@ -1,7 +1,7 @@
-//! Which addresses belong to the public internet.
+//! Distinguishes public addresses from private and special ones.
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Not this machine, not a private network, not an address with a special meaning (IANA special-purpose registries, RFC 6890).
+/// Whether an address is public: not this machine, not a private network, and not special-purpose (IANA registries, RFC 6890).
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => public_v4(address),
@@ -27,11 +27,11 @@ fn public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn public_v6(address: Ipv6Addr) -> bool {
-    if let Some(inside) = address.to_ipv4_mapped() {
-        return public_v4(inside);
+    if let Some(mapped) = address.to_ipv4_mapped() {
+        return public_v4(mapped);
     }
     let segments = address.segments();
-    // Global unicast is 2000::/3; of it, translation, tunnels and documentation are not.
+    // Global unicast addresses are 2000::/3, except those for translation, tunnels and documentation.
     let unicast = (0x2000..0x4000).contains(&segments[0]);
     let special = segments[0] == 0x2002 || (segments[0] == 0x2001 && (segments[1] < 0x200 || segments[1] == 0xdb8));
     unicast && !special

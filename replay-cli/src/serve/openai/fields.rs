@@ -1,9 +1,9 @@
-//! The fields of a JSON object, by the type that each has to have. `null` is not given.
+//! Typed access to the fields of a JSON object. A field that is `null` counts as absent.
 use serde_json::{Map, Value};
 
 use crate::serve::error::ApiError;
 
-/// The fields of a body.
+/// The fields of a JSON object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fields<'a>(&'a Map<String, Value>);
 
@@ -12,34 +12,34 @@ impl<'a> Fields<'a> {
         Self(fields)
     }
 
-    /// The value of a field that is given.
+    /// The value of a field; `None` if it is absent or `null`.
     pub(crate) fn given(self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
     pub(crate) fn boolean(self, name: &'static str) -> Result<Option<bool>, ApiError> {
-        self.of(name, "true or false", Value::as_bool)
+        self.typed(name, "true or false", Value::as_bool)
     }
 
     pub(crate) fn number(self, name: &'static str) -> Result<Option<f64>, ApiError> {
-        self.of(name, "a number", Value::as_f64)
+        self.typed(name, "a number", Value::as_f64)
     }
 
     pub(crate) fn count(self, name: &'static str) -> Result<Option<usize>, ApiError> {
-        self.of(name, "a whole number that is not negative", |value| value.as_u64()?.try_into().ok())
+        self.typed(name, "a whole number that is not negative", |value| value.as_u64()?.try_into().ok())
     }
 
     pub(crate) fn text(self, name: &'static str) -> Result<Option<String>, ApiError> {
-        self.of(name, "a text", |value| value.as_str().map(str::to_owned))
+        self.typed(name, "a text", |value| value.as_str().map(str::to_owned))
     }
 
     pub(crate) fn list(self, name: &'static str) -> Result<Option<&'a Vec<Value>>, ApiError> {
-        self.of(name, "a list", Value::as_array)
+        self.typed(name, "a list", Value::as_array)
     }
 
-    /// One text, or a list of them.
+    /// A field that is one text or a list of texts.
     pub(crate) fn texts(self, name: &'static str) -> Result<Vec<String>, ApiError> {
-        let texts = self.of(name, "a text, or a list of texts", |value| match value {
+        let texts = self.typed(name, "a text, or a list of texts", |value| match value {
             Value::String(text) => Some(vec![text.clone()]),
             Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
             _ => None,
@@ -47,19 +47,19 @@ impl<'a> Fields<'a> {
         Ok(texts?.unwrap_or_default())
     }
 
-    fn of<T>(
+    fn typed<T>(
         self,
         name: &'static str,
         expected: &str,
         read: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Result<Option<T>, ApiError> {
         let Some(value) = self.given(name) else { return Ok(None) };
-        read(value).map(Some).ok_or_else(|| wrong(name, expected, value))
+        read(value).map(Some).ok_or_else(|| wrong_type(name, expected, value))
     }
 }
 
-/// A value of the wrong type.
-pub(super) fn wrong(name: &'static str, expected: &str, value: &Value) -> ApiError {
+/// The error for a value of the wrong type.
+pub(super) fn wrong_type(name: &'static str, expected: &str, value: &Value) -> ApiError {
     let found = match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn null_is_not_given_and_a_wrong_type_is_named() {
+    fn null_counts_as_absent_and_wrong_types_are_errors() {
         let body = json!({ "a": null, "n": 3, "t": "x", "l": ["y", 2], "f": 1.5, "b": true });
         let fields = Fields::new(body.as_object().unwrap());
         assert_eq!((fields.given("a"), fields.number("a")), (None, Ok(None)));

@@ -1,23 +1,24 @@
-//! The messages of a chat. What they show is admitted at the door first.
+//! Reads the messages of a chat.
 use replay_core::session::{Message, Part, ToolCall};
 use serde_json::{Map, Value};
 
-use super::fields::{Fields, wrong};
+use super::fields::{Fields, wrong_type};
 use crate::serve::error::ApiError;
 use crate::serve::media::{Kind, Medium, Source};
 
-/// Messages whose pictures and videos are still to come: the message and part that each belongs to.
+/// Messages whose pictures and videos are not loaded yet.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
     messages: Vec<Message>,
+    /// The message and part of each medium.
     places: Vec<(usize, usize)>,
-    /// What is shown, in order.
+    /// The media to load, in order.
     pub(crate) sources: Vec<Source>,
 }
 
 impl Messages {
-    /// Puts what was admitted in its places.
-    pub(crate) fn with(mut self, media: Vec<Medium>) -> Vec<Message> {
+    /// Inserts the loaded media into the messages.
+    pub(crate) fn with_media(mut self, media: Vec<Medium>) -> Vec<Message> {
         for ((message, part), medium) in self.places.into_iter().zip(media) {
             self.messages[message].content[part] = match medium {
                 Medium::Image(picture) => Part::Image(picture),
@@ -28,7 +29,7 @@ impl Messages {
     }
 }
 
-/// Reads `messages`: a list, or one text of the user's.
+/// Reads the field `messages`: a list, or the user's text.
 pub(crate) fn read(fields: Fields<'_>) -> Result<Messages, ApiError> {
     let mut read = Messages::default();
     match fields.given("messages") {
@@ -36,11 +37,11 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Messages, ApiError> {
         Some(Value::String(text)) => read.messages.push(Message::new("user", vec![Part::Text(text.clone())])),
         Some(Value::Array(messages)) => {
             for message in messages {
-                let object = message.as_object().ok_or_else(|| wrong("messages", "a list of objects", message))?;
+                let object = message.as_object().ok_or_else(|| wrong_type("messages", "a list of objects", message))?;
                 read.add(object)?;
             }
         }
-        Some(other) => return Err(wrong("messages", "a list, or a text", other)),
+        Some(other) => return Err(wrong_type("messages", "a list, or a text", other)),
     }
     Ok(read)
 }
@@ -77,16 +78,16 @@ impl Messages {
                     }
                 }
             }
-            Some(other) => return Err(wrong("content", "a text, or a list of parts", other)),
+            Some(other) => return Err(wrong_type("content", "a text, or a list of parts", other)),
         }
         self.messages.push(message);
         Ok(())
     }
 }
 
-/// One part of a message; a medium comes with its source, and with an empty text in its place.
+/// Reads one part of a message. For a medium, an empty text is its placeholder, and its source is returned too.
 fn part(part: &Value) -> Result<(Part, Option<Source>), ApiError> {
-    let object = part.as_object().ok_or_else(|| wrong("content", "a list of parts, which are objects", part))?;
+    let object = part.as_object().ok_or_else(|| wrong_type("content", "a list of parts, which are objects", part))?;
     let fields = Fields::new(object);
     // Some clients leave `type` out.
     let kind = match fields.text("type")? {
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_message_is_said() {
+    fn invalid_messages_are_refused_with_their_code() {
         for (message, code) in [
             (json!({ "content": "x" }), "invalid_request"),
             (json!({ "role": "user" }), "invalid_request"),

@@ -1,4 +1,4 @@
-//! The OpenAI API's bodies: from JSON to a [`Request`](replay_core::session::Request), and from an answer to JSON.
+//! The bodies of the OpenAI API: reads a [`Request`](replay_core::session::Request) from JSON, and writes an answer as JSON.
 mod fields;
 mod messages;
 mod options;

@@ -1,26 +1,26 @@
-//! Everything of a body but its messages: how the answer is generated, and what it has to match.
+//! Reads the options of a request: sampling, tools, and the grammar or schema of the answer.
 use std::collections::BTreeMap;
 
 use replay_core::session::{Constraint, Dry, Request, Sampling, Thinking, Tools};
 use serde_json::{Map, Value, json};
 
-use super::fields::{Fields, wrong};
+use super::fields::{Fields, wrong_type};
 use crate::serve::error::ApiError;
 
-/// Without a word of the client.
-const TEMPERATURE: f64 = 1.0;
+/// The temperature of a request that gives none.
+const DEFAULT_TEMPERATURE: f64 = 1.0;
 
-/// Fills in the options of a body; `chat` has some that a text completion has not.
+/// Reads the options of a body into `request`. `chat`: whether it is a chat completion, which has more options than a text completion.
 pub(crate) fn read(fields: Fields<'_>, chat: bool, request: &mut Request) -> Result<(), ApiError> {
     let single = |name| Ok::<_, ApiError>(fields.number(name)?.map(|number| number as f32));
-    // The newer name is the one that counts.
+    // `max_completion_tokens` is the newer name of `max_tokens` and overrides it.
     let max_tokens = match fields.count("max_completion_tokens")? {
         Some(max) => Some(max),
         None => fields.count("max_tokens")?,
     };
     request.sampling = Sampling {
         max_tokens,
-        temperature: Some(fields.number("temperature")?.unwrap_or(TEMPERATURE)),
+        temperature: Some(fields.number("temperature")?.unwrap_or(DEFAULT_TEMPERATURE)),
         samples: fields.count("n")?.unwrap_or(1),
         seed: None,
         top_k: fields.count("top_k")?.filter(|&k| k > 0),
@@ -43,8 +43,8 @@ pub(crate) fn read(fields: Fields<'_>, chat: bool, request: &mut Request) -> Res
         request.thinking = Thinking { enabled: fields.boolean("enable_thinking")?, effort };
     }
     if fields.given("web_search_options").is_some() {
-        let why = "this server searches no web";
-        return Err(ApiError::invalid("unsupported_parameter", why).about("web_search_options"));
+        let message = "this server has no web search";
+        return Err(ApiError::invalid("unsupported_parameter", message).about("web_search_options"));
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ pub(crate) fn read(fields: Fields<'_>, chat: bool, request: &mut Request) -> Res
 fn tools(fields: Fields<'_>) -> Result<Option<Tools>, ApiError> {
     let choice = fields.given("tool_choice");
     if let Some(other) = choice.filter(|choice| !choice.is_string() && !choice.is_object()) {
-        return Err(wrong("tool_choice", "a text, or an object that names a tool", other));
+        return Err(wrong_type("tool_choice", "a text, or an object that names a tool", other));
     }
     let Some(definitions) = fields.list("tools")? else { return Ok(None) };
     let is_function = |tool: &Value| tool["type"] == "function" && tool["function"]["name"].is_string();
@@ -64,7 +64,8 @@ fn tools(fields: Fields<'_>) -> Result<Option<Tools>, ApiError> {
     Ok(Some(Tools { definitions: definitions.clone(), choice: choice.cloned() }))
 }
 
-/// A number in text completions; in chat completions whether they are wanted, and a number besides.
+/// The number of alternatives to return. Text completions give it as `logprobs`, chat completions as `top_logprobs` besides the flag
+/// `logprobs`.
 fn log_probs(fields: Fields<'_>, chat: bool) -> Result<Option<usize>, ApiError> {
     if !chat {
         return fields.count("logprobs");
@@ -76,7 +77,7 @@ fn log_probs(fields: Fields<'_>, chat: bool) -> Result<Option<usize>, ApiError> 
 fn logit_bias(fields: Fields<'_>) -> Result<BTreeMap<u32, f32>, ApiError> {
     let expected = "an object of token numbers, each with a number";
     let Some(value) = fields.given("logit_bias") else { return Ok(BTreeMap::new()) };
-    let biases = value.as_object().ok_or_else(|| wrong("logit_bias", expected, value))?;
+    let biases = value.as_object().ok_or_else(|| wrong_type("logit_bias", expected, value))?;
     let bias = |(token, bias): (&String, &Value)| Some((token.parse().ok()?, bias.as_f64()? as f32));
     biases
         .iter()
@@ -103,7 +104,7 @@ fn constraint(fields: Fields<'_>) -> Result<Option<Constraint>, ApiError> {
     let object = |name: &'static str| match fields.given(name) {
         None => Ok(None),
         Some(Value::Object(object)) => Ok(Some(object)),
-        Some(other) => Err(wrong(name, "an object", other)),
+        Some(other) => Err(wrong_type(name, "an object", other)),
     };
     let (grammar, format) = (object("grammar")?, object("response_format")?);
     if grammar.is_some() && format.is_some() {
@@ -111,13 +112,13 @@ fn constraint(fields: Fields<'_>) -> Result<Option<Constraint>, ApiError> {
         return Err(ApiError::invalid("invalid_request", why).about("grammar"));
     }
     match (grammar, format) {
-        (Some(grammar), _) => of_grammar(grammar).map(Some),
-        (None, Some(format)) => of_format(format),
+        (Some(grammar), _) => read_grammar(grammar).map(Some),
+        (None, Some(format)) => read_format(format),
         (None, None) => Ok(None),
     }
 }
 
-fn of_grammar(grammar: &Map<String, Value>) -> Result<Constraint, ApiError> {
+fn read_grammar(grammar: &Map<String, Value>) -> Result<Constraint, ApiError> {
     let invalid = |why: &str| ApiError::invalid("invalid_request", why).about("grammar");
     let value = grammar.get("value").ok_or_else(|| invalid("a grammar has a `type` and a `value`"))?;
     let text = || value.as_str().map(str::to_owned).ok_or_else(|| invalid("the value of this grammar is a text"));
@@ -130,7 +131,7 @@ fn of_grammar(grammar: &Map<String, Value>) -> Result<Constraint, ApiError> {
     }
 }
 
-fn of_format(format: &Map<String, Value>) -> Result<Option<Constraint>, ApiError> {
+fn read_format(format: &Map<String, Value>) -> Result<Option<Constraint>, ApiError> {
     let invalid = |why: &str| ApiError::invalid("invalid_request", why).about("response_format");
     match format.get("type").and_then(Value::as_str) {
         Some("text") => Ok(None),
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_read_and_what_is_not_given_has_its_default() {
+    fn options_are_read_and_absent_ones_have_defaults() {
         let request =
             options(&json!({ "max_tokens": 5, "max_completion_tokens": 7, "stop": "x", "top_k": 0 })).unwrap();
         assert_eq!((request.sampling.max_tokens, request.sampling.temperature), (Some(7), Some(1.0)));
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_answer_has_to_match_is_read() {
+    fn grammars_and_schemas_are_read_and_invalid_ones_refused() {
         let regex = options(&json!({ "grammar": { "type": "regex", "value": "a+" } })).unwrap();
         assert_eq!(regex.constraint, Some(Constraint::Regex("a+".into())));
         let schema = json!({ "type": "json_schema", "json_schema": { "name": "n", "schema": { "type": "string" } } });

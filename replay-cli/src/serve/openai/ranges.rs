@@ -1,27 +1,27 @@
-//! The values that sampling parameters may have. Their types are checked where they are read.
+//! Checks the ranges of sampling parameters. Their types are checked where they are read.
 use serde_json::Value;
 
 use crate::serve::error::ApiError;
 
-/// As in the OpenAI API.
+/// Limit of the samples of a request, as in the OpenAI API.
 const MAX_SAMPLES: u64 = 128;
 const MAX_STOPS: usize = 64;
 const MAX_BIASES: usize = 1024;
 
 struct Range {
     name: &'static str,
-    least: f64,
-    most: f64,
-    /// Whether `least` itself is one too small.
-    above: bool,
+    min: f64,
+    max: f64,
+    /// Whether the value has to be larger than `min`.
+    exclusive: bool,
 }
 
-const fn from(least: f64, name: &'static str, most: f64) -> Range {
-    Range { name, least, most, above: false }
+const fn from(min: f64, name: &'static str, max: f64) -> Range {
+    Range { name, min, max, exclusive: false }
 }
 
-const fn above(least: f64, name: &'static str, most: f64) -> Range {
-    Range { name, least, most, above: true }
+const fn above(min: f64, name: &'static str, max: f64) -> Range {
+    Range { name, min, max, exclusive: true }
 }
 
 const RANGES: [Range; 16] = [
@@ -31,12 +31,12 @@ const RANGES: [Range; 16] = [
     from(0.0, "top_k", 1e9),
     from(-2.0, "presence_penalty", 2.0),
     from(-2.0, "frequency_penalty", 2.0),
-    // The engine divides by it.
+    // The engine divides by this value.
     above(0.0, "repetition_penalty", 100.0),
     from(1.0, "max_tokens", f64::INFINITY),
     from(1.0, "max_completion_tokens", f64::INFINITY),
     from(0.0, "top_logprobs", 20.0),
-    // A number in completions, a boolean in chat completions.
+    // A number in text completions, a boolean in chat completions.
     from(0.0, "logprobs", 20.0),
     from(1.0, "best_of", MAX_SAMPLES as f64),
     from(0.0, "dry_multiplier", 100.0),
@@ -45,7 +45,7 @@ const RANGES: [Range; 16] = [
     from(0.0, "seed", f64::INFINITY),
 ];
 
-/// Refuses what cannot be meant; `param` says where.
+/// Refuses values outside their ranges; the error's `param` names the field.
 pub(crate) fn check(body: &Value) -> Result<(), ApiError> {
     samples(body)?;
     if body["messages"].as_array().is_some_and(Vec::is_empty) {
@@ -54,21 +54,21 @@ pub(crate) fn check(body: &Value) -> Result<(), ApiError> {
     for range in &RANGES {
         let given = body.get(range.name).and_then(Value::as_f64);
         let fits =
-            |value: f64| value <= range.most && if range.above { value > range.least } else { value >= range.least };
+            |value: f64| value <= range.max && if range.exclusive { value > range.min } else { value >= range.min };
         if given.is_some_and(|value| !fits(value)) {
-            let most = if range.most.is_finite() { format!(", at most {}", range.most) } else { String::new() };
-            let least = if range.above { "above" } else { "at least" };
-            return Err(refused(range.name, &format!("{least} {}{most}", range.least)));
+            let max = if range.max.is_finite() { format!(", at most {}", range.max) } else { String::new() };
+            let relation = if range.exclusive { "above" } else { "at least" };
+            return Err(refused(range.name, &format!("{relation} {}{max}", range.min)));
         }
     }
     stops(body.get("stop"))?;
     biases(body.get("logit_bias"))
 }
 
-/// Every answer to a prompt takes a sequence of its own.
+/// Checks the number of samples, since each takes a sequence in the engine.
 fn samples(body: &Value) -> Result<(), ApiError> {
-    let asked = body.get("n").or_else(|| body.get("n_choices")).and_then(Value::as_u64);
-    match asked {
+    let count = body.get("n").or_else(|| body.get("n_choices")).and_then(Value::as_u64);
+    match count {
         Some(n) if n == 0 || n > MAX_SAMPLES => {
             Err(ApiError::invalid("invalid_n", format!("`n` is from 1 to {MAX_SAMPLES}")).about("n"))
         }
@@ -110,7 +110,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn values_that_mean_nothing_are_refused_by_name() {
+    fn values_outside_their_range_are_refused_by_name() {
         for (body, param) in [
             (json!({ "temperature": -0.1 }), "temperature"),
             (json!({ "temperature": 1e9 }), "temperature"),
@@ -139,7 +139,7 @@ mod tests {
             json!({ "temperature": 0, "top_p": 1, "min_p": 0.0, "top_k": 0, "n": 128, "max_tokens": 1 }),
             json!({ "repetition_penalty": 0.1, "presence_penalty": -2, "stop": ["a"], "logit_bias": { "5": -100 } }),
             json!({ "logprobs": true, "top_logprobs": 20, "stop": null, "temperature": null }),
-            // Of the wrong type: for the reader of the request.
+            // Wrong types are refused by the reader of the request.
             json!({ "temperature": "hot", "stop": 5 }),
         ] {
             assert_eq!(check(&body), Ok(()), "{body}");

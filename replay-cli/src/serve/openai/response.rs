@@ -1,11 +1,11 @@
-//! Answers and their pieces, as the OpenAI API writes them.
+//! Writes answers and their pieces in the format of the OpenAI API.
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use replay_core::session::{Alternative, Answer, Choice, Piece, TokenLogProb, ToolCall, Usage};
 use serde_json::{Value, json};
 
-/// Which of the two APIs.
+/// The kind of completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Chat completions.
@@ -14,7 +14,7 @@ pub(crate) enum Kind {
     Text,
 }
 
-/// What all objects of one answer have in common.
+/// The fields that all objects of one answer share.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     kind: Kind,
@@ -24,7 +24,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Of a new answer of this model.
+    /// The identity of a new answer of this model.
     pub(crate) fn new(kind: Kind, model: &str) -> Self {
         static ANSWERS: AtomicU64 = AtomicU64::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -34,7 +34,7 @@ impl Identity {
         Self { kind, id, created: now.as_secs(), model: model.to_owned() }
     }
 
-    /// The whole answer.
+    /// The object of a complete answer.
     pub(crate) fn answer(&self, answer: &Answer, log_probs: bool) -> Value {
         let choices = answer.choices.iter().enumerate();
         let choices: Vec<Value> = choices.map(|(index, choice)| self.choice(index, choice, log_probs)).collect();
@@ -66,7 +66,7 @@ impl Identity {
         object
     }
 
-    /// A piece of a stream.
+    /// The object of one piece of a stream.
     pub(crate) fn piece(&self, piece: &Piece, usage: Option<&Usage>) -> Value {
         let log_probs = piece.token.as_ref().map(|token| tokens(std::slice::from_ref(token)));
         let mut choice = json!({ "finish_reason": piece.finish_reason, "index": piece.choice, "logprobs": log_probs });
@@ -101,7 +101,7 @@ impl Identity {
     }
 }
 
-/// `null` for what does nothing but call tools.
+/// The content of a message: `null` if it only calls tools.
 fn content(text: &str, calls: &[ToolCall]) -> Value {
     if text.is_empty() && !calls.is_empty() { Value::Null } else { json!(text) }
 }
@@ -125,7 +125,7 @@ fn tokens(tokens: &[TokenLogProb]) -> Value {
         let mut object = entry(&token.text, token.log_prob);
         let other = |other: &Alternative| {
             let mut object = entry(&other.text, other.log_prob);
-            // Not of the API: the number that `logit_bias` takes.
+            // An addition to the API: the token id, as in `logit_bias`.
             object["id"] = json!(other.id);
             object
         };
@@ -135,7 +135,7 @@ fn tokens(tokens: &[TokenLogProb]) -> Value {
     json!({ "content": tokens.iter().map(token).collect::<Vec<_>>() })
 }
 
-/// A probability of zero has a logarithm that JSON cannot write; the API's own value for it is this.
+/// The log-probability, or -9999 for minus infinity, which JSON cannot write; the OpenAI API uses the same value.
 fn finite(log_prob: f32) -> f32 {
     if log_prob.is_finite() { log_prob } else { -9999.0 }
 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_of_tools_has_no_content() {
+    fn a_message_that_only_calls_tools_has_null_content() {
         let call = ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() };
         let piece = Piece { tool_calls: vec![call], ..Piece::default() };
         let delta = &Identity::new(Kind::Chat, "m").piece(&piece, None)["choices"][0]["delta"];

@@ -1,4 +1,4 @@
-//! Asks a session, and sends its answer: as a stream, or whole.
+//! Sends a request to a session, and its answer to the client, at once or as a stream.
 use std::sync::Arc;
 
 use axum::Json;
@@ -21,6 +21,6 @@ pub(in crate::serve) async fn answer(
         return Ok(stream::events(session.clone(), request, identity).into_response());
     }
     let log_probs = request.sampling.log_probs.is_some();
-    let answer = session.ask(request, &mut |_| ()).await.map_err(|e| failure::refusal(&e))?;
+    let answer = session.ask(request, &mut |_| ()).await.map_err(|e| failure::api_error(&e))?;
     Ok(Json(identity.answer(&answer, log_probs)).into_response())
 }

@@ -1,4 +1,4 @@
-//! What chat and text completions have in common: a body, the model it names, and what it asks of replay.
+//! The body of chat and text completions: its fields, the model that it names, and its replay options.
 use std::sync::Arc;
 
 use replay_core::session::{Directive, Mode, Request, Session, Settings};
@@ -8,10 +8,10 @@ use crate::serve::error::ApiError;
 use crate::serve::openai::{Fields, check_ranges};
 use crate::serve::shared::Shared;
 
-/// A body whose values make sense, without our own field.
+/// A body with valid ranges.
 pub(super) struct Body<'a> {
     fields: Map<String, Value>,
-    /// What the model is called here.
+    /// The name of the model on this server.
     pub(super) name: &'a str,
     pub(super) session: &'a Arc<dyn Session>,
     settings: Option<Settings>,
@@ -39,8 +39,8 @@ impl<'a> Body<'a> {
         Fields::new(&self.fields)
     }
 
-    /// The request with what it asks of replay.
-    pub(super) fn direct(&self, request: &mut Request) {
+    /// Sets the replay options of the request.
+    pub(super) fn set_replay(&self, request: &mut Request) {
         request.directive = self.directive;
         request.settings.clone_from(&self.settings);
     }
@@ -50,11 +50,11 @@ pub(super) fn invalid(why: impl Into<String>) -> ApiError {
     ApiError::invalid("invalid_request", why)
 }
 
-/// `true`, `false`, or the name of a profile.
-fn directive(asked: Option<&Value>, settings: Option<&Settings>) -> Result<Directive, ApiError> {
+/// Reads the field `replay`: `true`, `false`, or the name of a profile.
+fn directive(field: Option<&Value>, settings: Option<&Settings>) -> Result<Directive, ApiError> {
     let refused = |code, message: String| ApiError::invalid(code, message).about("replay");
     let unavailable = || refused("replay_unavailable", "this model is served without replay".into());
-    match asked {
+    match field {
         None | Some(Value::Null) => Ok(Directive::default()),
         Some(Value::Bool(false)) => Ok(Directive { mode: Mode::Off, ..Directive::default() }),
         Some(Value::Bool(true)) => settings.map(|_| Directive::default()).ok_or_else(unavailable),

@@ -21,11 +21,11 @@ async fn completion(shared: &Shared, body: &[u8]) -> Result<Response, ApiError> 
     let mut request = Request::new(Input::Chat(Vec::new()));
     read_options(body.fields(), true, &mut request)?;
     let messages = read_messages(body.fields())?;
-    // Each sample of a stream is a request of its own in the engine, with pixels of its own.
+    // The engine runs each sample of a stream as a request with its own copy of the pixels.
     let copies = if request.stream { request.sampling.samples as u64 } else { 1 };
     let sees_videos = body.session.facts().sees_videos;
-    let media = shared.media.all(&messages.sources, copies, sees_videos).await?;
-    request.input = Input::Chat(messages.with(media));
-    body.direct(&mut request);
+    let media = shared.media.decode(&messages.sources, copies, sees_videos).await?;
+    request.input = Input::Chat(messages.with_media(media));
+    body.set_replay(&mut request);
     answer(body.session, Kind::Chat, body.name, request).await
 }

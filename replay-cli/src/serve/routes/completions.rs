@@ -1,4 +1,4 @@
-//! Text completions. A text has no image, so replay has nothing to do, and says so.
+//! Text completions. A text has no image, so it is never replayed, and the report says so.
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -27,6 +27,6 @@ async fn completion(shared: &Shared, body: &[u8]) -> Result<Response, ApiError> 
     };
     let mut request = Request::new(Input::Text(text));
     read_options(fields, false, &mut request)?;
-    body.direct(&mut request);
+    body.set_replay(&mut request);
     answer(body.session, Kind::Text, body.name, request).await
 }

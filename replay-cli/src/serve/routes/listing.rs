@@ -1,4 +1,4 @@
-//! The models that are served, by their names.
+//! Lists the served models.
 use std::sync::Arc;
 
 use axum::Json;
@@ -18,7 +18,7 @@ pub(in crate::serve) async fn all(State(shared): State<Arc<Shared>>) -> Response
 pub(in crate::serve) async fn one(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
     match shared.model(Some(&name)) {
         Ok(_) => Json(entry(&shared, &name)).into_response(),
-        Err(refusal) => refusal.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/metrics`.
+//! The metrics in Prometheus format.
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -9,14 +9,14 @@ use crate::serve::shared::Shared;
 
 static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 
-/// The recorder of this process; the first server installs it.
+/// The metrics recorder of this process, which the first server installs.
 pub(in crate::serve) fn install() -> anyhow::Result<PrometheusHandle> {
     let mut installed = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = &*installed {
         return Ok(handle.clone());
     }
-    let steps = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
-    let handle = PrometheusBuilder::new().set_buckets(&steps)?.install_recorder()?;
+    let buckets = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
+    let handle = PrometheusBuilder::new().set_buckets(&buckets)?.install_recorder()?;
     replay_core::metrics::describe();
     Ok(installed.insert(handle).clone())
 }

@@ -1,4 +1,4 @@
-//! The routes, one file each, and what they have in common.
+//! The routes, one file each, and their common parts.
 mod answer;
 mod body;
 pub(super) mod chat;

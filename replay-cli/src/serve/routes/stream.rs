@@ -1,5 +1,4 @@
-//! A streamed answer. The report of replay comes with the first piece that is sent after it is known: with the first token. The usage comes
-//! with the last piece.
+//! Streams an answer. The report of replay is sent with the first token, the usage with the last piece.
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,19 +19,19 @@ use crate::serve::openai::Identity;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-type Asking = Pin<Box<dyn Future<Output = Result<Answer, SessionError>> + Send>>;
+type PendingAnswer = Pin<Box<dyn Future<Output = Result<Answer, SessionError>> + Send>>;
 
 struct Streamed {
-    /// `None` when it has ended. It goes on as the client reads.
-    asking: Option<Asking>,
+    /// The running request; `None` when it has ended. It is polled when the client reads.
+    pending: Option<PendingAnswer>,
     events: UnboundedReceiver<Event>,
     identity: Identity,
     report: Option<Box<Report>>,
-    /// Samples that have not ended.
+    /// How many samples have not ended.
     running: usize,
-    /// The last piece waits for the usage.
+    /// The last piece, which is sent when the usage is known.
     last: Option<Piece>,
-    /// What is to be sent next.
+    /// Data to send next.
     ready: VecDeque<String>,
 }
 
@@ -43,15 +42,15 @@ pub(super) fn events(
 ) -> Sse<impl Stream<Item = Result<ServerEvent, Infallible>> + use<>> {
     let (sender, events) = mpsc::unbounded_channel();
     let running = request.sampling.samples;
-    let asking = async move {
+    let pending = async move {
         let mut listen = |event| {
-            // The client may have gone away.
+            // Fails if the client is gone.
             let _ = sender.send(event);
         };
         session.ask(request, &mut listen).await
     };
     let start = Streamed {
-        asking: Some(Box::pin(asking)),
+        pending: Some(Box::pin(pending)),
         events,
         identity,
         report: None,
@@ -72,16 +71,16 @@ impl Streamed {
             if let Some(data) = self.ready.pop_front() {
                 return Some(data);
             }
-            let asking = self.asking.as_mut()?;
+            let pending = self.pending.as_mut()?;
             tokio::select! {
                 biased;
-                Some(event) = self.events.recv() => self.hear(event),
-                ended = asking => self.end(ended),
+                Some(event) = self.events.recv() => self.handle(event),
+                result = pending => self.end(result),
             }
         }
     }
 
-    fn hear(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Progress(_) => {}
             Event::Report(report) => self.report = Some(report),
@@ -95,18 +94,18 @@ impl Streamed {
         }
     }
 
-    fn end(&mut self, ended: Result<Answer, SessionError>) {
-        self.asking = None;
+    fn end(&mut self, result: Result<Answer, SessionError>) {
+        self.pending = None;
         while let Ok(event) = self.events.try_recv() {
-            self.hear(event);
+            self.handle(event);
         }
-        match ended {
+        match result {
             Ok(answer) => {
                 if let Some(piece) = self.last.take() {
                     self.send(&piece, Some(&answer.usage));
                 }
             }
-            Err(error) => self.ready.push_back(failure::refusal(&error).body().to_string()),
+            Err(error) => self.ready.push_back(failure::api_error(&error).body().to_string()),
         }
         self.ready.push_back("[DONE]".into());
     }

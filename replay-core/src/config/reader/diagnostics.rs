@@ -2,7 +2,7 @@
 
 use super::super::error::{ConfigError, Problem};
 use super::super::position::line_column;
-use super::super::shape::Mismatch;
+use super::super::shape::Diagnostic;
 
 /// Finds the table that a misplaced key or table belongs to, as the path it should have had.
 pub(in crate::config) type HomeOf = fn(&str) -> Option<String>;
@@ -34,14 +34,14 @@ impl Diagnostics {
         }
     }
 
-    pub(in crate::config) fn report(&mut self, path: &str, mismatch: Mismatch) {
-        let problem = self.problem(path, mismatch);
+    pub(in crate::config) fn report(&mut self, path: &str, diagnostic: Diagnostic) {
+        let problem = self.problem(path, diagnostic);
         self.problems.push(problem);
     }
 
     /// Reports an absent key, unless an unknown key is probably a misspelt or misplaced form of it.
-    pub(in crate::config) fn report_absence(&mut self, path: &str, mismatch: Mismatch) {
-        let problem = self.problem(path, mismatch);
+    pub(in crate::config) fn report_absence(&mut self, path: &str, diagnostic: Diagnostic) {
+        let problem = self.problem(path, diagnostic);
         self.absences.push(problem);
     }
 
@@ -66,8 +66,8 @@ impl Diagnostics {
     /// After a syntax error the parser recovers as much of the file as it can. A key may then be absent because of that
     /// error, so absent keys are not reported, nor are other problems on the line of a syntax error; if a table header is
     /// broken, only syntax errors are reported.
-    pub(in crate::config) fn finish(mut self, syntax: Vec<Mismatch>) -> ConfigError {
-        let syntax: Vec<Problem> = syntax.into_iter().map(|mismatch| self.problem("", mismatch)).collect();
+    pub(in crate::config) fn finish(mut self, syntax: Vec<Diagnostic>) -> ConfigError {
+        let syntax: Vec<Problem> = syntax.into_iter().map(|diagnostic| self.problem("", diagnostic)).collect();
         if syntax.is_empty() {
             let absences = std::mem::take(&mut self.absences);
             let certain = absences.into_iter().filter(|absence| !self.is_suspected(&absence.path));
@@ -86,21 +86,21 @@ impl Diagnostics {
     }
 
     /// An error with this problem only.
-    pub(in crate::config) fn refuse(self, path: &str, mismatch: Mismatch) -> ConfigError {
-        let problem = self.problem(path, mismatch);
+    pub(in crate::config) fn refuse(self, path: &str, diagnostic: Diagnostic) -> ConfigError {
+        let problem = self.problem(path, diagnostic);
         ConfigError { file: self.file, source: self.source, problems: vec![problem] }
     }
 
-    fn problem(&self, path: &str, mismatch: Mismatch) -> Problem {
-        let (line, column) = line_column(&self.source, mismatch.span.start);
+    fn problem(&self, path: &str, diagnostic: Diagnostic) -> Problem {
+        let (line, column) = line_column(&self.source, diagnostic.span.start);
         Problem {
             path: path.to_owned(),
             line,
             column,
-            span: mismatch.span,
-            found: mismatch.found,
-            expected: mismatch.expected,
-            hint: mismatch.hint,
+            span: diagnostic.span,
+            found: diagnostic.found,
+            expected: diagnostic.expected,
+            hint: diagnostic.hint,
         }
     }
 }

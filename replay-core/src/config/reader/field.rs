@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::shape::Mismatch;
+use super::super::shape::Diagnostic;
 use super::diagnostics::Diagnostics;
 
 /// The result of looking up a key.
@@ -69,7 +69,7 @@ pub struct Field<'a, T> {
     pub(super) diagnostics: &'a mut Diagnostics,
     pub(super) path: String,
     /// The problem to report if the key is required and absent.
-    pub(super) absence: Mismatch,
+    pub(super) absence: Diagnostic,
 }
 
 impl<T> Field<'_, T> {

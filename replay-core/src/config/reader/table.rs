@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::super::nearest::nearest;
-use super::super::shape::{Mismatch, Shape, Value, alternatives, describe};
+use super::super::shape::{Diagnostic, Shape, Value, alternatives, describe};
 use super::diagnostics::Diagnostics;
 use super::field::{Field, Given, Slot};
 
@@ -80,9 +80,9 @@ impl<'a> TableReader<'a> {
             None => Slot::Absent,
             Some((place, value)) => match shape.read(value) {
                 Ok(content) => Slot::Given(Given { value: content, key: place, span: value.span() }),
-                Err(mismatches) => {
-                    for mismatch in mismatches {
-                        self.diagnostics.report(&path, mismatch);
+                Err(diagnostics) => {
+                    for diagnostic in diagnostics {
+                        self.diagnostics.report(&path, diagnostic);
                     }
                     Slot::Refused
                 }
@@ -111,9 +111,9 @@ impl<'a> TableReader<'a> {
             Some((place, value)) => match value.get_ref() {
                 DeValue::Table(table) => (Some(table), place, false),
                 other => {
-                    let mismatch = Mismatch::new(value.span(), "a table", describe(other));
+                    let diagnostic = Diagnostic::new(value.span(), "a table", describe(other));
                     let hint = format!("write a header `[{path}]` and the keys below it");
-                    self.diagnostics.report(&path, mismatch.hint(hint));
+                    self.diagnostics.report(&path, diagnostic.hint(hint));
                     (None, place, true)
                 }
             },
@@ -128,12 +128,12 @@ impl<'a> TableReader<'a> {
     /// Reports a problem that the caller found, at `key` if the table has it, else at its header.
     pub fn report(&mut self, key: &str, expected: &str, hint: Option<&str>) {
         let path = join(&self.path, key);
-        let mut mismatch = match self.look_up(key) {
-            Some((place, value)) => Mismatch::new(place, expected, describe(value.get_ref())),
-            None => Mismatch::new(self.at.clone(), expected, "no such key"),
+        let mut diagnostic = match self.look_up(key) {
+            Some((place, value)) => Diagnostic::new(place, expected, describe(value.get_ref())),
+            None => Diagnostic::new(self.at.clone(), expected, "no such key"),
         };
-        mismatch.hint = hint.map(str::to_owned);
-        self.diagnostics.report(&path, mismatch);
+        diagnostic.hint = hint.map(str::to_owned);
+        self.diagnostics.report(&path, diagnostic);
     }
 
     /// Accepts keys that were never looked up, for a table that other code reads.
@@ -179,12 +179,13 @@ impl<'a> TableReader<'a> {
             }
             let kind = if is_table { "table" } else { "key" };
             let known = alternatives(self.known.iter().map(|known| format!("`{known}`")));
-            let mut mismatch = Mismatch::new(key.span(), known, format!("unknown {kind} `{}`", name.escape_debug()));
+            let mut diagnostic =
+                Diagnostic::new(key.span(), known, format!("unknown {kind} `{}`", name.escape_debug()));
             if let Some((hint, path)) = suggestion {
-                mismatch.hint = Some(hint);
+                diagnostic.hint = Some(hint);
                 self.diagnostics.suspect(path);
             }
-            self.diagnostics.report(&join(&self.path, name), mismatch);
+            self.diagnostics.report(&join(&self.path, name), diagnostic);
         }
     }
 
@@ -197,7 +198,7 @@ impl<'a> TableReader<'a> {
         Some((key.span(), value))
     }
 
-    fn missing(&self, key: &str, expected: &str) -> Mismatch {
+    fn missing(&self, key: &str, expected: &str) -> Diagnostic {
         let (found, hint) = if self.path.is_empty() {
             let hint = format!("add `{key} = ...` at the top of the file, before any table");
             ("nothing".to_owned(), hint)
@@ -208,7 +209,7 @@ impl<'a> TableReader<'a> {
             };
             (found, format!("add `{key} = ...` below `[{}]`", self.path))
         };
-        Mismatch::new(self.at.clone(), expected, found).hint(hint)
+        Diagnostic::new(self.at.clone(), expected, found).hint(hint)
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::super::nearest::nearest;
-use super::kind::{Mismatch, Shape, Value};
+use super::kind::{Diagnostic, Shape, Value};
 use super::written::Written;
 
 /// The units, decimal and binary (IEC 80000-13): `1KiB` is 1024 bytes, `1kB` 1000.
@@ -30,8 +30,8 @@ pub struct Bytes {
 impl Shape for Bytes {
     type Value = u64;
 
-    fn read(&self, value: &Value<'_>) -> Result<u64, Vec<Mismatch>> {
-        let mismatch = Mismatch::of(self, value);
+    fn read(&self, value: &Value<'_>) -> Result<u64, Vec<Diagnostic>> {
+        let diagnostic = Diagnostic::of(self, value);
         let amount = match value.get_ref() {
             DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix()).map_err(|_| None),
             DeValue::String(text) => parse(text),
@@ -40,8 +40,8 @@ impl Shape for Bytes {
         match amount {
             // TOML and JSON integers end at i64::MAX, which exceeds any memory.
             Ok(bytes) if bytes >= self.min && i64::try_from(bytes).is_ok() => Ok(bytes),
-            Ok(_) | Err(None) => Err(vec![mismatch]),
-            Err(Some(hint)) => Err(vec![mismatch.hint(hint)]),
+            Ok(_) | Err(None) => Err(vec![diagnostic]),
+            Err(Some(hint)) => Err(vec![diagnostic.hint(hint)]),
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::super::nearest::nearest;
-use super::kind::{Mismatch, Shape, Value};
+use super::kind::{Diagnostic, Shape, Value};
 use super::written::Written;
 
 /// One of several names, each standing for a value. At least one is needed.
@@ -27,17 +27,17 @@ impl<T: PartialEq> Choice<'_, T> {
 impl<T: Clone> Shape for Choice<'_, T> {
     type Value = T;
 
-    fn read(&self, value: &Value<'_>) -> Result<T, Vec<Mismatch>> {
-        let mismatch = Mismatch::of(self, value);
+    fn read(&self, value: &Value<'_>) -> Result<T, Vec<Diagnostic>> {
+        let diagnostic = Diagnostic::of(self, value);
         let DeValue::String(text) = value.get_ref() else {
-            return Err(vec![mismatch]);
+            return Err(vec![diagnostic]);
         };
         if let Some((_, chosen)) = self.0.iter().find(|(name, _)| *name == &**text) {
             return Ok(chosen.clone());
         }
         Err(vec![match nearest(text, self.names()) {
-            Some(name) => mismatch.hint(format!("did you mean \"{name}\"?")),
-            None => mismatch,
+            Some(name) => diagnostic.hint(format!("did you mean \"{name}\"?")),
+            None => diagnostic,
         }])
     }
 

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 use serde_json::json;
 
-use super::kind::{Mismatch, Shape, Value};
+use super::kind::{Diagnostic, Shape, Value};
 use super::scalar::Integer;
 use super::written::Written;
 
@@ -46,7 +46,7 @@ unsigned!(u32, u64, usize);
 impl<T: Unsigned> Shape for Count<T> {
     type Value = T;
 
-    fn read(&self, value: &Value<'_>) -> Result<T, Vec<Mismatch>> {
+    fn read(&self, value: &Value<'_>) -> Result<T, Vec<Diagnostic>> {
         self.integer.read(value).map(T::saturating)
     }
 

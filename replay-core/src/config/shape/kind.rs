@@ -10,9 +10,9 @@ use super::describe::describe;
 /// A value of the TOML tree with its place in the source.
 pub type Value<'a> = Spanned<DeValue<'a>>;
 
-/// A value that is not of the expected shape.
+/// A problem at one place of the file: what is expected there, what the file has, and a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
+pub struct Diagnostic {
     /// The offending bytes of the source.
     pub span: Range<usize>,
     /// What is valid there.
@@ -23,20 +23,20 @@ pub struct Mismatch {
     pub hint: Option<String>,
 }
 
-impl Mismatch {
-    /// A mismatch without a hint.
+impl Diagnostic {
+    /// A diagnostic without a hint.
     pub fn new(span: Range<usize>, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self { span, expected: expected.into(), found: found.into(), hint: None }
     }
 
-    /// The same mismatch with a hint.
+    /// The same diagnostic with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// A mismatch for a `value` that is not of `shape`.
+    /// A diagnostic for a `value` that is not of `shape`.
     pub(super) fn of<S: Shape + ?Sized>(shape: &S, value: &Value<'_>) -> Self {
         Self::new(value.span(), shape.expected(), describe(value.get_ref()))
     }
@@ -51,8 +51,8 @@ pub trait Shape {
     ///
     /// # Errors
     ///
-    /// All mismatches: a list can have several wrong items.
-    fn read(&self, value: &Value<'_>) -> Result<Self::Value, Vec<Mismatch>>;
+    /// All diagnostics: a list can have several wrong items.
+    fn read(&self, value: &Value<'_>) -> Result<Self::Value, Vec<Diagnostic>>;
 
     /// Any value of this kind, used in place of a refused or missing value so that reading can go on and find further
     /// problems. It never reaches a caller, because the problem makes the whole reading an error.

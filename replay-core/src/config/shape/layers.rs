@@ -6,7 +6,7 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::super::layers::{Layers, MAX_LAYERS};
-use super::kind::{Mismatch, Shape, Value};
+use super::kind::{Diagnostic, Shape, Value};
 use super::list::List;
 use super::scalar::Integer;
 use super::written::Written;
@@ -21,14 +21,14 @@ pub struct LayerSet;
 impl Shape for LayerSet {
     type Value = Layers;
 
-    fn read(&self, value: &Value<'_>) -> Result<Layers, Vec<Mismatch>> {
+    fn read(&self, value: &Value<'_>) -> Result<Layers, Vec<Diagnostic>> {
         match value.get_ref() {
             DeValue::Array(items) if !items.is_empty() => list(value),
             DeValue::Integer(_) => match COUNT.read(value) {
                 Ok(count) => Ok(Layers::First(index(count))),
-                Err(_) => Err(vec![Mismatch::of(self, value)]),
+                Err(_) => Err(vec![Diagnostic::of(self, value)]),
             },
-            _ => Err(vec![Mismatch::of(self, value)]),
+            _ => Err(vec![Diagnostic::of(self, value)]),
         }
     }
 
@@ -66,8 +66,8 @@ impl Written for LayerSet {
     }
 }
 
-fn list(value: &Value<'_>) -> Result<Layers, Vec<Mismatch>> {
-    let (items, mut mismatches) = List(INDEX).items(value);
+fn list(value: &Value<'_>) -> Result<Layers, Vec<Diagnostic>> {
+    let (items, mut diagnostics) = List(INDEX).items(value);
     let mut sorted: Vec<i64> = items.iter().map(|(layer, _)| *layer).collect();
     sorted.sort_unstable();
     sorted.dedup();
@@ -80,16 +80,16 @@ fn list(value: &Value<'_>) -> Result<Layers, Vec<Mismatch>> {
             Ordering::Equal => format!("layer {after} twice"),
             Ordering::Less => format!("layer {after} after {before}"),
         };
-        mismatches.push(
-            Mismatch::new(place.span(), "each layer once, in ascending order", found)
+        diagnostics.push(
+            Diagnostic::new(place.span(), "each layer once, in ascending order", found)
                 .hint(format!("did you mean {sorted:?}?")),
         );
     }
-    if mismatches.is_empty() {
+    if diagnostics.is_empty() {
         let layers = items.into_iter().map(|(layer, _)| index(layer));
         Ok(Layers::List(layers.collect()))
     } else {
-        Err(mismatches)
+        Err(diagnostics)
     }
 }
 

@@ -18,7 +18,7 @@ mod written;
 
 pub use bytes::Bytes;
 pub use choice::Choice;
-pub use kind::{Mismatch, Shape, Value};
+pub use kind::{Diagnostic, Shape, Value};
 pub use layers::LayerSet;
 pub use list::List;
 pub use number::Number;

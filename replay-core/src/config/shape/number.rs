@@ -5,7 +5,7 @@ use std::ops::Bound;
 use serde_json::json;
 use toml::de::DeValue;
 
-use super::kind::{Mismatch, Shape, Value};
+use super::kind::{Diagnostic, Shape, Value};
 use super::written::Written;
 
 /// A finite number within limits; integers are numbers, too.
@@ -38,7 +38,7 @@ impl Number {
 impl Shape for Number {
     type Value = f64;
 
-    fn read(&self, value: &Value<'_>) -> Result<f64, Vec<Mismatch>> {
+    fn read(&self, value: &Value<'_>) -> Result<f64, Vec<Diagnostic>> {
         let number = match value.get_ref() {
             DeValue::Float(digits) => digits.as_str().parse().ok(),
             DeValue::Integer(digits) => {
@@ -49,12 +49,12 @@ impl Shape for Number {
         match number {
             Some(number) if self.admits(number) => Ok(number),
             _ => {
-                let mismatch = Mismatch::of(self, value);
+                let diagnostic = Diagnostic::of(self, value);
                 Err(vec![match value.get_ref() {
                     DeValue::String(text) if text.parse().is_ok_and(|n| self.admits(n)) => {
-                        mismatch.hint(format!("write it without quotes: `{text}`"))
+                        diagnostic.hint(format!("write it without quotes: `{text}`"))
                     }
-                    _ => mismatch,
+                    _ => diagnostic,
                 }])
             }
         }

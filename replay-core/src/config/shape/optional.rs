@@ -1,6 +1,6 @@
 //! A setting that may have no value.
 
-use super::kind::{Mismatch, Shape, Value};
+use super::kind::{Diagnostic, Shape, Value};
 use super::written::Written;
 
 /// A value of the inner shape, or `None` if the key is not given (TOML has no null).
@@ -10,7 +10,7 @@ pub(in crate::config) struct Optional<S>(pub(in crate::config) S);
 impl<S: Shape> Shape for Optional<S> {
     type Value = Option<S::Value>;
 
-    fn read(&self, value: &Value<'_>) -> Result<Self::Value, Vec<Mismatch>> {
+    fn read(&self, value: &Value<'_>) -> Result<Self::Value, Vec<Diagnostic>> {
         self.0.read(value).map(Some)
     }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde_json::json;
 use toml::de::DeValue;
 
-use super::kind::{Mismatch, Shape, Value};
+use super::kind::{Diagnostic, Shape, Value};
 use super::written::Written;
 
 /// `true` or `false`.
@@ -15,14 +15,14 @@ pub struct Flag;
 impl Shape for Flag {
     type Value = bool;
 
-    fn read(&self, value: &Value<'_>) -> Result<bool, Vec<Mismatch>> {
+    fn read(&self, value: &Value<'_>) -> Result<bool, Vec<Diagnostic>> {
         match value.get_ref() {
             DeValue::Boolean(flag) => Ok(*flag),
             DeValue::String(text) if matches!(&**text, "true" | "false") => {
                 let unquoted = format!("write it without quotes: `{text}`");
-                Err(vec![Mismatch::of(self, value).hint(unquoted)])
+                Err(vec![Diagnostic::of(self, value).hint(unquoted)])
             }
-            _ => Err(vec![Mismatch::of(self, value)]),
+            _ => Err(vec![Diagnostic::of(self, value)]),
         }
     }
 
@@ -56,10 +56,10 @@ pub struct Text;
 impl Shape for Text {
     type Value = String;
 
-    fn read(&self, value: &Value<'_>) -> Result<String, Vec<Mismatch>> {
+    fn read(&self, value: &Value<'_>) -> Result<String, Vec<Diagnostic>> {
         match value.get_ref() {
             DeValue::String(text) if !text.trim().is_empty() => Ok(text.to_string()),
-            _ => Err(vec![Mismatch::of(self, value)]),
+            _ => Err(vec![Diagnostic::of(self, value)]),
         }
     }
 
@@ -93,22 +93,22 @@ pub struct Integer(pub RangeInclusive<i64>);
 impl Shape for Integer {
     type Value = i64;
 
-    fn read(&self, value: &Value<'_>) -> Result<i64, Vec<Mismatch>> {
-        let mismatch = || Mismatch::of(self, value);
+    fn read(&self, value: &Value<'_>) -> Result<i64, Vec<Diagnostic>> {
+        let diagnostic = || Diagnostic::of(self, value);
         let problem = match value.get_ref() {
             DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
                 Ok(integer) if self.0.contains(&integer) => return Ok(integer),
-                Ok(_) => mismatch(),
-                Err(_) => mismatch().hint("the number does not fit into 64 bits"),
+                Ok(_) => diagnostic(),
+                Err(_) => diagnostic().hint("the number does not fit into 64 bits"),
             },
             DeValue::Float(digits) => match digits.as_str().strip_suffix(".0") {
-                Some(whole) => mismatch().hint(format!("write it without a fraction: `{whole}`")),
-                None => mismatch(),
+                Some(whole) => diagnostic().hint(format!("write it without a fraction: `{whole}`")),
+                None => diagnostic(),
             },
             DeValue::String(text) if text.parse::<i64>().is_ok() => {
-                mismatch().hint(format!("write it without quotes: `{text}`"))
+                diagnostic().hint(format!("write it without quotes: `{text}`"))
             }
-            _ => mismatch(),
+            _ => diagnostic(),
         };
         Err(vec![problem])
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::super::below::Below;
-use super::kind::{Mismatch, Shape, Value};
+use super::kind::{Diagnostic, Shape, Value};
 use super::list::List;
 use super::number::Number;
 use super::written::Written;
@@ -20,11 +20,11 @@ pub struct Thresholds;
 impl Shape for Thresholds {
     type Value = Below;
 
-    fn read(&self, value: &Value<'_>) -> Result<Below, Vec<Mismatch>> {
+    fn read(&self, value: &Value<'_>) -> Result<Below, Vec<Diagnostic>> {
         match value.get_ref() {
             DeValue::Array(items) if !items.is_empty() => List(NATS).read(value).map(Below::PerLayer),
             DeValue::Integer(_) | DeValue::Float(_) => NATS.read(value).map(Below::All),
-            _ => Err(vec![Mismatch::of(self, value)]),
+            _ => Err(vec![Diagnostic::of(self, value)]),
         }
     }
 

@@ -117,7 +117,7 @@ fn core_and_adapter_can_report_together() {
 }
 
 #[test]
-fn an_adapter_can_report_what_only_it_can_see() {
+fn an_adapter_can_report_problems_of_its_own() {
     let config = valid(&format!("{PRESET}[mistralrs]\n  device = \"cpu\"\n"));
     let refused = config.read_adapter_table(|table| {
         let device = table.string("device").map(|name| name.to_uppercase()).required();
@@ -134,7 +134,7 @@ fn an_adapter_can_report_what_only_it_can_see() {
 }
 
 #[test]
-fn a_problem_that_shows_later_still_points_at_its_line() {
+fn a_problem_found_after_reading_has_its_line() {
     let config = valid(&format!("{PRESET}layers = 28\n"));
     let error = |path, expected, hint| config.refuse(path, expected, hint).to_string();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Settings that are right one by one and impossible together.
+//! Settings that are valid one by one and contradict each other.
 
 use super::problems;
 
@@ -93,7 +93,7 @@ fn base_below_rlvr_with_the_high_end() {
 }
 
 #[test]
-fn nothing_is_concluded_from_values_that_were_refused() {
+fn refused_values_contradict_nothing() {
     assert_eq!(
         problems(
             "[replay]\npreset = \"paper-video\"\nstrategy = \"larned\"\nlayers = -3\nblend = 0.5\npositions = \"all\""
@@ -109,7 +109,7 @@ fn nothing_is_concluded_from_values_that_were_refused() {
 }
 
 #[test]
-fn nothing_is_concluded_from_keys_that_were_misspelt() {
+fn misspelt_keys_contradict_nothing() {
     let only = |body: &str, hint: &str| {
         let found = problems(body);
         assert_eq!(found.len(), 1, "{found:?}");
@@ -148,7 +148,7 @@ fn problems_of_every_kind_are_reported_together_in_the_order_of_the_file() {
 }
 
 #[test]
-fn a_delta_cannot_be_injected_behind_what_is_compared() {
+fn a_delta_cannot_be_injected_after_the_first_compared_residual() {
     let file = |alignment: &str| {
         problems(&format!(
             "[replay]\nstrategy = \"learned\"\nlayers = [2, 3]\nalignment = \"{alignment}\"\nrank.top = 1\n[replay.learned]\ninject = 3"

@@ -27,7 +27,7 @@ fn by_preset_or_by_hand() {
 }
 
 #[test]
-fn what_changes_no_result_changes_no_fingerprint() {
+fn settings_without_effect_on_results_do_not_change_the_fingerprint() {
     let preset = fingerprint(PRESET);
     for line in [
         "on_error = \"passthrough\"",
@@ -46,7 +46,7 @@ fn what_changes_no_result_changes_no_fingerprint() {
 }
 
 #[test]
-fn what_changes_a_result_changes_the_fingerprint() {
+fn settings_with_effect_on_results_change_the_fingerprint() {
     let lines = [
         "",
         "enabled = false",

@@ -1,4 +1,4 @@
-//! Our tables in an engine's own file.
+//! The tables of replay in an engine's own file.
 use super::super::{Config, Host, Strategy};
 
 const HOST: Host<'_> = Host { adapter: "mistralrs", keys: &["command", "server", "models"] };
@@ -11,7 +11,7 @@ fn read(text: &str) -> Result<Config, super::super::ConfigError> {
     Config::from_host_file_with(&file.0, &HOST, |_, table| table.accept_all()).map(|(config, ())| config)
 }
 
-/// Removed when it goes.
+/// A temporary file, removed when it is dropped.
 struct File(std::path::PathBuf);
 
 impl Drop for File {
@@ -30,14 +30,14 @@ fn tempfile(text: &str) -> File {
 }
 
 #[test]
-fn our_tables_stand_beside_the_engines_and_the_adapter_is_known() {
+fn tables_of_replay_are_read_beside_the_engines_and_imply_the_adapter() {
     let config = read(&format!("{ENGINES}{OURS}")).expect("a valid file");
     assert_eq!((config.adapter.as_str(), config.replay.strategy), ("mistralrs", Strategy::Substitute));
     assert_eq!(config.pair.rlvr, "a/b");
 }
 
 #[test]
-fn problems_of_our_part_are_told_with_their_lines_and_the_engines_part_is_left_to_it() {
+fn problems_of_the_tables_of_replay_are_reported_and_the_engines_part_is_not_checked() {
     let text = format!("{ENGINES}{OURS}").replace("top = 3", "topp = 3").replace("port = 1234", "porrt = 1");
     let error = read(&text).expect_err("a wrong key");
     let lines: Vec<(usize, &str)> =
@@ -46,7 +46,7 @@ fn problems_of_our_part_are_told_with_their_lines_and_the_engines_part_is_left_t
 }
 
 #[test]
-fn what_is_neither_ours_nor_the_engines_is_refused_and_so_is_another_adapter() {
+fn unknown_tables_and_other_adapters_are_refused() {
     let error = read(&format!("{ENGINES}{OURS}[replai]\n")).expect_err("a table of nobody");
     assert_eq!(error.problems[0].hint.as_deref(), Some("did you mean `replay`?"));
     let error = read(&format!("adapter = \"other\"\n{ENGINES}{OURS}")).expect_err("another adapter");
@@ -54,7 +54,7 @@ fn what_is_neither_ours_nor_the_engines_is_refused_and_so_is_another_adapter() {
 }
 
 #[test]
-fn without_our_tables_there_is_no_silent_default() {
+fn a_file_without_the_tables_of_replay_is_refused() {
     let error = read(ENGINES).expect_err("nothing of ours");
     let paths: Vec<&str> = error.problems.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(paths, ["pair.rlvr", "pair.base", "replay"], "{error}");

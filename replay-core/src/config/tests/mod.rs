@@ -1,4 +1,4 @@
-//! Tests of the whole module through its public face.
+//! Tests of the configuration through its public interface.
 
 use super::{Config, ConfigError};
 

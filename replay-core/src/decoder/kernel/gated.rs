@@ -2,9 +2,10 @@
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor};
 use rayon::prelude::*;
 
-use super::slices::{CHUNK, values, values_mut};
+use super::slices::CHUNK;
 use crate::lens::exp;
 use crate::simd::vectorized;
+use crate::storage::{values, values_mut};
 
 /// Computes `silu(gate) * up`.
 ///

@@ -2,8 +2,9 @@
 use candle_core::{CpuStorage, D, InplaceOp2, InplaceOp3, Layout, Result, Tensor};
 use rayon::prelude::*;
 
-use super::slices::{values, values_mut, width};
+use super::slices::width;
 use crate::simd::{sum, vectorized};
+use crate::storage::{values, values_mut};
 
 /// Computes `w * x / sqrt(mean(x^2) + epsilon)`.
 ///

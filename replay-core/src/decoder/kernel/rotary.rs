@@ -2,8 +2,9 @@
 use candle_core::{CpuStorage, D, InplaceOp3, Layout, Result, Tensor};
 use rayon::prelude::*;
 
-use super::slices::{values, values_mut, width};
+use super::slices::width;
 use crate::simd::vectorized;
+use crate::storage::{values, values_mut};
 
 /// Rotates each pair `(a, b)` to `(a cos - b sin, b cos + a sin)`, or with `inverse` by the opposite angle.
 ///

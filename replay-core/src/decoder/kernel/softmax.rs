@@ -2,9 +2,10 @@
 use candle_core::{CpuStorage, D, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
 use rayon::prelude::*;
 
-use super::slices::{values, values_mut, width};
+use super::slices::width;
 use crate::lens::exp;
 use crate::simd::{max, sum, vectorized};
+use crate::storage::{values, values_mut};
 
 /// The causal mask of attention scores.
 #[derive(Debug, Clone, Copy)]

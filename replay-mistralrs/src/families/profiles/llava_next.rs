@@ -1,9 +1,9 @@
 //! LLaVA-NeXT: the whole image, then a larger version of it without padding and with a separator after each row. The engine takes one image
 //! per prompt.
-use super::expanded::{ExpandedPrompt, VisualTokens};
-use super::family::Family;
-use super::layout::{LayoutResult, grid};
 use super::llava::LLAVA;
+use crate::families::expanded::{ExpandedPrompt, VisualTokens};
+use crate::families::family::Family;
+use crate::families::layout::{LayoutResult, grid};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "LlavaNextForConditionalGeneration",

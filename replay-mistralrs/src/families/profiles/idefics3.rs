@@ -1,9 +1,9 @@
 //! Idefics 3 and SmolVLM: an image is split into tiles, followed by the whole image.
-use super::decoder;
-use super::decoder::DecoderProfile;
-use super::expanded::{ExpandedPrompt, Placeholders};
-use super::family::{COMMON, Family, Norm};
-use super::layout::{LayoutResult, split_after, square_grid, tokens_of_pieces};
+use crate::families::decoder;
+use crate::families::decoder::DecoderProfile;
+use crate::families::expanded::{ExpandedPrompt, Placeholders};
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout::{LayoutResult, split_after, square_grid, tokens_of_pieces};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Idefics3ForConditionalGeneration",

@@ -1,7 +1,7 @@
 //! Llama 4: an image is split into tiles, followed by the whole image.
-use super::expanded::{ExpandedPrompt, Placeholders};
-use super::family::{COMMON, Family, Norm};
-use super::layout::{LayoutResult, split_after, square_grid, tokens_of_pieces};
+use crate::families::expanded::{ExpandedPrompt, Placeholders};
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout::{LayoutResult, split_after, square_grid, tokens_of_pieces};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Llama4ForConditionalGeneration",

@@ -1,9 +1,9 @@
 //! Qwen3.5: most layers are recurrent (gated delta rule), and every few layers there is one with attention.
 use serde_json::Value;
 
-use super::expanded::Placeholders;
-use super::family::{COMMON, Family, Norm};
-use super::layout;
+use crate::families::expanded::Placeholders;
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout;
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen3_5ForConditionalGeneration",

@@ -2,10 +2,10 @@
 use replay_core::decoder::Sections;
 use serde_json::Value;
 
-use super::decoder::DecoderProfile;
-use super::expanded::Placeholders;
-use super::family::{COMMON, Family, Norm};
-use super::{layout, mrope};
+use crate::families::decoder::DecoderProfile;
+use crate::families::expanded::Placeholders;
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::{layout, mrope};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen3VLForConditionalGeneration",

@@ -1,7 +1,7 @@
 //! LLaVA 1.5. The engine takes one image per prompt.
-use super::expanded::{ExpandedPrompt, Placeholders};
-use super::family::{COMMON, Family, Norm};
-use super::layout::{LayoutResult, runs_per_image, square_grid, tokens_of_pieces};
+use crate::families::expanded::{ExpandedPrompt, Placeholders};
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout::{LayoutResult, runs_per_image, square_grid, tokens_of_pieces};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "LlavaForConditionalGeneration",

@@ -1,8 +1,8 @@
 //! Phi-3-vision and Phi-3.5-vision. The engine takes one image per prompt.
-use super::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
-use super::family::{COMMON, Family, Norm};
-use super::layout::LayoutResult;
 use super::phi4_mm;
+use crate::families::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout::LayoutResult;
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Phi3VForCausalLM",
@@ -39,8 +39,8 @@ fn crops(prompt: &ExpandedPrompt<'_>) -> LayoutResult {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::grid;
     use super::*;
+    use crate::families::layout::grid;
 
     #[test]
     fn separators_have_no_position_in_the_grids() {

@@ -1,9 +1,9 @@
 //! Gemma 3n. The residual of a position has several streams, which every layer mixes (AltUp); a row holds all of them. Per-layer inputs are
 //! computed once from the embeddings and added in every layer; replay does not change them.
-use super::expanded::{ExpandedPrompt, Placeholders};
-use super::family::{COMMON, Family, Norm};
 use super::gemma4::reading_layers;
-use super::layout::{LayoutResult, square_grid, tokens_of_pieces};
+use crate::families::expanded::{ExpandedPrompt, Placeholders};
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout::{LayoutResult, square_grid, tokens_of_pieces};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Gemma3nForConditionalGeneration",

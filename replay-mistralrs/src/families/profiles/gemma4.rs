@@ -3,9 +3,9 @@
 use replay_core::Grid;
 use serde_json::{Map, Value};
 
-use super::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
-use super::family::{COMMON, Family, Head, Norm, Video};
-use super::layout::{LayoutResult, grid};
+use crate::families::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
+use crate::families::family::{COMMON, Family, Head, Norm, Video};
+use crate::families::layout::{LayoutResult, grid};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Gemma4ForConditionalGeneration",

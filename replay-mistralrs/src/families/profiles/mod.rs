@@ -1,13 +1,30 @@
-//! All families, and the family of a model. A new family has its file and one line in [`ALL`].
+//! The profiles, one file each, and the profile of a model. A new family is one file here, declared and listed below.
+mod gemma3;
+mod gemma3n;
+mod gemma4;
+mod idefics2;
+mod idefics3;
+mod llama4;
+mod llava;
+mod llava_next;
+mod minicpm_o;
+mod mistral3;
+mod mllama;
+mod phi3_v;
+mod phi4_mm;
+mod qwen2_5_vl;
+mod qwen2_vl;
+mod qwen3_5;
+mod qwen3_5_moe;
+mod qwen3_vl;
+mod qwen3_vl_moe;
+mod refused;
+
 use replay_core::registry::Architecture;
 use serde_json::Value;
 
-use super::family::Family;
-use super::{
-    gemma3, gemma3n, gemma4, idefics2, idefics3, llama4, llava, llava_next, minicpm_o, mistral3, mllama, phi3_v,
-    phi4_mm, qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_5_moe, qwen3_vl, qwen3_vl_moe, refused,
-};
 use crate::error::AttachError;
+use crate::families::family::Family;
 
 /// All families that have a profile.
 pub const ALL: [&Family; 19] = [

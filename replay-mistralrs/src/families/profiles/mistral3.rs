@@ -1,8 +1,8 @@
 //! Mistral 3 (Pixtral's vision tower).
-use super::decoder;
-use super::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
-use super::family::{COMMON, Family, Norm};
-use super::layout::{LayoutResult, grid, split_after};
+use crate::families::decoder;
+use crate::families::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout::{LayoutResult, grid, split_after};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Mistral3ForConditionalGeneration",

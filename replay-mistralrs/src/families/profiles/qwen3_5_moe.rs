@@ -1,7 +1,8 @@
 //! Qwen3.5 with a mixture of experts.
-use super::expanded::Placeholders;
-use super::family::{COMMON, Family, Norm};
-use super::{layout, qwen3_5};
+use super::qwen3_5;
+use crate::families::expanded::Placeholders;
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout;
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen3_5MoeForConditionalGeneration",

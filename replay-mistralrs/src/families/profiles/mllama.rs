@@ -1,7 +1,7 @@
 //! Llama 3.2 Vision. Some layers read the images through cross-attention, so images have no rows in the prompt.
-use super::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
-use super::family::{COMMON, Family, Head, Norm};
-use super::layout::LayoutResult;
+use crate::families::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
+use crate::families::family::{COMMON, Family, Head, Norm};
+use crate::families::layout::LayoutResult;
 
 pub(super) static PROFILE: Family = Family {
     architecture: "MllamaForConditionalGeneration",

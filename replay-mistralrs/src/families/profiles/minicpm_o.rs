@@ -1,8 +1,8 @@
 //! MiniCPM-o: the whole image, then its slices; a resampler turns each into a fixed number of tokens.
-use super::decoder;
-use super::expanded::{ExpandedPrompt, Placeholders};
-use super::family::{COMMON, Family, Norm};
-use super::layout::{LayoutResult, tokens_of_pieces, unplaced_grid};
+use crate::families::decoder;
+use crate::families::expanded::{ExpandedPrompt, Placeholders};
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout::{LayoutResult, tokens_of_pieces, unplaced_grid};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "MiniCPMO",

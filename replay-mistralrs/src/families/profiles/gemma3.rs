@@ -1,7 +1,7 @@
 //! Gemma 3. Image rows attend to each other both ways.
-use super::expanded::{ExpandedPrompt, Placeholders};
-use super::family::{COMMON, Family, Norm};
-use super::layout::{LayoutResult, square_grid, tokens_of_pieces};
+use crate::families::expanded::{ExpandedPrompt, Placeholders};
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout::{LayoutResult, square_grid, tokens_of_pieces};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Gemma3ForConditionalGeneration",

@@ -1,10 +1,10 @@
 //! Qwen2.5-VL.
 use replay_core::decoder::Sections;
 
-use super::decoder::DecoderProfile;
-use super::expanded::Placeholders;
-use super::family::{COMMON, Family, Norm};
-use super::{layout, mrope};
+use crate::families::decoder::DecoderProfile;
+use crate::families::expanded::Placeholders;
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::{layout, mrope};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Qwen2_5_VLForConditionalGeneration",

@@ -1,7 +1,7 @@
 //! Phi-4-multimodal.
-use super::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
-use super::family::{COMMON, Family, Norm};
-use super::layout::{LayoutResult, grid};
+use crate::families::expanded::{ExpandedPrompt, Placeholders, VisualTokens};
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout::{LayoutResult, grid};
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Phi4MMForCausalLM",

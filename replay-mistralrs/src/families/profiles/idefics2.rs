@@ -1,11 +1,11 @@
 //! Idefics 2: an image is split into four crops followed by the whole image; a resampler turns each into a fixed number of tokens.
 use serde_json::Value;
 
-use super::decoder;
-use super::expanded::{ExpandedPrompt, Placeholders};
-use super::family::{COMMON, Family, Norm};
-use super::layout::{LayoutResult, runs_per_image, tokens_of_pieces, unplaced_grid};
-use super::metadata::ModelMetadata;
+use crate::families::decoder;
+use crate::families::expanded::{ExpandedPrompt, Placeholders};
+use crate::families::family::{COMMON, Family, Norm};
+use crate::families::layout::{LayoutResult, runs_per_image, tokens_of_pieces, unplaced_grid};
+use crate::families::metadata::ModelMetadata;
 
 pub(super) static PROFILE: Family = Family {
     architecture: "Idefics2ForConditionalGeneration",
