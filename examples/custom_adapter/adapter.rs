@@ -1,4 +1,4 @@
-//! 4. It registers itself: the name that `adapter = "toy"` selects, its own table, and how a pair is opened.
+//! Step 4: it registers itself: the name that `adapter = "toy"` selects, its own table, and how a pair is opened.
 use std::sync::Arc;
 
 use async_trait::async_trait;

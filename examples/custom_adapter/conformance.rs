@@ -1,4 +1,4 @@
-//! 5. It passes the conformance kit.
+//! Step 5: it passes the conformance kit.
 use std::sync::Arc;
 
 use async_trait::async_trait;

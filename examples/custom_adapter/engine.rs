@@ -1,5 +1,4 @@
-//! 1. The engine, as it was before anybody thought of replay, and the one thing that replay needs of it: a tap in front of each layer and
-//! after the last.
+//! Step 1: the engine as it was, and the one thing that replay needs of it: a tap in front of each layer and after the last.
 use replay_core::Result;
 use replay_core::candle_core::{self, D, Device, Tensor};
 use replay_core::lens::LogitLens;

@@ -1,4 +1,4 @@
-//! 2. One prompt in this engine, as replay sees it, and the pair of models behind it.
+//! Step 2: one prompt in this engine, as replay sees it, and the pair of models behind it.
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -1,4 +1,4 @@
-//! 3. A loaded pair that answers requests: what every command of the `replay` program, its pages and its server work on.
+//! Step 3: a loaded pair that answers requests: what every command of the `replay` program, its pages and its server work on.
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
