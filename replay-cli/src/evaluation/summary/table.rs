@@ -32,7 +32,7 @@ pub struct ArmSummary {
     pub greedy: Option<Estimate>,
     /// Tokens per sample, or per greedy answer in a run without samples.
     pub mean_tokens: Option<Estimate>,
-    /// Number of different answers among the samples of a prompt, in [`canonical`](super::verifier::canonical) form; texts without an
+    /// Number of different answers among the samples of a prompt, in [`canonical`](crate::evaluation::verifier::canonical) form; texts without an
     /// answer are not counted.
     pub distinct_answers: Option<Estimate>,
     /// Share of texts, samples and greedy answers, in which the verifier found no answer; 0 without texts.
