@@ -39,9 +39,29 @@ async fn forward(shared: &Shared, request: Request) -> Result<Response, ApiError
         return Err(ApiError::invalid("not_found", "there is no such route here").with_status(StatusCode::NOT_FOUND));
     };
     match router.clone().oneshot(request).await {
-        Ok(response) => Ok(response),
+        Ok(response) => Ok(under_served_name(response, name).await),
         Err(never) => match never {},
     }
+}
+
+/// The answer with the model's name here: some engines answer with the model's directory.
+async fn under_served_name(response: Response, name: &str) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // The engine has the whole answer in memory already.
+    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let body = match serde_json::from_slice::<Value>(&bytes) {
+        Ok(mut value) if value.get("model").is_some_and(Value::is_string) => {
+            value["model"] = Value::from(name);
+            parts.headers.remove(header::CONTENT_LENGTH);
+            Body::from(value.to_string())
+        }
+        _ => Body::from(bytes),
+    };
+    Response::from_parts(parts, body)
 }
 
 /// Checks the body of a request, and returns the model that it names and the request with its images as data URLs.
@@ -52,7 +72,12 @@ async fn check_body(shared: &Shared, request: Request) -> Result<(&str, Request)
     // A body that is not valid JSON is refused, since the engine's more tolerant reader could find images in it that were not checked.
     let mut value: Value = serde_json::from_slice(&bytes)
         .map_err(|e| ApiError::invalid("invalid_json", format!("the body is not JSON: {e}")))?;
-    let named = ["model", "model_id"].iter().find_map(|field| value.get(*field)).and_then(Value::as_str);
+    let named = ["model", "model_id"].iter().find_map(|field| value.get(*field).filter(|value| !value.is_null()));
+    let named = match named {
+        None => None,
+        Some(Value::String(name)) => Some(name.as_str()),
+        Some(_) => return Err(ApiError::invalid("invalid_request", "`model` is a text").about("model")),
+    };
     let (name, _) = shared.model(named)?;
     check_ranges(&value)?;
     embed_media(shared, &mut value).await?;
