@@ -51,7 +51,7 @@ four minutes, so this is for whoever changes a fix or a test, and not a part of 
 | command | what it does |
 |---|---|
 | `cargo seam drop FAULT...` | one engine for each named fault |
-| `cargo seam drop --area AREA` | one engine without all fixes of an area that have a test. Quicker and weaker: a test may fail for another fault of the area |
+| `cargo seam drop --area AREA` | one engine without all fixes of an area that have a test. Quicker and weaker: a test may fail for another fault of the area, or pass because another missing fix hides its own |
 | `cargo seam drop --areas` | the same for every area, one after the other |
 | `cargo seam drop` | one engine for each fault that has a test; this takes hours |
 | `cargo seam drop --list ...` | only says which engines it would compile and which tests it would run |
