@@ -10,7 +10,7 @@ pub use adapter::{Adapter, Architecture};
 pub use host::{HostFile, HostServer, HostedModels};
 pub use inventory;
 pub use linked::{Registration, RegistryError, adapter, adapters};
-pub use read::{ReadError, read_config, read_config_text};
+pub use read::{ReadError, read_config};
 
 #[cfg(test)]
 mod tests;

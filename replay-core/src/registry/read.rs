@@ -36,7 +36,8 @@ pub fn read_config(path: &Path) -> Result<(Config, &'static dyn Adapter), ReadEr
 ///
 /// # Errors
 /// As [`read_config`].
-pub fn read_config_text(text: &str, name: &str) -> Result<(Config, &'static dyn Adapter), ReadError> {
+#[cfg(test)]
+pub(super) fn read_config_text(text: &str, name: &str) -> Result<(Config, &'static dyn Adapter), ReadError> {
     read_with(&adapters()?, |read| Config::from_str_with(text, name, read))
 }
 

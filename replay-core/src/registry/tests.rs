@@ -3,6 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::linked::sorted;
+use super::read::read_config_text;
 use super::*;
 use crate::config::reader::TableReader;
 use crate::config::{Config, ConfigError};

@@ -27,7 +27,7 @@ pub const ADMIN_ROUTES: [&str; 6] =
 pub async fn routes(session: &dyn Session, max_body: usize) -> anyhow::Result<Option<Router>> {
     let Some(session) = (session as &dyn Any).downcast_ref::<MistralrsSession>() else { return Ok(None) };
     let engine = session.engine().clone();
-    let model = session.model().map(str::to_owned);
+    let model = session.model().to_owned();
     let router = MistralRsServerRouterBuilder::new()
         .with_mistralrs(engine.clone())
         .with_max_body_limit(max_body)
@@ -40,19 +40,19 @@ pub async fn routes(session: &dyn Session, max_body: usize) -> anyhow::Result<Op
 /// Writes the engine's name of the model into the request, and refuses a route that the model does not support, on which the engine would fail.
 async fn rewrite_model_name(
     engine: Arc<MistralRs>,
-    model: Option<String>,
+    model: String,
     max_body: usize,
     request: Request,
     next: Next,
 ) -> Response {
-    if !supports_route(&engine, model.as_deref(), request.uri().path()) {
+    if !supports_route(&engine, &model, request.uri().path()) {
         return (StatusCode::BAD_REQUEST, UNSUPPORTED_ROUTE).into_response();
     }
     let (mut parts, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, max_body).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
     let body = match serde_json::from_slice::<Value>(&bytes) {
         Ok(mut value) if value.get("model").is_some() => {
-            value["model"] = model.map_or("default".into(), Value::from);
+            value["model"] = Value::from(model);
             parts.headers.remove(axum::http::header::CONTENT_LENGTH);
             Body::from(value.to_string())
         }
@@ -65,8 +65,8 @@ async fn rewrite_model_name(
 const UNSUPPORTED_ROUTE: &str = r#"{"error":{"message":"this model does not support this route","type":"invalid_request_error","param":"model","code":"unsuited_model"}}"#;
 
 /// Whether the model is of the kind that the route is for.
-fn supports_route(engine: &MistralRs, model: Option<&str>, path: &str) -> bool {
-    let category = || engine.get_model_category(model);
+fn supports_route(engine: &MistralRs, model: &str, path: &str) -> bool {
+    let category = || engine.get_model_category(Some(model));
     match path {
         "/v1/embeddings" => matches!(category(), Ok(ModelCategory::Embedding)),
         "/v1/images/generations" => matches!(category(), Ok(ModelCategory::Diffusion)),

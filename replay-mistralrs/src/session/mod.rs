@@ -29,8 +29,8 @@ use request::ConvertedRequest;
 /// A model of a running engine, with or without replay.
 pub struct MistralrsSession {
     engine: Arc<MistralRs>,
-    /// The engine's name of the model; `None` for its default model.
-    model: Option<String>,
+    /// The engine's name of the model.
+    model: String,
     category: ModelCategory,
     replay: Option<Attached>,
     base_bytes: OnceLock<u64>,
@@ -57,7 +57,7 @@ impl MistralrsSession {
         let name = std::path::Path::new(&config.pair.rlvr).file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_else(|| config.pair.rlvr.clone());
         let engine = MistralRsBuilder::new(pipeline, scheduler, false, None).with_model_id(&name).build().await;
-        Ok(Self { engine, model: Some(name), category, replay, base_bytes: OnceLock::new() })
+        Ok(Self { engine, model: name, category, replay, base_bytes: OnceLock::new() })
     }
 
     /// Creates a session for a model of a running engine.
@@ -66,7 +66,7 @@ impl MistralrsSession {
     /// If the engine has no such model.
     pub fn from_engine(engine: Arc<MistralRs>, model: &str, replay: Option<Attached>) -> Result<Self, AttachError> {
         let category = engine.get_model_category(Some(model)).map_err(|e| AttachError::Pipeline(e.to_string()))?;
-        Ok(Self { engine, model: Some(model.to_owned()), category, replay, base_bytes: OnceLock::new() })
+        Ok(Self { engine, model: model.to_owned(), category, replay, base_bytes: OnceLock::new() })
     }
 
     /// The replay of the model; `None` if it is disabled.
@@ -79,9 +79,9 @@ impl MistralrsSession {
         &self.engine
     }
 
-    /// The engine's name of the model; `None` for its default model.
-    pub fn model(&self) -> Option<&str> {
-        self.model.as_deref()
+    /// The engine's name of the model.
+    pub fn model(&self) -> &str {
+        &self.model
     }
 
     /// Answers one prompt with a plan of the conformance kit in place of replay.
@@ -127,13 +127,13 @@ impl MistralrsSession {
         let streams = if request.stream { request.sampling.samples } else { 1 };
         let constrained = request.constraint.is_some();
         let first = Arc::new(FirstToken::new(request.first_token));
-        let sender = self.engine.get_sender(self.model.as_deref()).map_err(|_| SessionError::Stopped)?;
+        let sender = self.engine.get_sender(Some(&self.model)).map_err(|_| SessionError::Stopped)?;
         let mut call = EngineCall::new(constrained);
         let converted = ConvertedRequest::new(&self.category, request, streams)?;
         for _ in 0..streams {
             let (channel, responses) = tokio::sync::mpsc::channel(engine_call::CAPACITY);
             call.add_stream(responses, direct(&channel));
-            let request = converted.engine_request(&self.engine, self.model.as_deref(), channel, &first);
+            let request = converted.engine_request(&self.engine, &self.model, channel, &first);
             sender.send(request).await.map_err(|_| SessionError::Stopped)?;
         }
         call.receive_answer(listen, &first).await

@@ -65,7 +65,7 @@ impl ConvertedRequest {
     pub(super) fn engine_request(
         &self,
         engine: &MistralRs,
-        model: Option<&str>,
+        model: &str,
         channel: Channel,
         first: &Arc<FirstToken>,
     ) -> EngineRequest {
@@ -79,7 +79,7 @@ impl ConvertedRequest {
         request.tools.clone_from(&self.tools);
         request.tool_choice.clone_from(&self.tool_choice);
         request.truncate_sequence = self.truncate;
-        request.model_id = model.map(str::to_owned);
+        request.model_id = Some(model.to_owned());
         let (first, noise) = (first.clone(), self.noise);
         let processor = move |logits: &Tensor, context: &[u32]| {
             first.record(logits);

@@ -85,7 +85,11 @@ impl Streamed {
             Event::Progress(_) => {}
             Event::Report(report) => self.report = Some(report),
             Event::Piece(piece) => {
-                self.running -= usize::from(piece.finish_reason.is_some());
+                // An adapter may end a sample twice, or go on after its end.
+                self.running = self.running.saturating_sub(usize::from(piece.finish_reason.is_some()));
+                if let Some(earlier) = self.last.take() {
+                    self.send(&earlier, None);
+                }
                 match self.running {
                     0 => self.last = Some(piece),
                     _ => self.send(&piece, None),
