@@ -8,6 +8,7 @@ mod selection;
 mod spread;
 
 pub use entropies::LayerEntropies;
+pub(crate) use random::seed_of;
 pub(crate) use selection::mask;
 pub use selection::{LayerSelection, Selection};
 pub use spread::EntropySpread;
@@ -44,7 +45,7 @@ pub fn select(rank: &Rank, base: &[LayerEntropies], rlvr: Option<&[LayerEntropie
             selected.retain(|&i| rlvr.next().is_some_and(|rlvr| values[i] < rlvr));
         }
         if rank.keep == Keep::Random {
-            selected = random::select(rank.seed, entropies.layer(), finite.as_slice(), selected.len());
+            selected = random::select(rank.seed, finite.as_slice(), selected.len());
         }
         Ok(LayerSelection {
             layer: entropies.layer(),

@@ -47,8 +47,22 @@ fn random_takes_as_many_rows_as_low_would_and_always_the_same_ones() {
     assert_eq!(random.len(), low.len());
     assert!(random != low, "{random:?}");
     assert_eq!(selected(Rule::FractionOfMax(0.6), Keep::Random, &BASE, None).rows, random);
-    let drawn = |seed| random::select(seed, 0, &[0, 1, 2, 3, 4, 5, 6, 7], 3);
-    assert!((0..50).any(|seed| drawn(seed) != drawn(7)));
+    let drawn = |seed, count| random::select(seed, &[0, 1, 2, 3, 4, 5, 6, 7], count);
+    assert!((0..50).any(|seed| drawn(seed, 3) != drawn(7, 3)));
+    // Fewer rows are a part of more, so that the layers of a prompt have the same rows.
+    assert!((1..8).all(|count| drawn(7, count).iter().all(|row| drawn(7, count + 1).contains(row))));
+}
+
+#[test]
+fn random_rows_depend_on_the_images_and_on_nothing_else() {
+    let prompt = |text: u32, pixels: &[u8]| {
+        let grid = crate::Grid { frames: 1, rows: 1, columns: 2 };
+        let image = crate::Image::with_grid(grid, crate::ImageContent::of(1, 1, "", pixels));
+        crate::PromptMap::new(0, &[text, 9, 9], |token| token == 9, vec![image]).unwrap()
+    };
+    let seed = |seed, text, pixels| seed_of(seed, &prompt(text, pixels));
+    assert_eq!(seed(3, 1, &[5]), seed(3, 2, &[5]));
+    assert!(seed(3, 1, &[5]) != seed(3, 1, &[6]) && seed(3, 1, &[5]) != seed(4, 1, &[5]));
 }
 
 #[test]

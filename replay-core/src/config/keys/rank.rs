@@ -19,7 +19,7 @@ settings! {
             rule: Rule,
         }
         /// Which end of the ranking the rule selects; `high` mirrors each rule, `random` selects as many rows as `low`
-        /// would, by `seed`: both are controls, not remedies.
+        /// would, the same at every layer, by `seed`: both are controls, not remedies.
         keep: Keep {
             shape: Choice(Keep::NAMED),
             fallback: Fallback::Value("\"low\""),
@@ -32,7 +32,7 @@ settings! {
             part_of: PartOf::Both,
             note: "`H_base < H_rlvr`, strictly.",
         }
-        /// Only for `keep = "random"`: which rows.
+        /// Only for `keep = "random"`: which rows; prompts with other images have others.
         seed: u64 {
             shape: Count::<u64>::within(0..=i64::MAX),
             fallback: Fallback::Depends("0, with `keep = \"random\"`"),
