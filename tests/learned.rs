@@ -40,9 +40,10 @@ fn equal_models_learn_nothing_and_change_nothing_bit_for_bit() {
         for family in ["qwen2_5_vl", "qwen2_vl", "qwen3_vl"] {
             let model = fixture(family).join("pair/rlvr");
             for rule in ["quantile = 0.5", "fraction_of_max = 1.0", "top = 1"] {
-                for solver in ["gradient-descent", "lbfgs"] {
+                for (solver, loss) in [("gradient-descent", "lens"), ("lbfgs", "lens"), ("lbfgs", "residual")] {
                     let replay = format!(
-                        "strategy = \"learned\"\nlayers = 4\n[replay.rank]\n{rule}\n[replay.learned]\nsolver = \"{solver}\""
+                        "strategy = \"learned\"\nlayers = 4\n[replay.rank]\n{rule}\n[replay.learned]\nsolver = \"{solver}\"\n\
+                         loss = \"{loss}\""
                     );
                     let session = MistralrsSession::open(&config(&model, &model, &replay)).await.unwrap();
                     let prompt = prompt(family, &["image.png", "image_tall.png"], QUESTION);
@@ -51,10 +52,35 @@ fn equal_models_learn_nothing_and_change_nothing_bit_for_bit() {
                     let learned = report(&on).learned.as_ref().unwrap();
                     assert_eq!((learned.losses.as_slice(), learned.final_loss), (&[0.0][..], 0.0), "{family} {rule}");
                     assert_eq!((learned.delta_norm, learned.stop), (0.0, Stop::Zero));
-                    assert!(report(&on).layers.iter().all(|l| l.kl.is_some_and(|kl| kl.before == 0.0 && kl.after == 0.0)));
+                    let zero = |l: &replay_core::LayerReport| {
+                        let apart = if loss == "lens" { l.kl } else { l.distance };
+                        apart.is_some_and(|apart| apart.before == 0.0 && apart.after == 0.0)
+                    };
+                    assert!(report(&on).layers.iter().all(zero));
                     assert_eq!(bits(&off), bits(&on), "{family} {rule} {solver}");
                 }
             }
+        }
+    });
+}
+
+/// The loss of hidden states: a delta at the input brings the later layers' states nearer to the base's, in every family.
+#[test]
+fn hidden_states_come_nearer_to_the_bases() {
+    runtime().block_on(async {
+        for family in crate::common::FAMILIES {
+            let replay = "strategy = \"learned\"\nlayers = 4\n[replay.rank]\nfraction_of_max = 1.0\n[replay.learned]\nloss = \"residual\"\n\
+                          solver = \"lbfgs\"\niterations = 12";
+            let session = session(family, replay).await;
+            let answer = ask(&session, prompt(family, &["image.png"], QUESTION), Mode::On).await;
+            let report = report(&answer);
+            let learned = report.learned.as_ref().unwrap();
+            assert!(learned.final_loss < 0.8 * learned.losses[0], "{family}: {:?}", learned.losses);
+            let sum = |pick: fn(&replay_core::BeforeAfter) -> f32| -> f32 {
+                report.layers.iter().map(|layer| pick(&layer.distance.expect("a distance"))).sum()
+            };
+            assert!(sum(|d| d.after) < 0.8 * sum(|d| d.before), "{family}: {:?}", report.layers);
+            assert!(report.layers.iter().all(|layer| layer.kl.is_none()));
         }
     });
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::below::Below;
-use super::keys::{Keep, Positions, Replay, ReplaySlots, Rule, Slots, Strategy};
+use super::keys::{Alignment, Keep, Loss, Positions, Replay, ReplaySlots, Rule, Slots, Strategy};
 use super::reader::{Diagnostics, Slot};
 use super::shape::Diagnostic;
 
@@ -24,6 +24,7 @@ pub(super) fn check(slots: &ReplaySlots, inherits: bool, replay: &Replay, diagno
             Strategy::Learned => {
                 reject_blend(slots, diagnostics);
                 check_positions(slots, replay, diagnostics);
+                check_loss(slots, replay, diagnostics);
                 if is_known(&slots.layers, inherits) {
                     check_inject(slots, replay, diagnostics);
                 }
@@ -142,6 +143,34 @@ fn check_inject(slots: &ReplaySlots, replay: &Replay, diagnostics: &mut Diagnost
     let diagnostic = Diagnostic::new(inject.key.clone(), expected, inject.value.to_string())
         .hint("the policy layers in front of it could not change: leave them out of `layers`");
     diagnostics.report("replay.learned.inject", diagnostic);
+}
+
+/// Hidden states of different residuals have no distance that means anything, and no vocabulary.
+fn check_loss(slots: &ReplaySlots, replay: &Replay, diagnostics: &mut Diagnostics) {
+    let learned = &slots.learned;
+    if replay.learned.loss != Loss::Residual {
+        return;
+    }
+    if let Some(top_tokens) = learned.top_tokens.given() {
+        let diagnostic = Diagnostic::new(
+            top_tokens.key.clone(),
+            "`top_tokens` with `loss = \"lens\"` only",
+            "`loss = \"residual\"`",
+        )
+        .hint("remove `top_tokens`: the distance of hidden states has no vocabulary");
+        diagnostics.report("replay.learned.top_tokens", diagnostic);
+    }
+    if replay.alignment == Alignment::Released {
+        let expected = "`alignment = \"aligned\"` with `loss = \"residual\"`";
+        let (key, path) = match (slots.alignment.given(), learned.loss.given()) {
+            (Some(alignment), _) => (alignment.key.clone(), "replay.alignment"),
+            (None, Some(loss)) => (loss.key.clone(), "replay.learned.loss"),
+            (None, None) => return,
+        };
+        let diagnostic = Diagnostic::new(key, expected, "`alignment = \"released\"`")
+            .hint("hidden states of different layers cannot be compared: use aligned layers, or the loss of the lens");
+        diagnostics.report(path, diagnostic);
+    }
 }
 
 fn check_seed(slots: &ReplaySlots, replay: &Replay, diagnostics: &mut Diagnostics) {

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
+use super::targets::Content;
 use super::{Differentiable, Tape, Target, Targets, divergence, gathered};
 use crate::error::{Error, Result};
 use crate::rows::{SpanRows, select_rows};
@@ -20,8 +21,8 @@ pub struct Objective<'a> {
     /// The layers between the residual where the delta is added and the last one that is compared.
     layers: Range<usize>,
     by_residual: BTreeMap<usize, &'a Target>,
-    /// `[entries, hidden]`, the RLVR head at [`Targets::tokens`].
-    head: Tensor,
+    /// `[entries, hidden]`, the RLVR head at [`Targets::tokens`]; `None` if these are empty.
+    head: Option<Tensor>,
     /// The visual rows, counted from the first row of the span, `[visual rows]`, u32.
     visual: Tensor,
     normalize: bool,
@@ -39,8 +40,8 @@ impl std::fmt::Debug for Objective<'_> {
 pub struct Evaluation {
     /// The loss.
     pub loss: f64,
-    /// Mean restricted KL(base || RLVR) over the selected rows, per target.
-    pub kl: Vec<f32>,
+    /// The mean over the selected rows of what the loss compares, per target: restricted KL(base || RLVR), or relative squared distance.
+    pub terms: Vec<f32>,
     /// The gradient of the loss, `[visual rows, hidden]`; `None` if it was not asked for.
     pub gradient: Option<Tensor>,
 }
@@ -59,9 +60,12 @@ impl<'a> Objective<'a> {
     ) -> Result<Self> {
         let rows: Vec<u32> = visual.as_slice().iter().map(|&row| row as u32).collect();
         let start = model.layers().start;
-        let head = model.head_rows(&targets.tokens)?;
-        if head.dim(0)? != targets.tokens.len() {
-            return Err(Error::size("rows of the head", targets.tokens.len(), head.dim(0)?));
+        let head = match targets.tokens.is_empty() {
+            true => None,
+            false => Some(model.head_rows(&targets.tokens)?),
+        };
+        if let Some(head) = head.as_ref().filter(|head| head.dims().first() != Some(&targets.tokens.len())) {
+            return Err(Error::size("rows of the head", targets.tokens.len(), format!("{:?}", head.dims())));
         }
         Ok(Self {
             model,
@@ -100,10 +104,10 @@ impl<'a> Objective<'a> {
         let mut residual = self.model.input().index_add(&self.visual, delta, 0)?;
         let (mut inputs, mut tapes) = (Vec::new(), Vec::new());
         let mut tape_bytes = 0;
-        let mut kl = BTreeMap::new();
+        let mut terms = BTreeMap::new();
         let mut gradients = BTreeMap::new();
         for layer in layers.clone() {
-            self.compare(layer, &residual, with_gradient, &mut kl, &mut gradients)?;
+            self.compare(layer, &residual, with_gradient, &mut terms, &mut gradients)?;
             let (out, tape) = self.model.forward(layer, &residual, self.needed_rows(layer))?;
             if with_gradient {
                 inputs.push(residual);
@@ -112,12 +116,13 @@ impl<'a> Objective<'a> {
             }
             residual = out;
         }
-        self.compare(layers.end, &residual, with_gradient, &mut kl, &mut gradients)?;
+        self.compare(layers.end, &residual, with_gradient, &mut terms, &mut gradients)?;
         let scale = self.scale();
-        let kl: Vec<f64> = self.targets.layers.iter().filter_map(|target| kl.get(&target.residual).copied()).collect();
+        let terms: Vec<f64> =
+            self.targets.layers.iter().filter_map(|target| terms.get(&target.residual).copied()).collect();
         let gradient = if with_gradient { Some(self.backward(inputs, tapes, gradients)?) } else { None };
-        let loss = kl.iter().sum::<f64>() * scale;
-        Ok(Evaluation { loss, kl: kl.into_iter().map(|kl| kl as f32).collect(), gradient })
+        let loss = terms.iter().sum::<f64>() * scale;
+        Ok(Evaluation { loss, terms: terms.into_iter().map(|term| term as f32).collect(), gradient })
     }
 
     /// The rows of this layer's output that are needed; `None` means all.
@@ -130,14 +135,14 @@ impl<'a> Objective<'a> {
         if self.normalize { 1.0 / self.visual.elem_count() as f64 } else { 1.0 }
     }
 
-    /// Adds the divergence at this residual to `kl`, and its gradient with respect to the selected rows to `gradients`, if the residual is
-    /// compared.
+    /// Adds what the loss compares at this residual to `terms`, and its gradient with respect to the selected rows to `gradients`, if the
+    /// residual is compared.
     fn compare(
         &self,
         residual: usize,
         hidden: &Tensor,
         with_gradient: bool,
-        kl: &mut BTreeMap<usize, f64>,
+        terms: &mut BTreeMap<usize, f64>,
         gradients: &mut BTreeMap<usize, Tensor>,
     ) -> Result<()> {
         let Some(target) = self.by_residual.get(&residual) else { return Ok(()) };
@@ -145,20 +150,43 @@ impl<'a> Objective<'a> {
         // The last layer computes the selected rows only.
         let only_selected = residual == layers.end && !layers.is_empty();
         let rows = if only_selected { hidden.clone() } else { select_rows(hidden, target.rows.as_slice())? };
-        let normed = self.model.norm(&rows)?.to_device(self.head.device())?;
-        let logits = gathered::forward(&normed, &self.head, &target.entries)?.to_vec2::<f32>()?;
-        let (count, top) = (target.rows.len(), target.entries.dim(1)?);
-        let weight = self.scale() / count as f64;
-        let mut gradient = Vec::with_capacity(count * top);
-        let terms = target.log_probabilities.iter().zip(&logits);
-        let sum: f64 = terms.map(|(log_p, logits)| divergence::row(log_p, logits, weight, &mut gradient)).sum();
-        kl.insert(residual, sum / count as f64);
-        if with_gradient {
-            let gradient = Tensor::from_vec(gradient, (count, top), self.head.device())?;
-            let grad_normed = gathered::backward(&gradient, &self.head, &target.entries)?;
-            gradients.insert(residual, self.model.norm_backward(&rows, &grad_normed)?);
-        }
+        let weight = self.scale() / target.rows.len() as f64;
+        let (term, gradient) = match &target.content {
+            Content::Lens { entries, log_probabilities } => {
+                self.divergence(&rows, entries, log_probabilities, weight, with_gradient)?
+            }
+            Content::Residual(states) => {
+                let (distance, gradient) = states.compare(&rows, weight)?;
+                (distance, Some(gradient))
+            }
+        };
+        terms.insert(residual, term);
+        gradients.extend(gradient.map(|gradient| (residual, gradient)));
         Ok(())
+    }
+
+    /// The mean restricted KL of the rows, and `weight` times the gradient of their sum with respect to `rows`.
+    fn divergence(
+        &self,
+        rows: &Tensor,
+        entries: &Tensor,
+        log_probabilities: &[Vec<f64>],
+        weight: f64,
+        with_gradient: bool,
+    ) -> Result<(f64, Option<Tensor>)> {
+        let head = self.head.as_ref().ok_or_else(|| Error::size("rows of the head", "some", "none"))?;
+        let normed = self.model.norm(rows)?.to_device(head.device())?;
+        let logits = gathered::forward(&normed, head, entries)?.to_vec2::<f32>()?;
+        let (count, top) = entries.dims2()?;
+        let mut gradient = Vec::with_capacity(count * top);
+        let each = log_probabilities.iter().zip(&logits);
+        let sum: f64 = each.map(|(log_p, logits)| divergence::row(log_p, logits, weight, &mut gradient)).sum();
+        if !with_gradient {
+            return Ok((sum / count as f64, None));
+        }
+        let gradient = Tensor::from_vec(gradient, (count, top), head.device())?;
+        let grad_normed = gathered::backward(&gradient, head, entries)?;
+        Ok((sum / count as f64, Some(self.model.norm_backward(rows, &grad_normed)?)))
     }
 
     /// The gradient with respect to the delta, from those with respect to the compared residuals' selected rows.

@@ -1,9 +1,11 @@
-//! The targets of learning: the base's probabilities of its likeliest vocabulary entries at the selected rows, computed once per prompt.
+//! The targets of learning, computed once per prompt: at the selected rows, the base's probabilities of its likeliest vocabulary entries, or
+//! its hidden states.
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
 use super::Differentiable;
+use super::distance::BaseStates;
 use super::divergence::log_softmax;
 use super::gathered;
 use crate::error::Result;
@@ -19,10 +21,22 @@ pub struct Target {
     pub residual: usize,
     /// The selected rows.
     pub rows: SpanRows,
-    /// Indices into [`Targets::tokens`] of each row's likeliest entries, `[rows, top]`, u32.
-    pub entries: Tensor,
-    /// The base's log-probabilities, in nats, renormalised over those entries: `rows` lists of `top`.
-    pub log_probabilities: Vec<Vec<f64>>,
+    /// What is compared there.
+    pub content: Content,
+}
+
+/// What is compared at the selected rows of one policy layer.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// The base's probabilities of its likeliest entries.
+    Lens {
+        /// Indices into [`Targets::tokens`] of each row's likeliest entries, `[rows, top]`, u32.
+        entries: Tensor,
+        /// The base's log-probabilities, in nats, renormalised over those entries: `rows` lists of `top`.
+        log_probabilities: Vec<Vec<f64>>,
+    },
+    /// The base's hidden states.
+    Residual(BaseStates),
 }
 
 /// The targets of all policy layers that select rows.
@@ -30,7 +44,7 @@ pub struct Target {
 pub struct Targets {
     /// One target per policy layer, in layer order.
     pub layers: Vec<Target>,
-    /// The vocabulary entries of all targets, ascending.
+    /// The vocabulary entries of all targets, ascending; empty for hidden states.
     pub tokens: Vec<u32>,
 }
 
@@ -47,12 +61,24 @@ pub(crate) struct BaseRows {
 }
 
 impl Targets {
+    /// The base's hidden states as targets.
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub(crate) fn states(base_rows: &[BaseRows]) -> Result<Self> {
+        let target = |layer: &BaseRows| {
+            let content = Content::Residual(BaseStates::new(&layer.values)?);
+            Ok(Target { layer: layer.layer, residual: layer.residual, rows: layer.rows.clone(), content })
+        };
+        Ok(Self { layers: base_rows.iter().map(target).collect::<Result<_>>()?, tokens: Vec::new() })
+    }
+
     /// Finds the base's `top` likeliest entries of each selected row, by its own lens, and their probabilities. Yields between blocks of
     /// the lens.
     ///
     /// # Errors
     /// Those of lens and head.
-    pub(crate) async fn new(
+    pub(crate) async fn lens(
         base: &dyn Differentiable,
         lens: StreamedLens<'_>,
         base_rows: &[BaseRows],
@@ -79,8 +105,10 @@ impl Targets {
                 layer: layer.layer,
                 residual: layer.residual,
                 rows: layer.rows.clone(),
-                entries,
-                log_probabilities: logits.iter().map(|logits| log_softmax(logits).collect()).collect(),
+                content: Content::Lens {
+                    entries,
+                    log_probabilities: logits.iter().map(|logits| log_softmax(logits).collect()).collect(),
+                },
             });
         }
         Ok(Self { layers, tokens })

@@ -44,18 +44,27 @@ impl Pair {
     }
 
     /// Layers 0 and 2, aligned.
-    fn targets(&self, top: usize) -> Targets {
-        let (weights, base) = &self.base;
+    fn base_rows(&self) -> [BaseRows; 2] {
+        let base = &self.base.1;
         let residuals = pollster::block_on(clean_residuals(base, &[1, 2, 3])).unwrap();
         let (first, last) = (located(&[0, 3]), located(&[2, 3, 6]));
-        let lens = Lens(weights, base);
         let first_rows = select_rows(&residuals[&1], first.as_slice()).unwrap();
         let last_rows = last_rows(base, 2, &residuals, &last).unwrap().unwrap();
-        let base_rows = [
+        [
             BaseRows { layer: 0, rows: first, residual: 1, values: first_rows },
             BaseRows { layer: 2, rows: last, residual: 3, values: last_rows },
-        ];
-        pollster::block_on(Targets::new(base, StreamedLens::new(&lens, 1 << 20), &base_rows, top)).unwrap()
+        ]
+    }
+
+    fn targets(&self, top: usize) -> Targets {
+        let (weights, base) = &self.base;
+        let lens = Lens(weights, base);
+        pollster::block_on(Targets::lens(base, StreamedLens::new(&lens, 1 << 20), &self.base_rows(), top)).unwrap()
+    }
+
+    /// The targets of either loss.
+    fn both_targets(&self) -> [Targets; 2] {
+        [self.targets(10), Targets::states(&self.base_rows()).unwrap()]
     }
 }
 
@@ -88,16 +97,17 @@ fn run(objective: &Objective<'_>, settings: &Settings) -> Solution {
 #[test]
 fn the_gradient_agrees_with_finite_differences() {
     let pair = Pair::new(false);
-    let targets = pair.targets(10);
-    let objective = objective(&pair, &targets, u64::MAX);
-    let delta = random_delta(0.1);
-    let gradient = objective.evaluate(&delta, true).unwrap().gradient.unwrap();
-    for _ in 0..5 {
-        let v = random_delta(1.0);
-        let at = |step: f64| objective.evaluate(&(&delta + (&v * step).unwrap()).unwrap(), false).unwrap().loss;
-        let numeric = (at(2e-3) - at(-2e-3)) / 4e-3;
-        let analytic = f64::from((&gradient * &v).unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap());
-        assert!((numeric - analytic).abs() < 1e-3 * analytic.abs().max(0.05), "{numeric} {analytic}");
+    for targets in pair.both_targets() {
+        let objective = objective(&pair, &targets, u64::MAX);
+        let delta = random_delta(0.1);
+        let gradient = objective.evaluate(&delta, true).unwrap().gradient.unwrap();
+        for _ in 0..5 {
+            let v = random_delta(1.0);
+            let at = |step: f64| objective.evaluate(&(&delta + (&v * step).unwrap()).unwrap(), false).unwrap().loss;
+            let numeric = (at(2e-3) - at(-2e-3)) / 4e-3;
+            let analytic = f64::from((&gradient * &v).unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap());
+            assert!((numeric - analytic).abs() < 1e-3 * analytic.abs().max(0.05), "{numeric} {analytic}");
+        }
     }
 }
 
@@ -117,12 +127,13 @@ fn memory_for_activations_changes_no_bit() {
 #[test]
 fn equal_models_have_a_loss_of_exactly_zero_and_learn_nothing() {
     let pair = Pair::new(true);
-    let targets = pair.targets(10);
-    let objective = objective(&pair, &targets, u64::MAX);
-    for solver in [Solver::GradientDescent, Solver::Lbfgs] {
-        let got = run(&objective, &Settings { solver, ..Settings::default() });
-        assert_eq!((got.losses, got.final_loss, got.stop), (vec![0.0], 0.0, Stop::Zero));
-        assert_eq!(got.delta.abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap(), 0.0);
+    for targets in pair.both_targets() {
+        let objective = objective(&pair, &targets, u64::MAX);
+        for solver in [Solver::GradientDescent, Solver::Lbfgs] {
+            let got = run(&objective, &Settings { solver, ..Settings::default() });
+            assert_eq!((got.losses, got.final_loss, got.stop), (vec![0.0], 0.0, Stop::Zero));
+            assert_eq!(got.delta.abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap(), 0.0);
+        }
     }
 }
 
@@ -161,6 +172,33 @@ fn nothing_that_matters_is_left_out() {
     }
     want /= VISUAL.len() as f64;
     assert!((got - want).abs() < 1e-4 * want, "{got} {want}");
+}
+
+/// The terms of loss `residual` are the relative squared distances at the selected rows, and the solver lowers their sum.
+#[test]
+fn the_loss_of_hidden_states_is_their_distance() {
+    let pair = Pair::new(false);
+    let targets = Targets::states(&pair.base_rows()).unwrap();
+    let objective = objective(&pair, &targets, 0);
+    let rlvr = pollster::block_on(clean_residuals(&pair.rlvr.1, &[1, 3])).unwrap();
+    let want = pair.base_rows().map(|base| {
+        let values = |tensor: &Tensor| tensor.to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap();
+        let (base, rlvr) =
+            (values(&base.values), values(&select_rows(&rlvr[&base.residual], base.rows.as_slice()).unwrap()));
+        let distance = |(b, r): (&Vec<f64>, &Vec<f64>)| {
+            let difference: f64 = b.iter().zip(r).map(|(b, r)| (r - b).powi(2)).sum();
+            difference / b.iter().map(|b| b * b).sum::<f64>()
+        };
+        base.iter().zip(&rlvr).map(distance).sum::<f64>() / base.len() as f64
+    });
+    let got = objective.evaluate(&objective.zero().unwrap(), false).unwrap();
+    for (got, want) in got.terms.iter().zip(want) {
+        assert!((f64::from(*got) - want).abs() < 1e-4 * want, "{got} {want}");
+    }
+    assert!((got.loss - want.iter().sum::<f64>() / VISUAL.len() as f64).abs() < 1e-4 * got.loss);
+    let solved =
+        run(&objective, &Settings { solver: Solver::Lbfgs, iterations: 20, learning_rate: 0.5, ..Settings::default() });
+    assert!(solved.final_loss < 0.2 * got.loss, "{} of {}", solved.final_loss, got.loss);
 }
 
 #[test]

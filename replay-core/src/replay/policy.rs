@@ -1,7 +1,7 @@
 //! The policy: settings applied to models of one depth, with the residuals that they need.
 use tracing::instrument;
 
-use crate::config::{Alignment, Replay, Strategy};
+use crate::config::{Alignment, Loss, Replay, Strategy};
 use crate::error::Mismatch;
 use crate::lens::LensRows;
 use crate::rank::{self, LayerEntropies, Selection, ranked_residual};
@@ -38,6 +38,15 @@ impl Policy {
                 format!("at most {compared}, the first residual that is compared"),
                 replay.learned.inject,
                 "inject earlier, or choose later policy layers",
+            )));
+        }
+        let states = replay.strategy == Strategy::Learned && replay.learned.loss == Loss::Residual;
+        if states && replay.alignment == Alignment::Released {
+            return Err(Error::Settings(Mismatch::new(
+                "learned.loss",
+                "\"lens\" with alignment \"released\"",
+                "\"residual\"",
+                "hidden states of different layers cannot be compared: use alignment \"aligned\"",
             )));
         }
         Ok(Self { replay, layers })
@@ -100,7 +109,9 @@ impl Policy {
         base: &Activations,
         rlvr: Option<&Activations>,
     ) -> Result<Selection> {
-        let rank = &self.replay.rank;
+        let mut rank = self.replay.rank.clone();
+        rank.seed = rank::seed_of(rank.seed, backend.prompt());
+        let rank = &rank;
         let base = self.entropies(backend, base, vec![candidates.clone(); self.layers.len()]).await?;
         let rlvr = match rlvr {
             Some(rlvr) if rank.base_below_rlvr => {

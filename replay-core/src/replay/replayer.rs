@@ -5,7 +5,7 @@ use tracing::instrument;
 
 use super::strategy;
 
-use crate::config::{Replay, Strategy};
+use crate::config::{Loss, Replay, Strategy};
 use crate::learned::{LearnedDelta, Stop};
 use crate::replay::cache::{self, Entry, ReplayCache};
 use crate::replay::policy::Policy;
@@ -140,12 +140,15 @@ impl Replayer {
         let strategy::Learning { selection, correction } =
             strategy::learn(&self.policy, backend, &mut report.milliseconds).await?;
         report.set_layers(&selection, self.settings().alignment);
-        let Some(strategy::Correction { learned, edits, report: learned_report, kl }) = correction else {
+        let Some(strategy::Correction { learned, edits, report: learned_report, apart }) = correction else {
             report.status = Status::NothingSelected;
             return Ok((None, None));
         };
-        for (layer, kl) in report.layers.iter_mut().zip(kl) {
-            layer.kl = kl;
+        for (layer, apart) in report.layers.iter_mut().zip(apart) {
+            match learned_report.loss {
+                Loss::Lens => layer.kl = apart,
+                Loss::Residual => layer.distance = apart,
+            }
         }
         report.status = if edits.is_some() { Status::Replayed } else { Status::Unchanged };
         report.learned = Some(learned_report);

@@ -4,7 +4,7 @@ pub mod tables;
 
 use serde::Serialize;
 
-use crate::config::{Alignment, Solver, Strategy};
+use crate::config::{Alignment, Loss, Solver, Strategy};
 use crate::learned::Stop;
 use crate::rank::{EntropySpread, LayerSelection, Selection};
 
@@ -23,13 +23,12 @@ pub enum Status {
     Passthrough,
 }
 
-/// Mean KL(base || RLVR) over the selected rows of one layer, in nats over the whole vocabulary, each model read with its own lens. Rows
-/// that are not finite in one of the models are left out.
+/// How far the models are apart, as a mean over the selected rows of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct KlMean {
+pub struct BeforeAfter {
     /// Between clean passes of both models.
     pub before: f32,
-    /// With the edit of this layer in the RLVR model.
+    /// With the edits in the RLVR model.
     pub after: f32,
 }
 
@@ -48,10 +47,12 @@ pub struct LayerReport {
     pub selected: usize,
     /// Base entropies of the ranked rows; `None` if there are none.
     pub entropy: Option<EntropySpread>,
-    /// Mean divergence at the selected rows; `None` if no row was selected. Strategy `substitute`, with `measure_kl` only: over the whole
-    /// vocabulary, and `after` is the clean RLVR residual with the edits of this layer only. Strategy `learned`: over the base's
-    /// `top_tokens` likeliest entries, as in the loss.
-    pub kl: Option<KlMean>,
+    /// Mean KL(base || RLVR) in nats, each model read with its own lens; `None` if no row was selected. Strategy `substitute`, with
+    /// `measure_kl` only: over the whole vocabulary, `after` is the clean RLVR residual with the edits of this layer only, and rows that are
+    /// not finite in one of the models are left out. Strategy `learned` with loss `lens`: over the base's `top_tokens` likeliest entries.
+    pub kl: Option<BeforeAfter>,
+    /// Mean relative squared distance of the hidden states, with loss `residual`; `None` if no row was selected.
+    pub distance: Option<BeforeAfter>,
 }
 
 /// Wall-clock milliseconds of each step.
@@ -78,6 +79,8 @@ pub struct Milliseconds {
 pub struct LearnedReport {
     /// The solver that ran.
     pub solver: Solver,
+    /// What the loss compares.
+    pub loss: Loss,
     /// The residual to which the delta is added.
     pub inject: usize,
     /// Passes: evaluations of loss and gradient.
@@ -151,6 +154,7 @@ impl Report {
             selected: layer.rows.len(),
             entropy: layer.entropy,
             kl: None,
+            distance: None,
         };
         self.layers = selection.layers.iter().map(report).collect();
     }

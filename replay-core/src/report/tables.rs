@@ -46,14 +46,17 @@ pub fn pair(pair: &PairInfo) -> Table {
 
 /// Ranking, entropies and divergences of each policy layer.
 pub fn layers(report: &Report) -> Table {
+    let measured =
+        if report.layers.iter().any(|layer| layer.distance.is_some()) { "distance before" } else { "KL before" };
     let mut table =
-        table(["layer", "residual", "ranked rows", "selected", "entropy min", "mean", "max", "KL before", "after"]);
+        table(["layer", "residual", "ranked rows", "selected", "entropy min", "mean", "max", measured, "after"]);
     for layer in &report.layers {
         let entropy = |pick: fn(&crate::EntropySpread) -> f32| {
             layer.entropy.as_ref().map_or("-".into(), |spread| format!("{:.4}", pick(spread)))
         };
-        let kl =
-            |pick: fn(&crate::KlMean) -> f32| layer.kl.as_ref().map_or("-".into(), |kl| format!("{:.5}", pick(kl)));
+        let apart = |pick: fn(&crate::BeforeAfter) -> f32| {
+            layer.distance.as_ref().or(layer.kl.as_ref()).map_or("-".into(), |apart| format!("{:.5}", pick(apart)))
+        };
         table.add_row([
             layer.layer.to_string(),
             layer.edited_residual.to_string(),
@@ -62,8 +65,8 @@ pub fn layers(report: &Report) -> Table {
             entropy(|s| s.min),
             entropy(|s| s.mean),
             entropy(|s| s.max),
-            kl(|k| k.before),
-            kl(|k| k.after),
+            apart(|a| a.before),
+            apart(|a| a.after),
         ]);
     }
     numbers_right(&mut table, 0);

@@ -32,11 +32,21 @@ settings! {
             part_of: PartOf::Both,
             note: "Above zero.",
         }
-        /// The loss looks at this many of the base's likeliest vocabulary entries, renormalised.
+        /// What the loss compares at the selected rows: `lens`, the paper's, the KL divergence of the logit lens;
+        /// `residual`, the squared distance of the hidden states, relative to the base's length.
+        loss: Loss {
+            shape: Choice(Loss::NAMED),
+            fallback: Fallback::Value("\"lens\""),
+            part_of: PartOf::Both,
+            // The published loss is left out, so that fingerprints from before there was another stay as they were.
+            when: |learned| learned.loss != Loss::Lens,
+        }
+        /// Only for loss `lens`: it looks at this many of the base's likeliest vocabulary entries, renormalised.
         top_tokens: usize {
             shape: Count::<usize>::within(1..=MAX_COUNT),
             fallback: Fallback::Value("50"),
             part_of: PartOf::Both,
+            when: |learned| learned.loss == Loss::Lens,
             note: "At least one.",
         }
         /// Divide the loss by the number of visual rows.
@@ -99,5 +109,17 @@ named_enum! {
         GradientDescent = "gradient-descent",
         /// L-BFGS with a backtracking line search: the same loss in a fraction of the passes.
         Lbfgs = "lbfgs",
+    }
+}
+
+named_enum! {
+    /// What the loss of a delta compares.
+    #[derive(Default)]
+    pub enum Loss {
+        /// KL(base || RLVR) of the logit lens, over the base's likeliest entries: the paper's.
+        #[default]
+        Lens = "lens",
+        /// `|rlvr - base|^2 / |base|^2` of the hidden states.
+        Residual = "residual",
     }
 }

@@ -12,7 +12,7 @@ pub(super) mod settings;
 mod tables;
 
 pub use cache::Cache;
-pub use learned::{Learned, Solver};
+pub use learned::{Learned, Loss, Solver};
 pub use pair::Pair;
 pub use rank::{Keep, Rank};
 pub use replay::{Alignment, OnError, Positions, Preset, Replay, Strategy};

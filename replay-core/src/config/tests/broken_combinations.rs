@@ -163,6 +163,30 @@ fn a_delta_cannot_be_injected_after_the_first_compared_residual() {
 }
 
 #[test]
+fn the_loss_of_hidden_states_has_no_vocabulary_and_compares_one_residual() {
+    let head = "[replay]\nstrategy = \"learned\"\nlayers = 2\nrank.top = 1\n";
+    assert_eq!(
+        problems(&format!("{head}[replay.learned]\nloss = \"residual\"\ntop_tokens = 9")),
+        [
+            "11:1: replay.learned.top_tokens: expected `top_tokens` with `loss = \"lens\"` only, found `loss = \"residual\"`; \
+          remove `top_tokens`: the distance of hidden states has no vocabulary"
+        ]
+    );
+    let released = "expected `alignment = \"aligned\"` with `loss = \"residual\"`, found `alignment = \"released\"`; \
+                    hidden states of different layers cannot be compared: use aligned layers, or the loss of the lens";
+    assert_eq!(
+        problems(&format!("{head}alignment = \"released\"\n[replay.learned]\nloss = \"residual\"")),
+        [format!("9:1: replay.alignment: {released}")]
+    );
+    // In a profile, whichever of the two it says is at fault.
+    assert_eq!(
+        problems(&format!("{head}alignment = \"released\"\n[profiles.own.learned]\nloss = \"residual\"")),
+        [format!("11:1: replay.learned.loss: {released}")]
+    );
+    super::valid(&format!("{head}learned.loss = \"residual\""));
+}
+
+#[test]
 fn a_seed_is_for_a_random_mask() {
     assert_eq!(
         problems("[replay]\nstrategy = \"learned\"\nlayers = 2\n[replay.rank]\ntop = 1\nseed = 3"),

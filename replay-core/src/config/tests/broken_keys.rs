@@ -114,9 +114,9 @@ fn keys_in_the_wrong_table_hear_where_they_belong() {
             "7:1: replay.iterations: expected `enabled`, `preset`, `strategy`, `layers`, `positions`, \
              `alignment`, `on_error`, `blend`, `measure_kl`, `lens_memory`, `rank`, `learned` or `cache`, \
              found unknown key `iterations`; `iterations` belongs in the table `[replay.learned]`",
-            "9:1: replay.learned.top: expected `iterations`, `learning_rate`, `top_tokens`, `normalize`, `solver`, `tolerance`, `time_budget_ms`, `inject` or `activation_memory`, \
+            "9:1: replay.learned.top: expected `iterations`, `learning_rate`, `loss`, `top_tokens`, `normalize`, `solver`, `tolerance`, `time_budget_ms`, `inject` or `activation_memory`, \
              found unknown key `top`; `top` belongs in the table `[replay.rank]`",
-            "10:1: replay.learned.adapter: expected `iterations`, `learning_rate`, `top_tokens`, `normalize`, `solver`, `tolerance`, `time_budget_ms`, `inject` or `activation_memory`, found unknown key `adapter`; `adapter` belongs at the top of the file, before any \
+            "10:1: replay.learned.adapter: expected `iterations`, `learning_rate`, `loss`, `top_tokens`, `normalize`, `solver`, `tolerance`, `time_budget_ms`, `inject` or `activation_memory`, found unknown key `adapter`; `adapter` belongs at the top of the file, before any \
              table",
         ]
     );

@@ -33,6 +33,7 @@ fn without_a_preset_three_things_suffice() {
         learned: Learned {
             iterations: 25,
             learning_rate: 10.0,
+            loss: Loss::Lens,
             top_tokens: 50,
             normalize: true,
             solver: Solver::GradientDescent,
@@ -118,6 +119,7 @@ fn each_key_overrides_the_preset() {
         [replay.learned]
         iterations = 5
         learning_rate = 4
+        loss = "lens"
         top_tokens = 20
         normalize = false
         solver = "lbfgs"
@@ -143,6 +145,7 @@ fn each_key_overrides_the_preset() {
     expected.learned = Learned {
         iterations: 5,
         learning_rate: 4.0,
+        loss: Loss::Lens,
         top_tokens: 20,
         normalize: false,
         solver: Solver::Lbfgs,

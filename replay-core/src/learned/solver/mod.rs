@@ -27,10 +27,10 @@ pub struct Solution {
     pub final_loss: f64,
     /// Why the solver ended.
     pub stop: Stop,
-    /// Mean restricted KL per target without a delta.
-    pub kl_before: Vec<f32>,
-    /// Mean restricted KL per target with the delta.
-    pub kl_after: Vec<f32>,
+    /// The term of each target without a delta; see [`Evaluation::terms`].
+    pub terms_before: Vec<f32>,
+    /// The term of each target with the delta.
+    pub terms_after: Vec<f32>,
 }
 
 /// Minimises the loss as the settings say. `observe` is called after every pass and can end the search. The future yields after every
@@ -50,7 +50,7 @@ pub async fn solve(
         started: Instant::now(),
         losses: Vec::new(),
         best: None,
-        kl_before: Vec::new(),
+        terms_before: Vec::new(),
     };
     let start = objective.zero()?;
     let last = match settings.solver {
@@ -63,7 +63,7 @@ pub async fn solve(
 /// The last delta of a solver. It is the solution, unless an earlier one was better.
 struct LastDelta {
     delta: Tensor,
-    /// The loss and KL of the delta, if it was evaluated; the delta of a last step was not.
+    /// The loss and terms of the delta, if it was evaluated; the delta of a last step was not.
     evaluated: Option<(f64, Vec<f32>)>,
     stop: Stop,
 }
@@ -71,7 +71,7 @@ struct LastDelta {
 struct Best {
     delta: Tensor,
     loss: f64,
-    kl: Vec<f32>,
+    terms: Vec<f32>,
 }
 
 /// The state that the solvers share.
@@ -82,13 +82,13 @@ struct Search<'a> {
     started: Instant,
     losses: Vec<f64>,
     best: Option<Best>,
-    kl_before: Vec<f32>,
+    terms_before: Vec<f32>,
 }
 
 impl Search<'_> {
     /// Runs one pass: loss and gradient at `delta`. The inner error is the reason why the search has to end.
     async fn pass(&mut self, delta: &Tensor) -> Result<std::result::Result<(f64, Tensor), Stop>> {
-        let Evaluation { loss, kl, gradient } = self.objective.evaluate(delta, true)?;
+        let Evaluation { loss, terms, gradient } = self.objective.evaluate(delta, true)?;
         self.losses.push(loss);
         let passes = self.settings.iterations as usize;
         let progress = Progress { pass: self.losses.len(), passes, loss };
@@ -102,10 +102,10 @@ impl Search<'_> {
             return Ok(Err(Stop::NotFinite));
         }
         if self.losses.len() == 1 {
-            self.kl_before.clone_from(&kl);
+            self.terms_before.clone_from(&terms);
         }
         if self.best.as_ref().is_none_or(|best| loss < best.loss) {
-            self.best = Some(Best { delta: delta.clone(), loss, kl });
+            self.best = Some(Best { delta: delta.clone(), loss, terms });
         }
         Ok(Ok((loss, gradient)))
     }
@@ -131,9 +131,9 @@ impl Search<'_> {
         (!budget.is_zero() && self.started.elapsed() >= budget).then_some(Stop::TimeBudget)
     }
 
-    /// Loss and KL of the best delta, if `loss` is its loss.
+    /// Loss and terms of the best delta, if `loss` is its loss.
     fn best_evaluation(&self, loss: f64) -> Option<(f64, Vec<f32>)> {
-        self.best.as_ref().filter(|best| best.loss == loss).map(|best| (loss, best.kl.clone()))
+        self.best.as_ref().filter(|best| best.loss == loss).map(|best| (loss, best.terms.clone()))
     }
 
     fn passes_left(&self) -> bool {
@@ -143,11 +143,11 @@ impl Search<'_> {
     /// Evaluates the last delta if the solver has not, and returns the best delta instead if the last one is worse.
     fn finish(mut self, last: LastDelta) -> Result<Solution> {
         let LastDelta { delta, evaluated, mut stop } = last;
-        let (loss, kl) = match evaluated {
+        let (loss, terms) = match evaluated {
             Some(evaluated) => evaluated,
             None => {
-                let Evaluation { loss, kl, .. } = self.objective.evaluate(&delta, false)?;
-                (loss, kl)
+                let Evaluation { loss, terms, .. } = self.objective.evaluate(&delta, false)?;
+                (loss, terms)
             }
         };
         let failure = match (loss.is_finite(), self.rose(loss)) {
@@ -155,19 +155,19 @@ impl Search<'_> {
             (true, true) => Some(Stop::Rising),
             _ => None,
         };
-        let (delta, final_loss, kl_after) = match (failure, self.best.take()) {
-            (None, _) => (delta, loss, kl),
+        let (delta, final_loss, terms_after) = match (failure, self.best.take()) {
+            (None, _) => (delta, loss, terms),
             (Some(failure), best) => {
                 if !matches!(stop, Stop::NotFinite | Stop::Rising) {
                     stop = failure;
                 }
                 match best {
-                    Some(best) => (best.delta, best.loss, best.kl),
+                    Some(best) => (best.delta, best.loss, best.terms),
                     // The loss is not finite even without a delta.
-                    None => (self.objective.zero()?, loss, kl),
+                    None => (self.objective.zero()?, loss, terms),
                 }
             }
         };
-        Ok(Solution { delta, losses: self.losses, final_loss, stop, kl_before: self.kl_before, kl_after })
+        Ok(Solution { delta, losses: self.losses, final_loss, stop, terms_before: self.terms_before, terms_after })
     }
 }

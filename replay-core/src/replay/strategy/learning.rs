@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use tracing::{Instrument, info_span};
 
 use super::clock::Clock;
-use crate::config::Positions;
+use crate::config::{Loss, Positions};
 use crate::learned::{
     BaseRows, Differentiable, LearnedDelta, Objective, Solution, Stop, Targets, clean_residuals, last_rows, solve,
 };
@@ -15,7 +15,9 @@ use crate::rank::{Selection, ranked_residual};
 use crate::replay::policy::Policy;
 use crate::rows::{Span, SpanRows, select_rows};
 use crate::substitute::Edits;
-use crate::{Activations, Error, KlMean, LearnedReport, Milliseconds, ReplayBackend, Result, Role, RowSet, yield_now};
+use crate::{
+    Activations, BeforeAfter, Error, LearnedReport, Milliseconds, ReplayBackend, Result, Role, RowSet, yield_now,
+};
 
 /// The result of strategy `learned` for one prompt.
 pub(crate) struct Learning {
@@ -30,8 +32,8 @@ pub(crate) struct Correction {
     /// The edit that adds the delta; `None` if the delta is zero.
     pub(crate) edits: Option<Edits>,
     pub(crate) report: LearnedReport,
-    /// Mean restricted KL per policy layer of the selection; `None` where no row is selected.
-    pub(crate) kl: Vec<Option<KlMean>>,
+    /// What the loss compares, per policy layer of the selection; `None` where no row is selected.
+    pub(crate) apart: Vec<Option<BeforeAfter>>,
 }
 
 /// Ranks the visual rows of one prompt and learns a delta for all of them.
@@ -76,9 +78,14 @@ pub(crate) async fn learn(
     }
 
     let base_rows = base_rows(policy, &selection, span, &*base, &residuals)?;
-    let lens = backend.lens(Role::Base);
-    let lens = StreamedLens::new(&*lens, replay.lens_memory);
-    let targets = Targets::new(&*base, lens, &base_rows, settings.top_tokens).instrument(info_span!("targets")).await?;
+    let targets = match settings.loss {
+        Loss::Lens => {
+            let lens = backend.lens(Role::Base);
+            let lens = StreamedLens::new(&*lens, replay.lens_memory);
+            Targets::lens(&*base, lens, &base_rows, settings.top_tokens).instrument(info_span!("targets")).await?
+        }
+        Loss::Residual => Targets::states(&base_rows)?,
+    };
     drop((base_rows, activations, residuals, base));
     times.targets = clock.lap();
 
@@ -90,7 +97,7 @@ pub(crate) async fn learn(
     };
     let solution = solve(&objective, settings, &mut listener).instrument(info_span!("learn")).await?;
     times.learn = clock.lap();
-    if solution.stop == Stop::NotFinite && solution.kl_before.is_empty() {
+    if solution.stop == Stop::NotFinite && solution.terms_before.is_empty() {
         return Err(Error::NotFinite { loss: solution.final_loss });
     }
     let correction = correction(policy, &selection, visual, solution)?;
@@ -148,14 +155,15 @@ fn correction(policy: &Policy, selection: &Selection, visual: RowSet, solution: 
         true => Some(Edits::delta(settings.inject, visual, solution.delta.clone())?),
         false => None,
     };
-    let mut means = solution.kl_before.iter().zip(&solution.kl_after);
-    let kl = selection.layers.iter().map(|layer| match layer.rows.is_empty() {
+    let mut terms = solution.terms_before.iter().zip(&solution.terms_after);
+    let apart = selection.layers.iter().map(|layer| match layer.rows.is_empty() {
         true => None,
-        false => means.next().map(|(&before, &after)| KlMean { before, after }),
+        false => terms.next().map(|(&before, &after)| BeforeAfter { before, after }),
     });
-    let kl = kl.collect();
+    let apart = apart.collect();
     let report = LearnedReport {
         solver: settings.solver,
+        loss: settings.loss,
         inject: settings.inject,
         iterations: solution.losses.len(),
         losses: solution.losses.clone(),
@@ -166,7 +174,7 @@ fn correction(policy: &Policy, selection: &Selection, visual: RowSet, solution: 
     };
     let selected = selection.layers.iter().map(|layer| layer.rows.clone()).collect();
     let learned = LearnedDelta { delta: solution.delta, losses: solution.losses, selected };
-    Ok(Correction { learned, edits, report, kl })
+    Ok(Correction { learned, edits, report, apart })
 }
 
 async fn differentiable(

@@ -3,7 +3,7 @@ use candle_core::Tensor;
 
 use crate::lens::StreamedLens;
 use crate::substitute::Edits;
-use crate::{Activations, KlMean, LayerReport, ReplayBackend, Result, Role};
+use crate::{Activations, BeforeAfter, LayerReport, ReplayBackend, Result, Role};
 
 /// Writes the mean divergence of the edited rows into each layer's report: between clean passes, and with the edit of that layer only.
 ///
@@ -26,7 +26,7 @@ pub(super) async fn measure(
         let base = base.select(residual, edit.rows())?;
         let before = mean_divergence(&base_lens, &base, &rlvr_lens, &own).await?;
         let after = mean_divergence(&base_lens, &base, &rlvr_lens, &edit.changed(&own)?).await?;
-        layer.kl = before.zip(after).map(|(before, after)| KlMean { before, after });
+        layer.kl = before.zip(after).map(|(before, after)| BeforeAfter { before, after });
     }
     Ok(())
 }
