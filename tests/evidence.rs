@@ -1,4 +1,4 @@
-//! `replay eval`, `analyse`, `inspect` and `bench` through the real binary, on the pair that ships.
+//! `replay eval`, `sweep`, `analyse`, `inspect` and `bench` through the real binary, on the pair that ships.
 use std::path::{Path, PathBuf};
 
 use crate::common::repository;
@@ -223,4 +223,70 @@ fn a_bench_measures_three_ways_in_turn() {
     let ways: Vec<_> = bench["ways"].as_array().unwrap().iter().map(|way| way["name"].as_str().unwrap()).collect();
     assert_eq!(ways, ["off", "on", "on, cached"]);
     assert!(bench["milliseconds"]["learn"].as_f64().unwrap() > 0.0 && bench["limit"].as_f64().unwrap() > 1.0);
+}
+
+#[test]
+fn a_sweep_finds_what_there_is_to_recover_and_goes_on_where_it_was_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path(), |lines| lines);
+    let config = shown(&configuration("quickstart"));
+    let (out, page) = (shown(&folder.path().join("out.jsonl")), shown(&folder.path().join("page.html")));
+    let arguments =
+        ["sweep", "--config", &config, "--data", &data, "--samples", "2", "--max-tokens", "48", "--residuals", "0,3,7"];
+    let whole: Vec<&str> = arguments.iter().copied().chain(["--json", "--html", &page, "--out", &out]).collect();
+    let first = json(&whole);
+    let sweep = &first["sweep"];
+    let residuals: Vec<_> =
+        sweep["residuals"].as_array().unwrap().iter().map(|effect| effect["residual"].clone()).collect();
+    assert_eq!(
+        (residuals, &sweep["prompts"], &sweep["outcome"]),
+        (vec![0.into(), 3.into(), 7.into()], &6.into(), &"right".into())
+    );
+    assert!(sweep["ceiling"]["like_base"]["mean"].is_number() && sweep["configured"]["arm"] == "quickstart.toml");
+    assert!(std::fs::read_to_string(&page).unwrap().contains("one residual"));
+    let text = std::fs::read_to_string(&out).unwrap();
+    std::fs::write(&out, &text[..text.len() * 3 / 5]).unwrap();
+    assert_eq!(json(&whole)["sweep"], *sweep);
+    let (code, table, _) = replay(
+        &arguments[..arguments.len() - 2]
+            .iter()
+            .copied()
+            .chain(["--residuals", "0,3,7", "--out", &out])
+            .collect::<Vec<_>>(),
+    );
+    assert!(code == 0 && table.contains("ceiling: ") && table.contains("reached: "), "{table}");
+}
+
+#[test]
+fn a_sweep_needs_no_right_answers_but_all_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let without = |line: &str| {
+        let mut object: Value = serde_json::from_str(line).unwrap();
+        object.as_object_mut().unwrap().remove("answer");
+        object.to_string()
+    };
+    let data = data(folder.path(), |lines| lines.lines().take(3).map(|line| without(line) + "\n").collect());
+    let config = shown(&configuration("quickstart"));
+    let out = shown(&folder.path().join("out.jsonl"));
+    let arguments = |data: &str, residual: &str| -> Vec<String> {
+        ["sweep", "--config", &config, "--data", data, "--samples", "1", "--max-tokens", "48", "--json", "--out", &out]
+            .into_iter()
+            .chain(["--residuals", residual])
+            .map(String::from)
+            .collect()
+    };
+    let call = |arguments: &[String]| replay(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let (code, text, log) = call(&arguments(&data, "2"));
+    assert_eq!(code, 0, "{log}");
+    let sweep = &serde_json::from_str::<Value>(&text).unwrap()["sweep"];
+    assert_eq!((&sweep["outcome"], &sweep["base"]["mean"]), (&"like_base".into(), &1.0.into()));
+
+    let (code, _, message) = call(&arguments(&data, "8"));
+    assert!(code == 5 && message.contains("from 0 to 7") && message.contains("got 8"), "{code} {message}");
+    let some = shown(&folder.path().join("some.jsonl"));
+    let both = std::fs::read_to_string(&data).unwrap()
+        + "{\"image\": \"000.png\", \"prompt\": \"How many?\", \"answer\": 1}\n";
+    std::fs::write(&some, both).unwrap();
+    let (code, _, message) = call(&arguments(&some, "2"));
+    assert!(code == 5 && message.contains("line 1") && message.contains("or none"), "{code} {message}");
 }

@@ -69,6 +69,22 @@ fn a_data_set_is_evaluated_and_analysed() {
     assert_eq!(arms, [json!("replay off"), json!("toy"), json!("base alone")]);
     // From the records: nothing is asked again.
     assert_eq!(run()["summary"], first["summary"]);
+    let out = folder.path().join("swept.jsonl").display().to_string();
+    let swept = parsed(&said(&mut toy(&[
+        "sweep",
+        "--config",
+        CONFIG,
+        "--data",
+        data,
+        "--samples",
+        "2",
+        "--max-tokens",
+        "6",
+        "--json",
+        "--out",
+        &out,
+    ])));
+    assert_eq!(swept["sweep"]["residuals"].as_array().map(Vec::len), Some(4));
     let analysed = parsed(&said(&mut toy(&["analyse", "--config", CONFIG, "--data", data, "--json"])));
     assert_eq!(analysed["layers"].as_array().map(Vec::len), Some(3));
 }

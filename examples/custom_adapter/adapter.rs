@@ -7,6 +7,7 @@ use replay_core::config::{Config, ConfigError};
 use replay_core::registry::{Adapter, Architecture, Registration, inventory};
 use replay_core::session::{Session, SessionError};
 
+use crate::engine::LAYERS;
 use crate::session::ToySession;
 
 #[derive(Debug)]
@@ -38,6 +39,10 @@ impl Adapter for ToyAdapter {
 
     fn identity(&self, config: &Config) -> Result<String, SessionError> {
         Ok(self.loading(config)?)
+    }
+
+    fn decoder_layers(&self, _: &Config) -> Result<usize, SessionError> {
+        Ok(LAYERS)
     }
 
     async fn open(&self, config: &Config) -> Result<Arc<dyn Session>, SessionError> {

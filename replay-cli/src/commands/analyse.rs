@@ -1,5 +1,6 @@
 //! `replay analyse`
 use crate::analysis::{Analysis, AnalysisSettings, LayerAnalysis};
+use crate::evaluation::Answers;
 use crate::page::{self, Chart, CurvesData, Series, TableData};
 use anyhow::Context;
 use replay_core::config::Positions;
@@ -18,7 +19,7 @@ const NOTE: &str = "Read at the output of each policy layer, over the rows that 
 
 pub(crate) async fn analyse(args: AnalyseArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
-    let items = data::read(&args.data)?;
+    let items = data::read(&args.data, Answers::Optional)?;
     let session = open::session(&config).await?;
     if session.settings().is_none() {
         return Err(config.refuse("replay.enabled", "true, to analyse a pair", None).into());

@@ -29,6 +29,9 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// How far the RLVR model has moved from the base on a set of prompts, by how certain the base was; thresholds from data.
     Analyse(AnalyseArgs),
+    /// Where the base's visual rows matter: the effect of bringing them back at one residual at a time and at all of them (the most that
+    /// replay can recover), and how much of that the configuration reaches.
+    Sweep(SweepArgs),
     /// What replay costs on this machine for this pair and prompt, off and on taking turns.
     Bench(BenchArgs),
     /// Serve models over HTTP, as the OpenAI API does.
@@ -123,7 +126,8 @@ pub(crate) struct InspectArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct DataArgs {
-    /// The data set: one JSON object a line, with `image` or `images`, `prompt`, `answer` and, if need be, `system`.
+    /// The data set: one JSON object a line, with `image` or `images`, `prompt`, `answer` (`analyse` and `sweep` do without) and, if need
+    /// be, `system`.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
     /// Use only the first N prompts.
@@ -135,12 +139,7 @@ pub(crate) struct DataArgs {
 }
 
 #[derive(Debug, Group)]
-pub(crate) struct EvalArgs {
-    /// The configuration file; repeat it for several, all of one pair.
-    #[arg(long, value_name = "FILE", default_value = "replay.toml")]
-    pub(crate) config: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
+pub(crate) struct AnswerArgs {
     /// Answers to each prompt at the temperature, besides the greedy one.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) samples: u32,
@@ -159,12 +158,23 @@ pub(crate) struct EvalArgs {
     /// Requests at a time.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) concurrency: u32,
-    /// Also evaluate the base model alone.
-    #[arg(long)]
-    pub(crate) base: bool,
     /// Where every answer is written down, and where an interrupted run goes on from [default: beside the data].
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct EvalArgs {
+    /// The configuration file; repeat it for several, all of one pair.
+    #[arg(long, value_name = "FILE", default_value = "replay.toml")]
+    pub(crate) config: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) answers: AnswerArgs,
+    /// Also evaluate the base model alone.
+    #[arg(long)]
+    pub(crate) base: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -189,6 +199,25 @@ pub(crate) struct AnalyseArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Also write a page with the curves.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct SweepArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) answers: AnswerArgs,
+    /// The residuals to sweep, separated by commas: 0 is what enters the first decoder layer, J the output of layer J - 1 [default: all].
+    #[arg(long, value_name = "J,...", value_delimiter = ',')]
+    pub(crate) residuals: Option<Vec<usize>>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also write a page with the curve.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
 }

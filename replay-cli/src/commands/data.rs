@@ -1,7 +1,7 @@
 //! Reads the data sets of commands.
 use std::path::Path;
 
-use crate::evaluation::{Item, dataset};
+use crate::evaluation::{Answers, Item, dataset};
 use replay_core::session::{Picture, Prompt};
 
 use super::args::DataArgs;
@@ -9,8 +9,8 @@ use super::exit::InputError;
 use crate::media;
 
 /// Reads the prompts of a data set. Every invalid line is reported; without `--keep-going` it ends the command.
-pub(crate) fn read(args: &DataArgs) -> anyhow::Result<Vec<Item>> {
-    let (mut items, errors) = dataset::read(&args.data);
+pub(crate) fn read(args: &DataArgs, answers: Answers) -> anyhow::Result<Vec<Item>> {
+    let (mut items, errors) = dataset::read(&args.data, answers);
     let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
     if !errors.is_empty() && (!args.keep_going || items.is_empty()) {
         let hint = if items.is_empty() { "" } else { "\n--keep-going goes on with the other lines" };

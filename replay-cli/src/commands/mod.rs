@@ -1,6 +1,7 @@
 //! The commands of the `replay` program, one file each.
 mod adapters;
 mod analyse;
+mod answers;
 mod args;
 mod bench;
 mod check;
@@ -10,10 +11,12 @@ mod exit;
 mod inspect;
 mod memory;
 mod open;
+mod plain;
 mod presets;
 mod progress;
 mod run;
 mod serve;
+mod sweep;
 mod trace;
 mod write;
 
@@ -45,6 +48,7 @@ fn run_command(args: Args) -> anyhow::Result<()> {
         Command::Inspect(args) => runtime.block_on(inspect::inspect(args)),
         Command::Eval(args) => runtime.block_on(eval::eval(args)),
         Command::Analyse(args) => runtime.block_on(analyse::analyse(args)),
+        Command::Sweep(args) => runtime.block_on(sweep::sweep(args)),
         Command::Bench(args) => runtime.block_on(bench::bench(args)),
         Command::Serve(args) => runtime.block_on(serve::serve(args)),
         Command::Trace(args) => runtime.block_on(trace::trace(args)),

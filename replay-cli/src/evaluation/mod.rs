@@ -7,17 +7,19 @@
 //! * [`verifier`]: finds the answer in a text and decides whether it is right;
 //! * [`record`]: the recorded answers, in a file from which a run can be resumed;
 //! * [`statistics`]: pass@k, bootstrap intervals, a paired test;
-//! * [`summary`]: tables of the records.
+//! * [`summary`]: tables of the records;
+//! * [`mod@sweep`]: the effect of the base's visual rows, residual by residual.
 //!
 //! Prompts are the unit of resampling, not answers: the samples of one prompt are not independent of each other.
 pub mod dataset;
 pub mod record;
 pub mod statistics;
 pub mod summary;
+pub mod sweep;
 pub mod verifier;
 mod words;
 
-pub use dataset::{DataError, Item};
+pub use dataset::{Answers, DataError, Item};
 pub use record::{Journal, JournalError, Record};
 pub use statistics::{Estimate, Resampling};
 pub use summary::{Summary, summarise};

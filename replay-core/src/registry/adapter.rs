@@ -38,6 +38,12 @@ pub trait Adapter: Debug + Sync {
     /// If a model or its files cannot be read.
     fn identity(&self, config: &Config) -> Result<String, SessionError>;
 
+    /// The number of decoder layers of the RLVR model, read from its files without loading it.
+    ///
+    /// # Errors
+    /// If the files cannot be read.
+    fn decoder_layers(&self, config: &Config) -> Result<usize, SessionError>;
+
     /// Loads the pair of a configuration and starts its engine.
     ///
     /// # Errors

@@ -38,6 +38,10 @@ impl Adapter for Named {
         Ok(String::new())
     }
 
+    fn decoder_layers(&self, _: &Config) -> Result<usize, SessionError> {
+        Ok(1)
+    }
+
     async fn open(&self, _: &Config) -> Result<Arc<dyn Session>, SessionError> {
         Err(SessionError::Stopped)
     }

@@ -13,6 +13,7 @@ use crate::config::adapter_name::ADAPTER;
 use crate::config::table::EngineTable;
 use crate::families;
 use crate::models::fingerprint::identity;
+use crate::pairing::depth::decoder_layers;
 use crate::session::MistralrsSession;
 
 use host_file::EngineHostFile;
@@ -44,6 +45,10 @@ impl Adapter for Mistralrs {
 
     fn identity(&self, config: &Config) -> Result<String, SessionError> {
         Ok(identity(config)?)
+    }
+
+    fn decoder_layers(&self, config: &Config) -> Result<usize, SessionError> {
+        Ok(decoder_layers(config)?)
     }
 
     async fn open(&self, config: &Config) -> Result<Arc<dyn Session>, SessionError> {

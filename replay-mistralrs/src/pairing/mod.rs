@@ -2,6 +2,7 @@
 //! pipeline of the engine.
 pub(crate) mod attach;
 pub(crate) mod attached;
+pub(crate) mod depth;
 pub(crate) mod encoder_hash;
 pub(crate) mod environment;
 pub(crate) mod facts;

@@ -3,11 +3,8 @@ use replay_core::Config;
 use replay_core::registry;
 
 use super::super::exit::InputError;
+use super::super::plain::{BASE, OFF, base_alone, disabled};
 use super::{Configured, stem};
-
-/// The arm that the others are compared with.
-pub(super) const OFF: &str = "replay off";
-const BASE: &str = "base alone";
 
 /// One arm: a configuration under evaluation.
 pub(super) struct Arm {
@@ -66,15 +63,7 @@ pub(super) fn arms(configs: &[Configured], with_base: bool) -> Result<Vec<Arm>, 
         arms.push(Arm { name, config });
     }
     if with_base {
-        let mut config = disabled(first);
-        config.pair.rlvr.clone_from(&first.pair.base);
-        arms.push(Arm { name: BASE.into(), config });
+        arms.push(Arm { name: BASE.into(), config: base_alone(first) });
     }
     Ok(arms)
-}
-
-fn disabled(config: &Config) -> Config {
-    let mut config = config.clone();
-    config.replay.enabled = false;
-    config
 }

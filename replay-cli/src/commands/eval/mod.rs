@@ -1,56 +1,40 @@
 //! `replay eval`: the same prompts and seeds for every arm, and statistics of the answers.
 mod arm;
-mod run;
 mod show;
 
 use std::path::PathBuf;
 
-use crate::evaluation::{Item, Journal, Resampling, Verifier, dataset, summarise};
+use crate::evaluation::{Answers, Resampling, summarise};
 use anyhow::Context;
+use replay_core::session::Directive;
 use serde_json::json;
 
+use super::answers::Questions;
 use super::args::EvalArgs;
-use super::exit::InputError;
+use super::plain::OFF;
 use super::{data, open, write};
 
 pub(crate) async fn eval(args: EvalArgs) -> anyhow::Result<()> {
-    let verifier: Verifier = args.verifier.parse().map_err(|e| InputError(format!("--verifier: {e}")))?;
     let configs = args.config.iter().map(|path| Ok((path.clone(), open::config(path)?)));
     let configs = configs.collect::<anyhow::Result<Vec<_>>>()?;
     let arms = arm::arms(&configs, args.base)?;
-    let items = accepted(data::read(&args.data)?, &verifier, args.data.keep_going)?;
-    let journal_path = args.out.clone().unwrap_or_else(|| args.data.data.with_extension("eval.jsonl"));
+    let (seed, beside) = (args.answers.seed, args.data.data.with_extension("eval.jsonl"));
+    let questions = Questions::new(data::read(&args.data, Answers::Required)?, args.answers, &args.data)?;
     let fingerprint = |arm: &arm::Arm| Ok((arm.name.clone(), json!(arm.fingerprint()?)));
-    let fingerprints = arms.iter().map(fingerprint).collect::<anyhow::Result<serde_json::Map<_, _>>>()?;
-    let settings = json!({
-        "data": dataset::fingerprint(&items),
-        "samples": args.samples,
-        "temperature": args.temperature,
-        "seed": args.seed,
-        "max_tokens": args.max_tokens,
-        "verifier": verifier.to_string(),
-        "arms": fingerprints,
-    });
-    let mut journal = Journal::open(&journal_path, &settings).map_err(|e| InputError(e.to_string()))?;
-    if journal.dropped() > 0 {
-        eprintln!("{}: {} bytes of an unfinished record were cut off", journal_path.display(), journal.dropped());
-    }
+    let settings = questions.settings(arms.iter().map(fingerprint).collect::<anyhow::Result<_>>()?);
+    let (journal_path, mut journal) = questions.journal(beside, &settings)?;
     for arm in &arms {
-        run::arm(arm, &items, &verifier, &args, &mut journal).await?;
+        if questions.lacks(&arm.name, &journal) {
+            let session = open::session(&arm.config).await?;
+            questions.answer(&arm.name, &session, Directive::default(), &mut journal).await?;
+        }
     }
 
     let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
-    let resampling = Resampling { seed: args.seed, ..Resampling::default() };
-    let summary = summarise(journal.records_of(&items), &names, Some(arm::OFF), &resampling);
+    let resampling = Resampling { seed, ..Resampling::default() };
+    let summary = summarise(journal.records_of(&questions.items), &names, Some(OFF), &resampling);
     let pair = &configs.first().context("no configuration")?.1.pair;
-    let about = format!(
-        "{} and {}: {} prompts, {} samples each at temperature {}, verifier {verifier}",
-        pair.rlvr,
-        pair.base,
-        items.len(),
-        args.samples,
-        args.temperature
-    );
+    let about = questions.about(&pair.rlvr, &pair.base);
     if let Some(out) = &args.html {
         write::text(out, &show::page(&about, &summary)?)?;
     }
@@ -62,18 +46,6 @@ pub(crate) async fn eval(args: EvalArgs) -> anyhow::Result<()> {
         println!("records: {}", journal_path.display());
     }
     Ok(())
-}
-
-/// The items whose right answer the verifier accepts. Without `keep_going`, any other item is an error.
-fn accepted(items: Vec<Item>, verifier: &Verifier, keep_going: bool) -> anyhow::Result<Vec<Item>> {
-    let problem =
-        |item: &Item| verifier.accepts(&item.answer).err().map(|e| format!("line {}: answer: {e}", item.line));
-    let problems: Vec<String> = items.iter().filter_map(problem).collect();
-    if !problems.is_empty() && !keep_going {
-        return Err(InputError(problems.join("\n")).into());
-    }
-    problems.iter().for_each(|problem| eprintln!("left out: {problem}"));
-    Ok(items.into_iter().filter(|item| problem(item).is_none()).collect())
 }
 
 /// The name of a configuration's arm: its file name without extension.

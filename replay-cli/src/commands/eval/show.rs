@@ -4,8 +4,8 @@ use crate::page::{self, Chart, CurvesData, Series, TableData};
 use replay_core::tables;
 
 const NOTE: &str = "Means over prompts; in brackets, percentile bootstrap intervals over prompts (95 %). pass@k is the unbiased estimator. \
-     Differences are paired: the same prompts and the same seeds; p is of a sign-flip permutation test over prompts, without a correction \
-     for asking several questions. A small difference on few prompts is not evidence, and neither is the best of many settings.";
+     Differences are paired: the same prompts and the same seeds; p is of a sign-flip permutation test over prompts, and p Holm corrects it \
+     for the number of arms. A small difference on few prompts is not evidence, and neither is the best of many settings.";
 
 pub(super) fn print(about: &str, summary: &Summary) {
     println!("{about}\n");
@@ -73,7 +73,7 @@ fn arms(summary: &Summary, shown: &dyn Fn(u32) -> bool) -> TableData {
 }
 
 fn differences(summary: &Summary, shown: &dyn Fn(&str) -> bool) -> TableData {
-    let columns = ["arm", "against", "metric", "difference", "p", "prompts"].map(String::from).to_vec();
+    let columns = ["arm", "against", "metric", "difference", "p", "p Holm", "prompts"].map(String::from).to_vec();
     let rows = summary.paired.iter().filter(|pair| shown(&pair.metric.to_string())).map(|pair| {
         vec![
             pair.arm.clone(),
@@ -81,6 +81,7 @@ fn differences(summary: &Summary, shown: &dyn Fn(&str) -> bool) -> TableData {
             pair.metric.to_string(),
             interval(&pair.difference, 4),
             format!("{:.4}", pair.p),
+            format!("{:.4}", pair.p_corrected),
             pair.prompts.to_string(),
         ]
     });

@@ -6,10 +6,10 @@ use serde_json::Value;
 use serde_json::error::Category;
 
 use super::super::words::alternatives;
-use super::Item;
 use super::error::LineError;
 use super::images::Images;
 use super::object::{Object, describe};
+use super::{Answers, Item};
 use replay_core::config::nearest::nearest;
 
 const KEYS: [&str; 5] = ["image", "images", "prompt", "answer", "system"];
@@ -21,7 +21,12 @@ const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 const VERSION: u64 = 1;
 
 /// Reads the item of a line that is not blank, or returns all its errors.
-pub(super) fn item(bytes: &[u8], line: usize, images: &mut Images<'_>) -> Result<Item, Vec<LineError>> {
+pub(super) fn item(
+    bytes: &[u8],
+    line: usize,
+    answers: Answers,
+    images: &mut Images<'_>,
+) -> Result<Item, Vec<LineError>> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         vec![LineError::new(None, "text in UTF-8", format!("another byte at column {}", error.valid_up_to() + 1))]
     })?;
@@ -42,7 +47,8 @@ pub(super) fn item(bytes: &[u8], line: usize, images: &mut Images<'_>) -> Result
         }
     };
     let prompt = required("prompt", "a text", text_of);
-    let answer = required("answer", "a text or a number", answer_of);
+    let no_answer = answers == Answers::Optional && get("answer").is_none();
+    let answer = if no_answer { None } else { required("answer", "a text or a number", answer_of) };
     let system = match get("system") {
         None => None,
         Some(Value::String(text)) => Some(text.clone()),
@@ -53,9 +59,9 @@ pub(super) fn item(bytes: &[u8], line: usize, images: &mut Images<'_>) -> Result
     };
     let found_images = find_images(get("image"), get("images"), images, &mut errors);
     match (prompt, answer) {
-        (Some(prompt), Some(answer)) if errors.is_empty() => {
+        (Some(prompt), answer) if errors.is_empty() => {
             let (images, hashes): (Vec<PathBuf>, Vec<Hash>) = found_images.into_iter().unzip();
-            let fingerprint = fingerprint(&prompt, &answer, system.as_deref(), &hashes);
+            let fingerprint = fingerprint(&prompt, answer.as_deref(), system.as_deref(), &hashes);
             Ok(Item { line, images, prompt, answer, system, fingerprint })
         }
         _ => Err(errors),
@@ -145,10 +151,10 @@ fn exact_hint(value: &Value) -> Option<&'static str> {
     lost.then_some("so large a number loses digits: write it as a text")
 }
 
-fn fingerprint(prompt: &str, answer: &str, system: Option<&str>, images: &[Hash]) -> String {
+fn fingerprint(prompt: &str, answer: Option<&str>, system: Option<&str>, images: &[Hash]) -> String {
     let mut hasher = Hasher::new();
     hasher.update(&VERSION.to_le_bytes());
-    for text in [Some(prompt), Some(answer), system] {
+    for text in [Some(prompt), answer, system] {
         // The length is hashed too, so that different texts cannot have the same concatenation; `u64::MAX` marks an absent text.
         hasher.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
         hasher.update(text.unwrap_or_default().as_bytes());

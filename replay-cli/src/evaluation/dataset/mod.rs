@@ -3,7 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `prompt` | text, required |
-//! | `answer` | the right answer, text or a number, required |
+//! | `answer` | the right answer, text or a number, required where answers are judged |
 //! | `image` or `images` | a path or a list of paths, relative to the folder of the file; neither: a prompt without image |
 //! | `system` | the system prompt; an empty one is given as such |
 mod error;
@@ -24,12 +24,21 @@ pub struct Item {
     pub images: Vec<PathBuf>,
     /// The user's text.
     pub prompt: String,
-    /// The right answer.
-    pub answer: String,
+    /// The right answer; `None` only for [`Answers::Optional`].
+    pub answer: Option<String>,
     /// The system prompt, if the line gives one.
     pub system: Option<String>,
     /// A blake3 hash, in hexadecimal, of all fields above except the line, and of the bytes of the images instead of their paths.
     pub fingerprint: String,
+}
+
+/// Whether each line needs a right answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// A line without one is an error.
+    Required,
+    /// A line may have one.
+    Optional,
 }
 
 /// Reads a data set. Returns the items of the valid lines and the errors of the others, both in the order of the file.
@@ -37,7 +46,7 @@ pub struct Item {
 /// No image is decoded, but each is read once for the fingerprint. A line has an item or errors, never both. A file that cannot be read or
 /// has no item is an error, so that an empty list of errors implies at least one item.
 #[must_use]
-pub fn read(path: &Path) -> (Vec<Item>, Vec<DataError>) {
+pub fn read(path: &Path, answers: Answers) -> (Vec<Item>, Vec<DataError>) {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => return (Vec::new(), vec![DataError::of_file(path, "a readable file", error)]),
@@ -51,7 +60,7 @@ pub fn read(path: &Path) -> (Vec<Item>, Vec<DataError>) {
             continue;
         }
         blank = false;
-        match line::item(line, index + 1, &mut images) {
+        match line::item(line, index + 1, answers, &mut images) {
             Ok(item) => items.push(item),
             Err(line) => errors.extend(line.into_iter().map(|error| error.at(path, index + 1))),
         }

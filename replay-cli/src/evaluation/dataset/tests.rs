@@ -9,7 +9,7 @@ fn read_text(content: impl AsRef<[u8]>) -> (Vec<Item>, Vec<String>) {
     folder.write("a.png", "a");
     folder.write("sub/b.png", "b");
     let path = folder.write("set.jsonl", content);
-    let (items, errors) = read(&path);
+    let (items, errors) = read(&path, Answers::Required);
     let file = format!("{}:", path.display());
     let places = format!("{}/", path.parent().unwrap().display());
     let messages = errors.iter().map(|error| error.to_string().replace(&file, "").replace(&places, "")).collect();
@@ -37,7 +37,7 @@ fn lines_that_are_right() {
     );
     assert_eq!(problems, [""; 0]);
     assert_eq!(items.iter().map(|item| item.line).collect::<Vec<_>>(), [1, 4, 5]);
-    assert_eq!(items.iter().map(|item| &*item.answer).collect::<Vec<_>>(), ["8", "2.5", "2"]);
+    assert_eq!(items.iter().filter_map(|item| item.answer.as_deref()).collect::<Vec<_>>(), ["8", "2.5", "2"]);
     assert_eq!(items.iter().map(|item| item.system.as_deref()).collect::<Vec<_>>(), [None, Some(""), None]);
     assert!(items[0].images[0].ends_with("a.png"));
     assert!(items[1].images[0].ends_with("sub/b.png") && items[1].images.len() == 2);
@@ -106,7 +106,7 @@ fn values_of_the_wrong_kind() {
 
 #[test]
 fn a_number_that_would_lose_digits_is_refused() {
-    assert_eq!(item(r#"{"prompt": "x", "answer": 18446744073709551615}"#).answer, "18446744073709551615");
+    assert_eq!(item(r#"{"prompt": "x", "answer": 18446744073709551615}"#).answer.unwrap(), "18446744073709551615");
     let [problem] = problems(r#"{"prompt": "x", "answer": 123456789012345678901}"#).try_into().unwrap();
     assert!(problem.ends_with("; so large a number loses digits: write it as a text"), "{problem}");
 }
@@ -124,7 +124,7 @@ fn files_that_are_no_data_sets() {
     );
     assert_eq!(problems(b"\xff\xfe{".as_slice()), ["1: expected text in UTF-8, found another byte at column 1"]);
     assert_eq!(problems("[".repeat(100_000)).len(), 1);
-    let (items, errors) = read(Path::new("/nonexistent/set.jsonl"));
+    let (items, errors) = read(Path::new("/nonexistent/set.jsonl"), Answers::Required);
     assert!(items.is_empty());
     let message = errors[0].to_string();
     assert!(message.starts_with("/nonexistent/set.jsonl: expected a readable file, found "), "{message}");
@@ -152,7 +152,20 @@ fn the_fingerprint_is_of_the_content() {
 #[test]
 fn the_data_set_of_the_examples_is_right() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/images/questions.jsonl");
-    let (items, errors) = read(&path);
+    let (items, errors) = read(&path, Answers::Required);
     assert_eq!(errors, []);
     assert!(items.len() >= 6 && items.iter().all(|item| item.images.len() == 1));
+}
+
+#[test]
+fn an_answer_may_be_missing_where_none_is_judged_but_not_be_wrong() {
+    let folder = Folder::new();
+    let path = folder.write("set.jsonl", "{\"prompt\": \"a\"}\n{\"prompt\": \"a\", \"answer\": 3}\n");
+    let (items, errors) = read(&path, Answers::Optional);
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(items.iter().map(|item| item.answer.as_deref()).collect::<Vec<_>>(), [None, Some("3")]);
+    assert_ne!(items[0].fingerprint, items[1].fingerprint);
+    let path = folder.write("wrong.jsonl", "{\"prompt\": \"a\", \"answer\": []}\n{\"prompt\": \"a\", \"anser\": 3}\n");
+    let (items, errors) = read(&path, Answers::Optional);
+    assert_eq!((items.len(), errors.len()), (0, 2), "{errors:?}");
 }

@@ -26,7 +26,7 @@ fn record(arm: &str, item: usize, sample: Option<u32>) -> Record {
 }
 
 fn item(line: usize) -> Item {
-    let (prompt, answer) = ("x".into(), "8".into());
+    let (prompt, answer) = ("x".into(), Some("8".to_owned()));
     Item { line, images: Vec::new(), prompt, answer, system: None, fingerprint: format!("of {line}") }
 }
 

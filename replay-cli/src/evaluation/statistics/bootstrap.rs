@@ -22,7 +22,7 @@ pub fn estimate(values: &[f64], resampling: &Resampling) -> Option<Estimate> {
 }
 
 /// The quantile of at least one sorted value, interpolated between the two nearest ones.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let position = share.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
     below + (above - below) * position.fract()

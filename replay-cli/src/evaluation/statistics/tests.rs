@@ -138,3 +138,28 @@ fn without_a_difference_p_is_even() {
     // 60 expected, with a standard deviation of 7.
     assert!((32..90).contains(&count), "{count} of 600");
 }
+
+#[test]
+fn holm_multiplies_by_the_tests_that_are_left() {
+    let close = |got: &[f64], want: &[f64]| got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-12);
+    // Sorted: 0.005 * 4, 0.01 * 3, 0.03 * 2, 0.04 * 1 which may not be below the one before it.
+    let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
+    assert!(close(&adjusted, &[0.03, 0.06, 0.06, 0.02]), "{adjusted:?}");
+    assert!(close(&holm(&[0.4, 0.9]), &[0.8, 0.9]) && close(&holm(&[0.7, 0.8]), &[1.0, 1.0]));
+    assert_eq!(holm(&[]), Vec::<f64>::new());
+}
+
+#[test]
+fn a_ratio_of_means_resamples_both_together() {
+    let resampling = Resampling::default();
+    // The first is half of the second for every prompt: whatever is drawn, the ratio is the same.
+    let pairs: Vec<(f64, f64)> = (1..40).map(|x| (f64::from(x), 2.0 * f64::from(x))).collect();
+    let half = ratio(&pairs, &resampling).unwrap();
+    assert!((half.mean - 0.5).abs() < 1e-12 && (half.low - 0.5).abs() < 1e-12 && (half.high - 0.5).abs() < 1e-12);
+    let noisy: Vec<(f64, f64)> = (0..40).map(|x| (f64::from(x % 2), 1.0 + f64::from(x % 3))).collect();
+    let noisy = ratio(&noisy, &resampling).unwrap();
+    assert!(noisy.low < noisy.mean && noisy.mean < noisy.high, "{noisy:?}");
+    // Nothing to divide by: the second is 1 as often as -1.
+    let around_zero: Vec<(f64, f64)> = (0..40).map(|x| (1.0, if x % 2 == 0 { 1.0 } else { -1.0 })).collect();
+    assert_eq!((ratio(&around_zero, &resampling), ratio(&[], &resampling)), (None, None));
+}

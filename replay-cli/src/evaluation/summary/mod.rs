@@ -42,7 +42,9 @@ pub fn summarise<'a>(
             let of_arm = |&arm: &&str| {
                 Some(pairing::compare((arm, prompts.get(arm)?), (against, reference_prompts), max_samples, resampling))
             };
-            others.filter_map(of_arm).flatten().collect()
+            let mut paired: Vec<Paired> = others.filter_map(of_arm).flatten().collect();
+            pairing::correct(&mut paired);
+            paired
         }
     };
     Summary { arms: summaries.collect(), paired, resampling: *resampling }

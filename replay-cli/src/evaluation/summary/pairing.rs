@@ -4,7 +4,17 @@ use super::prompts::Prompts;
 use super::table::Paired;
 use crate::evaluation::{Resampling, statistics};
 
-/// Compares two arms in every metric that both have on at least one prompt. Prompts have at most `max_samples` samples.
+/// Corrects the p-values of each metric for the number of arms that are compared in it.
+pub(super) fn correct(paired: &mut [Paired]) {
+    for metric in paired.iter().map(|pair| pair.metric).collect::<Vec<_>>() {
+        let of_metric: Vec<usize> = (0..paired.len()).filter(|&index| paired[index].metric == metric).collect();
+        let p: Vec<f64> = of_metric.iter().map(|&index| paired[index].p).collect();
+        of_metric.iter().zip(statistics::holm(&p)).for_each(|(&index, p)| paired[index].p_corrected = p);
+    }
+}
+
+/// Compares two arms in every metric that both have on at least one prompt. Prompts have at most `max_samples` samples. The p-values are
+/// not corrected yet.
 pub(super) fn compare(
     (arm, prompts): (&str, &Prompts<'_>),
     (against, reference): (&str, &Prompts<'_>),
@@ -25,6 +35,7 @@ pub(super) fn compare(
             left_out: with_value(prompts) + with_value(reference) - 2 * pairs.len(),
             difference,
             p,
+            p_corrected: p,
         })
     };
     Metric::all(max_samples).filter_map(compare).collect()

@@ -11,7 +11,7 @@ use crate::evaluation::{Estimate, Resampling};
 pub struct Summary {
     /// The arms in the order asked for, including arms without records.
     pub arms: Vec<ArmSummary>,
-    /// Every other arm compared with the reference arm, metric by metric. The p-values are not corrected for multiple tests.
+    /// Every other arm compared with the reference arm, metric by metric.
     pub paired: Vec<Paired>,
     /// How intervals and p-values were computed.
     pub resampling: Resampling,
@@ -84,4 +84,6 @@ pub struct Paired {
     pub difference: Estimate,
     /// Two-sided p-value of a sign-flip test.
     pub p: f64,
+    /// The p-value after Holm's correction for all arms that are compared in this metric.
+    pub p_corrected: f64,
 }
