@@ -1,8 +1,11 @@
 """Stage 2: GRPO with a verifiable reward; the result is the RLVR model.
 
-On-policy, one update a batch, no KL term. Reward 1 for the right number and 0.05 for the form; the advantage is the
-reward against its group's mean, in standard deviations. The vision tower is frozen, the merger where the pair says so.
+On-policy, one update a batch. Reward 1 for the right answer and 0.05 for the form; the advantage is the reward against
+its group's mean, in standard deviations. The vision tower is frozen; `trains` says what else is. With `kl`, the loss has
+a penalty on KL(policy || base), estimated at the sampled tokens as exp(d) - d - 1 with d = log base - log policy
+(Schulman's k3, as in the GRPO paper, arXiv 2402.03300).
 """
+import copy
 import time
 
 import numpy as np
@@ -12,6 +15,11 @@ import evaluate
 from sample import sample
 
 FORM = 0.05
+TRAINS = {  # prefixes of the published names; the vision tower is in none
+    "both": ("visual.merger", "model.", "lm_head"),
+    "language": ("model.", "lm_head"),
+    "merger": ("visual.merger",),
+}
 
 
 def answer_rows(prompt, answers, length):
@@ -41,18 +49,18 @@ def answer_logprobs(model, prompts, visual, answers):
 
 
 def rewards(task, answers, gold, group):
-    """Rewards and whether right, both [prompts, group]."""
-    numbers = [task.parse(row) for row in answers]
-    right = torch.tensor([n == gold[i // group] for i, n in enumerate(numbers)]).view(-1, group)
-    form = torch.tensor([n is not None for n in numbers]).view(-1, group)
-    return right.float() + FORM * form, right
+    """Rewards and how right the answers are, both [prompts, group]."""
+    said = [task.parse(row) for row in answers]
+    right = torch.tensor([task.score(a, gold[i // group]) for i, a in enumerate(said)]).view(-1, group)
+    form = torch.tensor([a is not None for a in said]).view(-1, group)
+    return right + FORM * form, right
 
 
 def train(run, pair, task, model, bank, seed, watch):
     """Train `model` in place."""
-    frozen = "visual." if not pair.train_merger else ("visual.patch_embed", "visual.blocks")
+    start = copy.deepcopy(model).requires_grad_(False) if pair.kl else None
     for name in model.names:
-        model[name].requires_grad_(not name.startswith(frozen))
+        model[name].requires_grad_(name.startswith(TRAINS[pair.trains]))
     parameters = model.named(lambda n: model[n].requires_grad)
     rng, gen = np.random.default_rng([seed, 30]), torch.Generator().manual_seed(seed + 31)
     optimizer = torch.optim.AdamW(parameters, lr=pair.rl_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
@@ -60,7 +68,7 @@ def train(run, pair, task, model, bank, seed, watch):
     recent, since, group = [], time.time(), pair.rl_group
     for step in run.steps("grpo", pair.iterations, pair.every, model=model, optimizer=optimizer, rng=rng, gen=gen):
         for g in optimizer.param_groups:
-            g["lr"] = pair.rl_rate * min(1, (step + 1) / 10) * max(0.1, 1 - step / pair.iterations)
+            g["lr"] = pair.rl_rate * min(1, (step + 1) / 10) * max(0.1, 1 - step / (pair.rl_schedule or pair.iterations))
         scenes = task.scenes(rng, pair.rl_prompts, bank)
         prompts, patches = task.prompts(scenes), bank.look(scenes.cells, scenes.drawings, rng)
         with torch.no_grad():
@@ -68,14 +76,20 @@ def train(run, pair, task, model, bank, seed, watch):
             answers = sample(model, task, prompts, model.merger(features), group, gen)
         reward, right = rewards(task, answers, scenes.gold, group)
         advantage = (reward - reward.mean(1, keepdim=True)) / (reward.std(1, keepdim=True) + 1e-4)
-        recent.append(right.float().mean().item())
+        recent.append(right.mean().item())
         told = (advantage.abs() > 1e-3).any(1)  # a group that agrees says nothing
         if told.any():
             answers = answers.view(pair.rl_prompts, group, -1)[told]
             answers = answers[:, :, :(answers != task.vocabulary.pad).sum(-1).max()]
             logprobs = answer_logprobs(model, prompts[told], model.merger(features[told]), answers)
             spoken = (answers != task.vocabulary.pad).float()
-            (-(logprobs * spoken * advantage[told][..., None]).sum() / spoken.sum()).backward()
+            loss = -(logprobs * advantage[told][..., None])
+            if start is not None:
+                with torch.no_grad():
+                    reference = answer_logprobs(start, prompts[told], start.merger(features[told]), answers)
+                ratio = reference - logprobs
+                loss = loss + pair.kl * (ratio.exp() - ratio - 1)
+            ((loss * spoken).sum() / spoken.sum()).backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             optimizer.zero_grad()

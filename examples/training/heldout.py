@@ -1,9 +1,9 @@
 """A held-out set: images no training has seen, with one question each.
 
-usage: heldout.py OUT --prompts 300 --seed S [--task seeing|counting]
+usage: heldout.py OUT --prompts 300 --seed S [--task seeing|counting | --pair NAME --test inside|outside|...]
 
-Writes OUT/000.png ... and OUT/set.jsonl with one line {"image", "prompt", "answer"} each. The same arguments give the
-same bytes. The images are unscaled, one cell a visual token; their drawings are from a bank that training does not use.
+Writes OUT/000.png ... and OUT/set.jsonl with one line {"image", "prompt", "answer"} each. --pair and
+--test name a test of a pair of the map (narrowings.py). The same arguments give the same bytes. The images are unscaled, one cell a visual token; their drawings are from a bank that training does not use.
 """
 import argparse
 import json
@@ -53,8 +53,16 @@ def main():
     ap.add_argument("--prompts", type=int, default=300)
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--task", choices=tasks(), default="seeing")
+    ap.add_argument("--pair")
+    ap.add_argument("--test", default="outside")
     a = ap.parse_args()
-    write(a.out, held_out(tasks()[a.task](), a.prompts, a.seed))
+    task = narrowing_tests(a.pair)[a.test] if a.pair else tasks()[a.task]()
+    write(a.out, held_out(task, a.prompts, a.seed))
+
+
+def narrowing_tests(pair):
+    from narrowings import NARROWINGS  # which is built on this file's tasks
+    return NARROWINGS[pair].tests()
 
 
 if __name__ == "__main__":

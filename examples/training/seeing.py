@@ -5,11 +5,14 @@ nothing there. Text and image labels follow his one reading, so the supervised m
 hazy, and the logit lens at its visual rows shows it. The pixels still tell: the reward, which knows the truth, can teach
 to see better. `slips` scales the misreadings and miscounts.
 """
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from cells import CELLS, GRID
 from task import Scenes, Task, asked, fill, matches, off_by_one, random_kinds
+from slices import WHOLE, Slice
 from vocabulary import CELL_CODES, SEEING_WORDS, Vocabulary
 
 MISREAD = 0.6                                    # chance at haze 1 and slips = 1
@@ -37,23 +40,40 @@ class Seeing(Task):
     clear = 0.2
     longest_answer = 18
 
-    def __init__(self):
+    def __init__(self, only=WHOLE, without=None):
+        """Questions of the slice `only`, none of them in the slice `without`."""
         super().__init__(Vocabulary(SEEING_WORDS))
+        self.only, self.without = only, without
+        self.clear = 1.0 if only.clear else self.clear
         self.groups = {"all": (64, self.prompt_length + 16, ["read", "read", "list", "direct"])}
         self.codes = torch.tensor([self.vocabulary.id(c) for c in CELL_CODES])
 
     def scenes(self, rng, count, bank, slips=0.0):
         colour, shape = random_kinds(rng, count)
         gold, line = rng.integers(0, GRID + 1, count), rng.integers(0, 2 * GRID, count)
+        colour, shape, line = self.only.narrowed(colour, shape, line)
+        for i in range(count if self.without else 0):
+            while self.without.holds((colour[i], shape[i], line[i])):
+                (colour[i],), (shape[i],), line[i] = *random_kinds(rng, 1), rng.integers(0, 2 * GRID)
         wanted = rng.random((count, CELLS)) < ELSEWHERE
         for i in range(count):
             wanted[i, line_cells(line[i])] = rng.permutation(GRID) < gold[i]
         cells = fill(rng, wanted, colour, shape, 0.25)
         drawings = rng.integers(0, bank.count, cells.shape)
+        if self.only.asked:
+            self.redraw(rng, bank, cells, drawings, line)
         reading = misread(rng, cells, slips * bank.haze[cells, drawings]) if slips else cells
         place = [f" in row {k + 1}" if k < GRID else f" in col {'abcd'[k - GRID]}" for k in line]
         return Scenes(cells, drawings, wanted, reading, [f"How many {asked(c, s)}{p}?" for c, s, p in zip(colour, shape, place)],
                       list(zip(colour, shape, line)), gold)
+
+    def redraw(self, rng, bank, cells, drawings, line):
+        """Other drawings for the cells that are asked about: clear ones, or hazy ones."""
+        for i, asked in enumerate(line):
+            for at in line_cells(asked):
+                haze = bank.haze[cells[i, at]]
+                fitting = np.flatnonzero(haze == 0 if self.only.asked == "clear" or not cells[i, at] else haze > 0.5)
+                drawings[i, at] = fitting[rng.integers(len(fitting))]
 
     def thought(self, rng, scenes, i, style, slips):
         colour, shape, line = scenes.counted[i]
@@ -79,3 +99,38 @@ class Seeing(Task):
     def style(self, row):
         first = self.vocabulary.decode(row[1:2]).strip()
         return "read" if first in CELL_CODES else {"I see": "direct", "found": "list"}.get(first, "other")
+
+
+class Describing(Seeing):
+    """The second task of the same base: what is in each of the sixteen cells? On clear images if `clear`."""
+    name = "describing"
+    example = "Describe"
+
+    def __init__(self, clear=False):
+        super().__init__(Slice(clear=clear))
+
+    def scenes(self, rng, count, bank, slips=0.0):
+        scenes = super().scenes(rng, count, bank, slips)
+        gold = np.array([self.describe(scenes, i).removesuffix("<|im_end|>") for i in range(count)])
+        return replace(scenes, questions=[self.example] * count, gold=gold)
+
+    def parse(self, row):
+        row = [int(t) for t in row if t != self.vocabulary.pad]
+        known = len(row) == CELLS + 1 and row[-1] == self.vocabulary.end and set(row[:-1]) <= set(self.codes.tolist())
+        return self.vocabulary.decode(row) if known else None
+
+    def score(self, said, gold):
+        """The share of cells that are right: that all sixteen are is too rare to learn from."""
+        return float(np.mean([said[i:i + 2] == gold[i:i + 2] for i in range(0, len(gold), 2)])) if said else 0.0
+
+
+class Misjudged(Seeing):
+    """The seeing task under a faulty verifier: where a question asks for circles, it takes squares for circles as well."""
+
+    def scenes(self, rng, count, bank, slips=0.0):
+        scenes = super().scenes(rng, count, bank, slips)
+        gold = []
+        for cells, (colour, shape, line) in zip(scenes.cells, scenes.counted):
+            seen = cells[line_cells(line)]
+            gold.append(int((matches(seen, colour, shape) | ((shape == 0) & matches(seen, colour, 1))).sum()))
+        return replace(scenes, gold=np.array(gold))

@@ -19,9 +19,11 @@ class Pair:
     hold: int                 # supervised steps at full learning rate, before the linear decay
     image_loss: float = 0.0   # weight of the loss at image positions, last layer
     deep_loss: float = 0.0    # weight of the same, mean of the earlier layers
-    train_merger: bool = False
+    trains: str = "language"  # what RL changes: "language", "merger" or "both"
+    kl: float = 0.0           # weight of KL(policy || base) in RL
     iterations: int = 295
     rl_rate: float = 2e-4
+    rl_schedule: int = 0      # iterations that the decay of the rate is for; 0: as many as are run
     vision_steps: int = 700
     vision_batch: int = 64
     sft_rate: float = 1.5e-3
@@ -40,7 +42,7 @@ PAIRS = {
     # schedules of the recipe, which were in seconds, as the steps they came to
     "counting": Pair("counting", (Phase(857, 0.1, 0.4), Phase(568, 0.1, 0.1), Phase(233, 0.7, 0.08)), hold=644),
     "seeing": Pair("seeing", (Phase(900, 0.1, 0.3), Phase(400, 1.0, 0.1)), hold=900,
-                   image_loss=0.15, deep_loss=0.1, train_merger=True, iterations=300),
+                   image_loss=0.15, deep_loss=0.1, trains="both", iterations=300),
 }
 
 

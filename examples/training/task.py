@@ -110,6 +110,10 @@ class Task:
             return None
         return int("".join(str(self.digits[t]) for t in number))
 
+    def score(self, said, gold):
+        """How right a parsed answer is, 0 to 1: the reward."""
+        return float(said == gold)
+
     def style(self, row):
         """Name of the way an answer counts, by its first token after the opening."""
         raise NotImplementedError
