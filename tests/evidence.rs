@@ -290,3 +290,44 @@ fn a_sweep_needs_no_right_answers_but_all_or_none() {
     let (code, _, message) = call(&arguments(&some, "2"));
     assert!(code == 5 && message.contains("line 1") && message.contains("or none"), "{code} {message}");
 }
+
+/// The analysis of two data sets proposes a gate, and the gate then does what was proposed: in the answers, their reports and the exit code.
+#[test]
+fn a_calibrated_gate_keeps_out_what_it_was_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path(), |lines| lines);
+    let lines: Vec<String> = std::fs::read_to_string(&data).unwrap().lines().map(String::from).collect();
+    let others = folder.path().join("others.jsonl");
+    std::fs::write(&others, lines[..2].join("\n")).unwrap();
+    std::fs::write(&data, lines[2..].join("\n")).unwrap();
+    let config = configuration("quickstart");
+    let arguments = ["analyse", "--config", &shown(&config), "--data", &data, "--json"].map(String::from);
+    let call = |arguments: &[String]| json(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let alone = call(&arguments);
+    assert!(alone["gate"].as_array().unwrap().len() == 6 && alone["gate"][0]["drift_below"].is_null());
+    let both = call(&[&arguments[..], &["--against".into(), shown(&others)]].concat());
+    let at = &both["gate"][2];
+    assert_eq!((&at["residual"], at["wanted"] == alone["gate"][2]["wanted"]), (&3.into(), true));
+
+    // The threshold between the two: prompts are replayed or not as the shares say.
+    let threshold = at["drift_below"].as_f64().unwrap();
+    let gated = folder.path().join("gated.toml");
+    let text =
+        std::fs::read_to_string(&config).unwrap().replace("../models", &shown(&repository().join("examples/models")));
+    std::fs::write(&gated, format!("{text}\n[replay.gate]\nresidual = 3\ndrift_below = {threshold}\n")).unwrap();
+    let replayed = |line: &String| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let image = shown(&folder.path().join(line["image"].as_str().unwrap()));
+        let prompt = line["prompt"].as_str().unwrap();
+        let answer = json(&["run", "--config", &shown(&gated), "--image", &image, "--prompt", prompt, "--json"]);
+        let gate = &answer["replay"]["gate"];
+        let open = gate["open"].as_bool().unwrap();
+        assert_eq!(gate["drift"].as_f64().unwrap() < threshold, open);
+        assert_eq!(answer["replay"]["status"], if open { "replayed" } else { "passthrough" });
+        assert_eq!(answer["replay"]["reason"].as_str().is_some_and(|why| why.contains("the gate is closed")), !open);
+        open
+    };
+    let share = |lines: &[String]| lines.iter().filter(|line| replayed(line)).count() as f64 / lines.len() as f64;
+    assert!((share(&lines[2..]) - at["replayed"].as_f64().unwrap()).abs() < 1e-9);
+    assert!((1.0 - share(&lines[..2]) - at["kept_out"].as_f64().unwrap()).abs() < 1e-9);
+}

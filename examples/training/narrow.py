@@ -67,11 +67,12 @@ def main():
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
     narrowing = NARROWINGS[a.name]
-    pair = replace(narrowing.pair(), watch=64, samples=16)
+    pair = replace(narrowing.pair(), watch=64, prompts=150, samples=8)
     pair = smoke(pair) if a.smoke else pair
     run = Run(a.out)
     train(run, narrowing, pair, a.seed, a.base)
-    timed(run, "report", lambda: report(run, narrowing, pair))
+    if not (run.folder / "report.json").exists():
+        timed(run, "report", lambda: report(run, narrowing, pair))
 
 
 if __name__ == "__main__":

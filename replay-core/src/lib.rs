@@ -42,7 +42,7 @@ pub use rank::EntropySpread;
 pub use replay::{Decided, Decision, LayerObservation, Observation, ReplayCache, Replayed, Replayer, Trace, metrics};
 #[cfg(feature = "tables")]
 pub use report::tables;
-pub use report::{BeforeAfter, LayerReport, LearnedReport, Milliseconds, Precision, Report, Status};
+pub use report::{BeforeAfter, GateReport, LayerReport, LearnedReport, Milliseconds, Precision, Report, Status};
 pub use role::Role;
 pub use rows::{Grid, Image, ImageContent, PromptMap, RowLabel, RowSet, Span, SpanRows, VisualLabel};
 pub use yielding::yield_now;

@@ -192,6 +192,9 @@ pub(crate) struct AnalyseArgs {
     /// Buckets of base entropy.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=100))]
     pub(crate) quantiles: u32,
+    /// A data set of prompts like those that RL was trained on, which the gate is to keep out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
     /// The share of rows that the calibrated thresholds are to select.
     #[arg(long, value_name = "SHARE", default_value_t = 0.25, value_parser = share)]
     pub(crate) share: f64,

@@ -182,6 +182,7 @@ fn medians(all: &[Milliseconds]) -> Milliseconds {
         targets: median_of(|ms| ms.targets),
         learn: median_of(|ms| ms.learn),
         substitute: median_of(|ms| ms.substitute),
+        gate: median_of(|ms| ms.gate),
         measure_kl: median_of(|ms| ms.measure_kl),
     }
 }
@@ -205,8 +206,8 @@ fn print(figures: &Figures<'_>) {
     println!("{table}");
     let ms = &figures.milliseconds;
     println!(
-        "of it, ms: base pass {:.0}, clean RLVR pass {:.0}, lens and ranking {:.0}, targets {:.0}, learning {:.0}, edits {:.1}",
-        ms.capture_base, ms.capture_rlvr, ms.rank, ms.targets, ms.learn, ms.substitute
+        "of it, ms: gate {:.0}, base pass {:.0}, clean RLVR pass {:.0}, lens and ranking {:.0}, targets {:.0}, learning {:.0}, edits {:.1}",
+        ms.gate, ms.capture_base, ms.capture_rlvr, ms.rank, ms.targets, ms.learn, ms.substitute
     );
     println!("arithmetic limit of on over off: {:.2} = {}", figures.limit, figures.limit_terms);
     if let Some(memory) = &figures.memory_mib {

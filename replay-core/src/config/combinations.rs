@@ -19,6 +19,7 @@ pub(super) fn check(slots: &ReplaySlots, inherits: bool, replay: &Replay, diagno
     }
     check_base_below_rlvr(slots, replay, diagnostics);
     check_seed(slots, replay, diagnostics);
+    check_gate(slots, replay, is_known(&slots.layers, inherits), diagnostics);
     if is_known(&slots.strategy, inherits) {
         match replay.strategy {
             Strategy::Learned => {
@@ -170,6 +171,25 @@ fn check_loss(slots: &ReplaySlots, replay: &Replay, diagnostics: &mut Diagnostic
         let diagnostic = Diagnostic::new(key, expected, "`alignment = \"released\"`")
             .hint("hidden states of different layers cannot be compared: use aligned layers, or the loss of the lens");
         diagnostics.report(path, diagnostic);
+    }
+}
+
+/// A gate compares the models at a residual that the policy's passes reach.
+fn check_gate(slots: &ReplaySlots, replay: &Replay, layers_known: bool, diagnostics: &mut Diagnostics) {
+    let Some(residual) = slots.gate.residual.given() else { return };
+    if replay.gate.drift_below.is_none() {
+        let expected = "`residual` with `drift_below` only";
+        let diagnostic = Diagnostic::new(residual.key.clone(), expected, "no `drift_below`")
+            .hint("add `drift_below`, or remove `residual`: without a threshold there is no gate");
+        diagnostics.report("replay.gate.residual", diagnostic);
+        return;
+    }
+    let (Some(given), Some(highest)) = (residual.value, replay.layers.highest()) else { return };
+    if layers_known && given > highest + 1 {
+        let expected = format!("at most {}, the output of the last policy layer", highest + 1);
+        let diagnostic = Diagnostic::new(residual.key.clone(), expected, given.to_string())
+            .hint("the base is loaded up to the last policy layer only");
+        diagnostics.report("replay.gate.residual", diagnostic);
     }
 }
 

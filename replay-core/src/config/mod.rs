@@ -68,7 +68,7 @@ pub use file::Config;
 pub use host::Host;
 pub use key::{Described, Fallback, Key};
 pub use keys::{
-    Alignment, Cache, Keep, Learned, Loss, OnError, Pair, Positions, Preset, Rank, Replay, Rule, Solver, Strategy,
+    Alignment, Cache, Gate, Keep, Learned, Loss, OnError, Pair, Positions, Preset, Rank, Replay, Rule, Solver, Strategy,
 };
 pub use layers::{Layers, MAX_LAYERS, NoSuchLayer};
 pub use reference::{reference_markdown, table_markdown};

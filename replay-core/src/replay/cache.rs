@@ -18,6 +18,9 @@ use crate::{PairInfo, PromptMap, Report};
 /// Estimated bytes of an entry besides its tensors: report, key, bookkeeping.
 const OVERHEAD: u64 = 4096;
 
+/// Prompts whose drift is kept: a hash and a number each.
+const MAX_DRIFTS: usize = 4096;
+
 /// The cache entry of one prompt.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -55,6 +58,8 @@ impl Weighter<Hash, Arc<Entry>> for Bytes {
 /// A cache of bounded size, shared by all requests of a pipeline.
 pub struct ReplayCache {
     store: Option<Store<Hash, Arc<Entry>, Bytes>>,
+    /// What the gate has measured.
+    drifts: Store<Hash, f64>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -80,7 +85,12 @@ impl ReplayCache {
                 .ok()
                 .map(|options| Store::with_options(options, Bytes, Default::default(), DefaultLifecycle::default()))
         });
-        Self { store: store.flatten(), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        Self {
+            store: store.flatten(),
+            drifts: Store::new(MAX_DRIFTS),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn get(&self, key: &Hash) -> Option<Arc<Entry>> {
@@ -94,6 +104,15 @@ impl ReplayCache {
         if let Some(store) = &self.store {
             store.insert(key, entry);
         }
+    }
+
+    /// The drift of a prompt, if it is known.
+    pub(crate) fn drift(&self, key: &Hash) -> Option<f64> {
+        self.drifts.get(key)
+    }
+
+    pub(crate) fn insert_drift(&self, key: Hash, drift: f64) {
+        self.drifts.insert(key, drift);
     }
 
     /// Bytes of memory held.
@@ -114,28 +133,51 @@ impl ReplayCache {
 
 /// The cache key of a prompt: a hash of everything that its edits depend on.
 pub(crate) fn key(replay: &Replay, pair: &PairInfo, prompt: &PromptMap) -> Hash {
-    let mut hasher = Hasher::new();
-    let mut part = |bytes: &[u8]| {
-        // The length is hashed too, so that different parts cannot have the same concatenation.
-        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-    };
-    part(replay.fingerprint().as_bytes());
-    part(pair.base.fingerprint.as_bytes());
-    part(pair.rlvr.fingerprint.as_bytes());
+    let mut parts = Parts::of_pair(pair);
+    parts.add(replay.fingerprint().as_bytes());
     // This setting changes the report, not the edits.
-    part(&[u8::from(replay.measure_kl)]);
+    parts.add(&[u8::from(replay.measure_kl)]);
     let end = match replay.positions {
         Positions::All => prompt.len(),
         Positions::Visual => prompt.visual_rows().last().map_or(0, |last| last + 1),
     };
-    let tokens: Vec<u8> = prompt.rows()[..end].iter().flat_map(|row| row.token.to_le_bytes()).collect();
-    part(&tokens);
-    for image in prompt.images() {
-        let sizes = image.grids.iter().flat_map(|grid| [grid.frames, grid.rows, grid.columns]);
-        part(&sizes.flat_map(|size| (size as u64).to_le_bytes()).collect::<Vec<u8>>());
-        part(image.content.as_bytes());
+    parts.prompt(prompt, end)
+}
+
+/// The key of what the gate measures at a residual: the whole prompt counts.
+pub(crate) fn gate_key(residual: usize, pair: &PairInfo, prompt: &PromptMap) -> Hash {
+    let mut parts = Parts::of_pair(pair);
+    parts.add(&(residual as u64).to_le_bytes());
+    parts.prompt(prompt, prompt.len())
+}
+
+/// A hash of several parts.
+struct Parts(Hasher);
+
+impl Parts {
+    fn of_pair(pair: &PairInfo) -> Self {
+        let mut parts = Self(Hasher::new());
+        parts.add(pair.base.fingerprint.as_bytes());
+        parts.add(pair.rlvr.fingerprint.as_bytes());
+        parts
     }
-    hasher.finalize()
+
+    /// The length is hashed too, so that different parts cannot have the same concatenation.
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    }
+
+    /// Adds the first `end` tokens of a prompt, and its images.
+    fn prompt(mut self, prompt: &PromptMap, end: usize) -> Hash {
+        let tokens: Vec<u8> = prompt.rows()[..end].iter().flat_map(|row| row.token.to_le_bytes()).collect();
+        self.add(&tokens);
+        for image in prompt.images() {
+            let sizes = image.grids.iter().flat_map(|grid| [grid.frames, grid.rows, grid.columns]);
+            self.add(&sizes.flat_map(|size| (size as u64).to_le_bytes()).collect::<Vec<u8>>());
+            self.add(image.content.as_bytes());
+        }
+        self.0.finalize()
+    }
 }
 
 #[cfg(test)]

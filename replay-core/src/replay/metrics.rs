@@ -14,6 +14,7 @@ pub fn describe() {
         "replay_requests_total",
         "Prompts by outcome: replayed, nothing_selected, unchanged, passthrough, failed"
     );
+    describe_counter!("replay_gate_total", "Prompts that the gate measured, by state: open, closed");
     describe_counter!("replay_cache_hits_total", "Replayed prompts whose edits came from the cache");
     describe_counter!("replay_cache_misses_total", "Replayed prompts whose edits were computed");
     describe_gauge!("replay_cache_bytes", Unit::Bytes, "Memory held by the replay cache");
@@ -26,6 +27,9 @@ pub fn describe() {
     describe_histogram!("replay_step_duration_seconds", Unit::Seconds, "Time of each step of replay");
     for outcome in OUTCOMES {
         counter!("replay_requests_total", "outcome" => outcome).increment(0);
+    }
+    for state in ["open", "closed"] {
+        counter!("replay_gate_total", "state" => state).increment(0);
     }
     for reason in REASONS {
         counter!("replay_degraded_total", "reason" => reason).increment(0);
@@ -63,6 +67,10 @@ pub fn count_decision(report: &Report, failed: bool, cache: &ReplayCache) {
         Status::Passthrough => "passthrough",
     };
     counter!("replay_requests_total", "outcome" => outcome).increment(1);
+    if let Some(gate) = report.gate {
+        counter!("replay_gate_total", "state" => if gate.open { "open" } else { "closed" }).increment(1);
+        histogram!("replay_step_duration_seconds", "step" => "gate").record(report.milliseconds.gate / 1e3);
+    }
     if failed || report.status == Status::Passthrough {
         return;
     }

@@ -2,6 +2,7 @@
 mod cache;
 mod decide;
 mod directive;
+mod gate;
 pub mod metrics;
 mod observe;
 mod policy;

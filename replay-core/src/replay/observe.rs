@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::gate;
 use crate::learned::LearnedDelta;
 use crate::lens::StreamedLens;
 use crate::rank::ranked_residual;
@@ -24,6 +25,8 @@ pub struct LayerObservation {
     pub kl_before: Vec<f32>,
     /// KL(base || RLVR) with the edits in the RLVR model's pass; empty if there are none.
     pub kl_after: Vec<f32>,
+    /// Relative distance of the hidden states in clean passes, `|rlvr - base| / |base|`.
+    pub drift: Vec<f32>,
     /// Whether both models have the same likeliest token.
     pub agree: Vec<bool>,
     /// Whether the policy selects the row.
@@ -87,6 +90,7 @@ impl Replayer {
                 entropy_rlvr: compared.iter().map(|row| row.second_entropy).collect(),
                 kl_before: compared.iter().map(|row| row.divergence).collect(),
                 kl_after,
+                drift: gate::drift(&base_rows, &rlvr_rows)?,
                 agree: compared.iter().map(|row| row.agree).collect(),
                 selected: (0..rows).map(|row| selected_rows.contains(row)).collect(),
             });

@@ -40,6 +40,17 @@ impl Policy {
                 "inject earlier, or choose later policy layers",
             )));
         }
+        let last = layers.last().map_or(0, |&layer| ranked_residual(layer));
+        if let (Some(residual), Some(_)) = (replay.gate.residual, replay.gate.drift_below)
+            && residual > last
+        {
+            return Err(Error::Settings(Mismatch::new(
+                "gate.residual",
+                format!("at most {last}, the output of the last policy layer"),
+                residual,
+                "compare the models earlier",
+            )));
+        }
         let states = replay.strategy == Strategy::Learned && replay.learned.loss == Loss::Residual;
         if states && replay.alignment == Alignment::Released {
             return Err(Error::Settings(Mismatch::new(
@@ -60,6 +71,13 @@ impl Policy {
     /// The policy layers, ascending.
     pub(crate) fn layers(&self) -> &[usize] {
         &self.layers
+    }
+
+    /// The residual at which the gate compares the models, and its threshold; `None` without a gate.
+    pub(crate) fn gate(&self) -> Option<(usize, f64)> {
+        let gate = &self.replay.gate;
+        let first = self.layers.first().map_or(1, |&layer| ranked_residual(layer));
+        Some((gate.residual.unwrap_or(first), gate.drift_below?))
     }
 
     /// The residuals that are ranked, ascending.

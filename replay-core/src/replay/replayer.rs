@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tracing::instrument;
 
-use super::strategy;
+use super::{gate, strategy};
 
 use crate::config::{Loss, Replay, Strategy};
 use crate::learned::{LearnedDelta, Stop};
@@ -74,6 +74,7 @@ impl Replayer {
             visual_rows: 0,
             images: 0,
             layers: Vec::new(),
+            gate: None,
             learned: None,
             cache_hits: 0,
             milliseconds: Milliseconds::default(),
@@ -103,10 +104,19 @@ impl Replayer {
         }
         report.reason = None;
 
+        let mut clock = strategy::Clock::start();
+        report.gate = gate::measure(&self.policy, backend, cache).await?;
+        report.milliseconds.gate = report.gate.map_or(0.0, |_| clock.lap());
+        if let Some(closed) = report.gate.filter(|gate| !gate.open) {
+            report.reason = Some(closed.reason());
+            return Ok(Replayed { report, learned: None, edits: None });
+        }
+        let milliseconds = report.milliseconds;
+
         let key = cache.map(|cache| (cache, cache::key(self.settings(), backend.pair(), backend.prompt())));
         if let Some(entry) = key.as_ref().and_then(|(cache, key)| cache.get(key)) {
             let cached = entry.report.clone();
-            report = Report { rows: report.rows, cache_hits: 1, milliseconds: Milliseconds::default(), ..cached };
+            report = Report { rows: report.rows, gate: report.gate, cache_hits: 1, milliseconds, ..cached };
             if let Some(edits) = &entry.edits {
                 backend.substitute(edits.clone()).await?;
             }

@@ -70,6 +70,8 @@ pub struct Milliseconds {
     pub learn: f64,
     /// Building the edits.
     pub substitute: f64,
+    /// The passes of the gate.
+    pub gate: f64,
     /// Measuring divergences.
     pub measure_kl: f64,
 }
@@ -95,6 +97,29 @@ pub struct LearnedReport {
     pub delta_norms: Vec<f32>,
     /// Why the solver ended.
     pub stop: Stop,
+}
+
+/// What the gate measured for one prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct GateReport {
+    /// The residual at which the models were compared.
+    pub residual: usize,
+    /// Mean of `|rlvr - base| / |base|` over the text rows.
+    pub drift: f64,
+    /// The threshold.
+    pub drift_below: f64,
+    /// Whether the gate is open: the prompt is replayed.
+    pub open: bool,
+}
+
+impl GateReport {
+    /// Why a closed gate lets the prompt pass without replay.
+    pub(crate) fn reason(&self) -> String {
+        format!(
+            "the gate is closed: the text rows drift by {:.4} at residual[{}], which is not below {}",
+            self.drift, self.residual, self.drift_below
+        )
+    }
 }
 
 /// The precision of each model: of its activations, and the quantisation of its weights, if any.
@@ -130,6 +155,8 @@ pub struct Report {
     pub images: usize,
     /// One entry per policy layer; empty if replay did not get that far.
     pub layers: Vec<LayerReport>,
+    /// What the gate measured; `None` without a gate.
+    pub gate: Option<GateReport>,
     /// How the delta was learned; `None` with strategy `substitute`, or if no row was selected.
     pub learned: Option<LearnedReport>,
     /// 1 if the edits came from the cache, else 0.

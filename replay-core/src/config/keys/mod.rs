@@ -2,6 +2,7 @@
 
 mod adapter;
 mod cache;
+mod gate;
 pub(super) mod group;
 mod learned;
 mod pair;
@@ -12,6 +13,7 @@ pub(super) mod settings;
 mod tables;
 
 pub use cache::Cache;
+pub use gate::Gate;
 pub use learned::{Learned, Loss, Solver};
 pub use pair::Pair;
 pub use rank::{Keep, Rank};

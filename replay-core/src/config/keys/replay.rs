@@ -7,6 +7,7 @@ use super::super::layers::Layers;
 use super::super::named_enum::named_enum;
 use super::super::shape::{Bytes, Choice, Flag, LayerSet, Number, Optional};
 use super::cache::Cache;
+use super::gate::Gate;
 use super::group::{Group, PartOf};
 use super::learned::Learned;
 use super::rank::Rank;
@@ -91,6 +92,8 @@ settings! {
             rank: Rank,
             /// Settings of strategy `learned`; without meaning for `substitute`.
             learned: Learned { when: |replay| replay.strategy == Strategy::Learned },
+            /// Which prompts are replayed.
+            gate: Gate,
             /// What is kept of a prompt for later ones.
             cache: Cache,
         }

@@ -3,14 +3,15 @@
 use super::super::table::Table;
 use super::adapter;
 use super::cache::Cache;
+use super::gate::Gate;
 use super::learned::Learned;
 use super::pair::Pair;
 use super::rank::Rank;
 use super::replay::Replay;
 
 /// The tables that the core knows; a table comes before the tables inside it.
-pub(in crate::config) const TABLES: [Table; 6] =
-    [adapter::TABLE, Pair::TABLE, Replay::TABLE, Rank::TABLE, Learned::TABLE, Cache::TABLE];
+pub(in crate::config) const TABLES: [Table; 7] =
+    [adapter::TABLE, Pair::TABLE, Replay::TABLE, Rank::TABLE, Learned::TABLE, Gate::TABLE, Cache::TABLE];
 
 /// The path that a key or table of this name has, if the core knows the name. The core's names are unique.
 pub(in crate::config) fn home_of(name: &str) -> Option<String> {

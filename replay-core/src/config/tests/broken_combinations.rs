@@ -187,6 +187,26 @@ fn the_loss_of_hidden_states_has_no_vocabulary_and_compares_one_residual() {
 }
 
 #[test]
+fn a_gate_needs_a_threshold_and_a_residual_that_is_reached() {
+    let file = |gate: &str| {
+        problems(&format!("[replay]\nstrategy = \"substitute\"\nlayers = [1, 2]\nrank.top = 1\n[replay.gate]\n{gate}"))
+    };
+    assert_eq!(
+        file("residual = 2"),
+        ["10:1: replay.gate.residual: expected `residual` with `drift_below` only, found no `drift_below`; \
+          add `drift_below`, or remove `residual`: without a threshold there is no gate"]
+    );
+    assert_eq!(
+        file("residual = 4\ndrift_below = 0.1"),
+        ["10:1: replay.gate.residual: expected at most 3, the output of the last policy layer, found 4; \
+          the base is loaded up to the last policy layer only"]
+    );
+    super::valid(
+        "[replay]\nstrategy = \"substitute\"\nlayers = [1, 2]\nrank.top = 1\ngate.drift_below = 0.1\ngate.residual = 3",
+    );
+}
+
+#[test]
 fn a_seed_is_for_a_random_mask() {
     assert_eq!(
         problems("[replay]\nstrategy = \"learned\"\nlayers = 2\n[replay.rank]\ntop = 1\nseed = 3"),

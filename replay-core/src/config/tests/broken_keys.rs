@@ -72,7 +72,7 @@ fn a_misspelt_preset_asks_for_nothing_else() {
     assert_eq!(
         problems("[replay]\npresets = \"paper-math\""),
         ["6:1: replay.presets: expected `enabled`, `preset`, `strategy`, `layers`, `positions`, \
-             `alignment`, `on_error`, `blend`, `measure_kl`, `lens_memory`, `rank`, `learned` or `cache`, \
+             `alignment`, `on_error`, `blend`, `measure_kl`, `lens_memory`, `rank`, `learned`, `gate` or `cache`, \
              found unknown key `presets`; did you mean `preset`?"]
     );
 }
@@ -112,7 +112,7 @@ fn keys_in_the_wrong_table_hear_where_they_belong() {
         problems(&format!("{PRESET}iterations = 3\n[replay.learned]\ntop = 1\nadapter = \"x\"")),
         [
             "7:1: replay.iterations: expected `enabled`, `preset`, `strategy`, `layers`, `positions`, \
-             `alignment`, `on_error`, `blend`, `measure_kl`, `lens_memory`, `rank`, `learned` or `cache`, \
+             `alignment`, `on_error`, `blend`, `measure_kl`, `lens_memory`, `rank`, `learned`, `gate` or `cache`, \
              found unknown key `iterations`; `iterations` belongs in the table `[replay.learned]`",
             "9:1: replay.learned.top: expected `iterations`, `learning_rate`, `loss`, `top_tokens`, `normalize`, `solver`, `tolerance`, `time_budget_ms`, `inject` or `activation_memory`, \
              found unknown key `top`; `top` belongs in the table `[replay.rank]`",

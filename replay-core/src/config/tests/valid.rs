@@ -42,6 +42,7 @@ fn without_a_preset_three_things_suffice() {
             inject: 0,
             activation_memory: 256 << 20,
         },
+        gate: Gate { drift_below: None, residual: None },
         cache: Cache { max_bytes: 512 << 20, prefix_bytes: 0 },
     };
     assert_eq!(config.replay, expected);
@@ -127,6 +128,9 @@ fn each_key_overrides_the_preset() {
         time_budget_ms = 1500
         inject = 1
         activation_memory = "1MiB"
+        [replay.gate]
+        drift_below = 0.125
+        residual = 2
         [replay.cache]
         max_bytes = "2 GiB"
         prefix_bytes = "3 GiB"
@@ -154,6 +158,7 @@ fn each_key_overrides_the_preset() {
         inject: 1,
         activation_memory: 1 << 20,
     };
+    expected.gate = Gate { drift_below: Some(0.125), residual: Some(2) };
     expected.cache = Cache { max_bytes: 2 << 30, prefix_bytes: 3 << 30 };
     assert_eq!(replay, expected);
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use candle_core::{Device, Tensor};
 
 use super::*;
-use crate::config::{Alignment, Layers, Positions, Rule};
+use crate::config::{Alignment, Gate, Layers, Positions, Rule};
 use crate::conformance::mock::MockMaker;
 use crate::conformance::{Maker, Plan, Prefill, Step};
 use crate::lens::{LensRows, LogitLens, StreamedLens};
@@ -202,4 +202,39 @@ fn an_engine_may_compute_entropies_by_itself() {
     (replay.rank.base_below_rlvr, replay.rank.rule) = (false, Rule::Top(2));
     drive(Replayer::new(&replay, 3).unwrap().replay(&mut backend, None)).0.unwrap();
     assert_eq!(backend.armed.unwrap().layer(1).unwrap().rows().as_slice(), [5, 6]);
+}
+
+/// The gate measures the text rows, closes from the drift of the prompt on, and keeps what it measured.
+#[test]
+fn the_gate_replays_prompts_below_the_drift_only() {
+    let gated = |drift_below: f64| {
+        let mut replay = Replay::new(Strategy::Substitute, Layers::First(3), Rule::Quantile(0.5));
+        replay.gate = Gate { drift_below: Some(drift_below), residual: Some(2) };
+        pollster::block_on(replayed(&replay)).observed.report.unwrap()
+    };
+    let open = gated(1e9);
+    let gate = open.gate.unwrap();
+    assert!(gate.open && gate.drift > 0.0 && gate.residual == 2 && open.status == Status::Replayed, "{open:?}");
+    let closed = gated(gate.drift);
+    assert_eq!((closed.status, closed.gate.unwrap().open, closed.layers.len()), (Status::Passthrough, false, 0));
+    assert!(closed.reason.unwrap().starts_with("the gate is closed: the text rows drift by"));
+    assert!(gated(gate.drift * 1.0001).gate.unwrap().open);
+}
+
+#[test]
+fn the_gate_measures_a_prompt_once_and_its_text_counts() {
+    let mut replay = Replay::new(Strategy::Substitute, Layers::First(2), Rule::Quantile(0.5));
+    replay.gate.drift_below = Some(1e9);
+    let (replayer, cache) = (Replayer::new(&replay, 3).unwrap(), ReplayCache::new(1 << 20));
+    let passes = |recorder: &mut Recorder| {
+        pollster::block_on(replayer.replay(recorder, Some(&cache))).unwrap();
+        std::mem::take(&mut *recorder.asked.lock().unwrap())
+    };
+    let mut recorder = Recorder::new();
+    let text =
+        RowSet::new(recorder.map.rows().iter().filter(|row| row.visual.is_none()).map(|row| row.position).collect());
+    let text = text.unwrap();
+    let first = passes(&mut recorder);
+    assert_eq!(first[..2], [(Role::Base, text.clone()), (Role::Rlvr, text)]);
+    assert!(first.len() > 2 && passes(&mut recorder).is_empty());
 }

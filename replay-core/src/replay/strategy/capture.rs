@@ -4,7 +4,7 @@ use tracing::{Instrument, info_span};
 use crate::{Activations, ReplayBackend, Result, Role, RowSet, yield_now};
 
 /// Runs a clean pass in a tracing span.
-pub(super) async fn capture(
+pub(in crate::replay) async fn capture(
     backend: &mut dyn ReplayBackend,
     role: Role,
     layers: &[usize],

@@ -2,15 +2,15 @@
 use std::time::Instant;
 
 /// A stopwatch that measures one step after another.
-pub(super) struct Clock(Instant);
+pub(in crate::replay) struct Clock(Instant);
 
 impl Clock {
-    pub(super) fn start() -> Self {
+    pub(in crate::replay) fn start() -> Self {
         Self(Instant::now())
     }
 
     /// Milliseconds since the start or the last call.
-    pub(super) fn lap(&mut self) -> f64 {
+    pub(in crate::replay) fn lap(&mut self) -> f64 {
         let elapsed = self.0.elapsed().as_secs_f64() * 1e3;
         self.0 = Instant::now();
         elapsed

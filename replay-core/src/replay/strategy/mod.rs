@@ -5,5 +5,7 @@ mod learning;
 mod measure;
 mod substitution;
 
+pub(super) use capture::capture;
+pub(super) use clock::Clock;
 pub(crate) use learning::{Correction, Learning, learn};
 pub(crate) use substitution::substitute;

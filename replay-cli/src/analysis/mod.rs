@@ -1,11 +1,15 @@
 //! The paper's analysis (section 3) over a set of prompts: the divergence of the RLVR model from the base, by layer and by the base's
 //! entropy, and the share of rows that thresholds select.
+mod gate;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use replay_core::config::Positions;
 use replay_core::{EntropySpread, Observation};
+
+pub use gate::{GateCalibration, Spread, calibrate};
 
 /// Rows of all prompts at one policy layer.
 #[derive(Debug, Default)]
@@ -18,6 +22,8 @@ struct Rows {
     /// The largest base entropy of the row's prompt and layer.
     max_entropy: Vec<f32>,
     not_finite: usize,
+    /// The mean drift of the text rows of each prompt.
+    text_drift: Vec<f64>,
 }
 
 /// Collects the observations of many prompts.
@@ -81,6 +87,9 @@ impl Analysis {
         for layer in &observation.layers {
             let rows = self.layers.entry(layer.layer).or_default();
             rows.residual = layer.residual;
+            let text = observation.prompt.rows().iter().filter(|row| row.visual.is_none());
+            let text: Vec<f64> = text.map(|row| f64::from(layer.drift[row.position])).collect();
+            rows.text_drift.push(mean(text.into_iter()));
             let finite = |&row: &usize| {
                 [layer.entropy_base[row], layer.entropy_rlvr[row], layer.kl_before[row]].iter().all(|x| x.is_finite())
             };
@@ -100,6 +109,11 @@ impl Analysis {
     /// How many prompts were added.
     pub fn prompts(&self) -> usize {
         self.prompts
+    }
+
+    /// The mean drift of the text rows at each residual, one value for each prompt: what `[replay.gate]` measures.
+    pub fn text_drift(&self) -> impl Iterator<Item = (usize, &[f64])> {
+        self.layers.values().map(|rows| (rows.residual, rows.text_drift.as_slice()))
     }
 
     /// One entry per policy layer that has rows, in layer order.
@@ -167,6 +181,7 @@ mod tests {
             entropy_rlvr: with_text(base).iter().map(|x| x + 1.0).collect(),
             kl_before: with_text(kl),
             kl_after: vec![],
+            drift: with_text(kl),
             agree: (0..=base.len()).map(|row| row % 2 == 0).collect(),
             selected: vec![false; base.len() + 1],
         };
@@ -187,6 +202,15 @@ mod tests {
         // 1 of at most 4, and 2 of at most 8.
         assert!(close(&layer.selected, &[0.5, 1.0]));
         assert!(close(&[layer.threshold, layer.agree, layer.base_below_rlvr], &[3.0, 0.5, 1.0]));
+    }
+
+    #[test]
+    fn the_drift_of_text_rows_is_kept_for_each_prompt() {
+        let mut analysis = Analysis::new(Positions::Visual);
+        analysis.add(&observation(&[4.0, 1.0], &[0.1, 0.9]));
+        analysis.add(&observation(&[2.0], &[0.7]));
+        let drift: Vec<_> = analysis.text_drift().collect();
+        assert_eq!(drift, [(4, &[0.5, 0.5][..])]);
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! `replay analyse`
-use crate::analysis::{Analysis, AnalysisSettings, LayerAnalysis};
-use crate::evaluation::Answers;
+mod gate;
+
+use crate::analysis::{Analysis, AnalysisSettings, GateCalibration, LayerAnalysis};
+use crate::evaluation::{Answers, Item};
 use crate::page::{self, Chart, CurvesData, Series, TableData};
 use anyhow::Context;
 use replay_core::config::Positions;
-use replay_core::session::{Directive, Mode, Sampling};
+use replay_core::session::{Directive, Mode, Sampling, Session};
 use replay_core::tables;
 use serde_json::json;
 
-use super::args::AnalyseArgs;
+use super::args::{AnalyseArgs, DataArgs};
 use super::{data, open, write};
 
 const FRACTIONS: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
@@ -20,29 +22,24 @@ const NOTE: &str = "Read at the output of each policy layer, over the rows that 
 pub(crate) async fn analyse(args: AnalyseArgs) -> anyhow::Result<()> {
     let config = open::config(&args.config.config)?;
     let items = data::read(&args.data, Answers::Optional)?;
+    let others = args.against.as_ref().map(|data| {
+        data::read(
+            &DataArgs { data: data.clone(), limit: args.data.limit, keep_going: args.data.keep_going },
+            Answers::Optional,
+        )
+    });
+    let others = others.transpose()?;
     let session = open::session(&config).await?;
     if session.settings().is_none() {
         return Err(config.refuse("replay.enabled", "true, to analyse a pair", None).into());
     }
     let positions = config.replay.positions;
-    let mut analysis = Analysis::new(positions);
-    let bar = open::bar(items.len() as u64, "prompts");
-    let one_token = Sampling { max_tokens: Some(1), ..Sampling::default() };
-    let observe = Directive { mode: Mode::Off, observe: true, ..Directive::default() };
-    for item in &items {
-        let Some(prompt) = data::prompt(item, args.data.keep_going)? else { continue };
-        match session.answer(prompt, one_token, observe).await {
-            Ok(answer) => {
-                if let Some(observation) = &answer.observation {
-                    analysis.add(observation);
-                }
-            }
-            Err(error) if args.data.keep_going => tracing::warn!("line {}: {error}", item.line),
-            Err(error) => return Err(anyhow::Error::from(error).context(format!("line {}", item.line))),
-        }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
+    let analysis = observed(&*session, &items, positions, args.data.keep_going).await?;
+    let against = match others {
+        Some(items) => Some(observed(&*session, &items, positions, args.data.keep_going).await?),
+        None => None,
+    };
+    let gate = gate::calibrated(&analysis, against.as_ref());
     let settings =
         AnalysisSettings { quantiles: args.quantiles as usize, fractions: FRACTIONS.to_vec(), share: args.share };
     let layers = analysis.layers(&settings);
@@ -59,7 +56,7 @@ pub(crate) async fn analyse(args: AnalyseArgs) -> anyhow::Result<()> {
         }
     );
     if let Some(out) = &args.html {
-        write::text(out, &page(&subtitle, &layers, args.share)?)?;
+        write::text(out, &page(&subtitle, &layers, args.share, &gate)?)?;
     }
     if args.json {
         let object = json!({
@@ -69,17 +66,46 @@ pub(crate) async fn analyse(args: AnalyseArgs) -> anyhow::Result<()> {
             "fractions": FRACTIONS,
             "share": args.share,
             "layers": layers,
+            "gate": gate,
         });
         println!("{}", serde_json::to_string_pretty(&object)?);
     } else {
-        print(&subtitle, &layers, args.share);
+        print(&subtitle, &layers, args.share, &gate);
     }
     Ok(())
 }
 
-fn print(subtitle: &str, layers: &[LayerAnalysis], share: f64) {
+/// Observes every prompt of a data set.
+async fn observed(
+    session: &dyn Session,
+    items: &[Item],
+    positions: Positions,
+    keep_going: bool,
+) -> anyhow::Result<Analysis> {
+    let mut analysis = Analysis::new(positions);
+    let bar = open::bar(items.len() as u64, "prompts");
+    let one_token = Sampling { max_tokens: Some(1), ..Sampling::default() };
+    let observe = Directive { mode: Mode::Off, observe: true, ..Directive::default() };
+    for item in items {
+        let Some(prompt) = data::prompt(item, keep_going)? else { continue };
+        match session.answer(prompt, one_token, observe).await {
+            Ok(answer) => {
+                if let Some(observation) = &answer.observation {
+                    analysis.add(observation);
+                }
+            }
+            Err(error) if keep_going => tracing::warn!("line {}: {error}", item.line),
+            Err(error) => return Err(anyhow::Error::from(error).context(format!("line {}", item.line))),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(analysis)
+}
+
+fn print(subtitle: &str, layers: &[LayerAnalysis], share: f64, gate: &[GateCalibration]) {
     println!("{subtitle}\n");
-    for table in [divergence(layers), selection(layers, share)] {
+    for table in [divergence(layers), selection(layers, share), gate::table(gate)] {
         let columns: Vec<&str> = table.columns.iter().map(String::as_str).collect();
         println!("{}", table.title);
         println!("{}\n", tables::dynamic(&columns, &table.rows));
@@ -87,6 +113,9 @@ fn print(subtitle: &str, layers: &[LayerAnalysis], share: f64) {
     println!("for a configuration that selects {:.0} % of the rows of each layer:", share * 100.0);
     println!("  layers = {}", layer_list(layers));
     println!("  rank.below = {}", thresholds(layers));
+    for line in gate::proposal(gate) {
+        println!("{line}");
+    }
 }
 
 fn layer_list(layers: &[LayerAnalysis]) -> String {
@@ -141,7 +170,7 @@ fn selection(layers: &[LayerAnalysis], share: f64) -> TableData {
     }
 }
 
-fn page(subtitle: &str, layers: &[LayerAnalysis], share: f64) -> anyhow::Result<String> {
+fn page(subtitle: &str, layers: &[LayerAnalysis], share: f64, gate: &[GateCalibration]) -> anyhow::Result<String> {
     let x: Vec<f64> = layers.iter().map(|layer| layer.layer as f64).collect();
     let line = |name: String, pick: &dyn Fn(&LayerAnalysis) -> f64| Series {
         name,
@@ -179,6 +208,6 @@ fn page(subtitle: &str, layers: &[LayerAnalysis], share: f64) -> anyhow::Result<
             FRACTIONS.iter().enumerate().map(|(i, f)| line(f.to_string(), &move |layer| layer.selected[i])).collect(),
         ),
     ];
-    let tables = vec![divergence(layers), selection(layers, share)];
+    let tables = vec![divergence(layers), selection(layers, share), gate::table(gate)];
     Ok(page::curves(&CurvesData { title: "Where RLVR moved the activations", subtitle, note: NOTE, charts, tables })?)
 }
