@@ -1,6 +1,6 @@
 //! Replay in a deployment that loads its model with the `mistralrs` crate's builders: one line, and an environment variable.
 //!
-//!     ACTIVATION_REPLAY_CONFIG=examples/configs/quickstart.toml cargo seam run --example existing_builder
+//!     ACTIVATION_REPLAY_CONFIG=examples/configs/substitute.toml cargo seam run --example existing_builder
 use std::path::Path;
 
 use mistralrs::{ModelDType, MultimodalMessages, MultimodalModelBuilder, RequestBuilder, TextMessageRole};

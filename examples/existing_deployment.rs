@@ -17,7 +17,7 @@ async fn main() -> anyhow::Result<()> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
 
     // The one addition: every pipeline of `pair.rlvr` whose engine starts from here on is replayed.
-    replay_mistralrs::install(&Config::from_file(examples.join("configs/quickstart.toml"))?)?;
+    replay_mistralrs::install(&Config::from_file(examples.join("configs/substitute.toml"))?)?;
 
     // The deployment's own code, unchanged.
     let model = examples.join("models/counting/rlvr").display().to_string();

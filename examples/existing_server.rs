@@ -1,6 +1,6 @@
 //! Replay in a server of somebody's own on mistralrs-server-core: one line, and an environment variable.
 //!
-//!     ACTIVATION_REPLAY_CONFIG=examples/configs/quickstart.toml cargo seam run --example existing_server [ADDRESS:PORT]
+//!     ACTIVATION_REPLAY_CONFIG=examples/configs/substitute.toml cargo seam run --example existing_server [ADDRESS:PORT]
 use std::path::Path;
 
 use mistralrs_core::{AutoDeviceMapParams, ModelDType, ModelSelected};

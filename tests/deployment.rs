@@ -106,7 +106,7 @@ fn a_crate_outside_runs_replay_on_the_vendored_engine() {
     );
     let model = root.join("examples/models/counting/rlvr").display().to_string();
     let image = root.join("examples/images/000.png").display().to_string();
-    let config = root.join("examples/configs/quickstart.toml").display().to_string();
+    let config = root.join("examples/configs/substitute.toml").display().to_string();
     let off = run("vendored", &patch, &dependencies, &[&model, &image]);
     let on = run("vendored", &patch, &dependencies, &[&model, &image, &config]);
     assert!(off.contains("boxed") && on.contains("boxed"), "{off}\n{on}");

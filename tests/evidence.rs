@@ -40,7 +40,7 @@ fn shown(path: &Path) -> String {
 fn an_evaluation_that_was_cut_off_goes_on_and_gives_the_same_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let data = data(folder.path(), |lines| lines);
-    let (learned, substitute) = (shown(&configuration("learned")), shown(&configuration("quickstart")));
+    let (learned, substitute) = (shown(&configuration("learned")), shown(&configuration("substitute")));
     let run = |out: &str| -> Vec<String> {
         let out = shown(&folder.path().join(out));
         [
@@ -70,7 +70,7 @@ fn an_evaluation_that_was_cut_off_goes_on_and_gives_the_same_numbers() {
     assert_eq!(whole["summary"], resumed["summary"]);
     let arms = whole["summary"]["arms"].as_array().unwrap();
     let names: Vec<_> = arms.iter().map(|arm| arm["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["replay off", "learned", "quickstart", "base alone"]);
+    assert_eq!(names, ["replay off", "learned", "substitute", "base alone"]);
     assert!(arms.iter().all(|arm| arm["prompts"] == 6 && arm["samples"] == 18), "{arms:?}");
     // Six questions, of which this model answers most.
     assert!(arms[0]["greedy"]["mean"].as_f64().unwrap() > 0.5);
@@ -125,7 +125,7 @@ fn wrong_lines_are_named_and_the_others_evaluated_if_asked_for() {
 fn an_analysis_calibrates_thresholds_that_select_what_they_promise() {
     let folder = tempfile::tempdir().unwrap();
     let data = data(folder.path(), |lines| lines);
-    let config = shown(&configuration("quickstart"));
+    let config = shown(&configuration("substitute"));
     let page = folder.path().join("page.html");
     let arguments =
         ["analyse", "--config", &config, "--data", &data, "--share", "0.5", "--html", &shown(&page), "--json"];
@@ -143,7 +143,7 @@ fn an_analysis_calibrates_thresholds_that_select_what_they_promise() {
     // Put into a configuration, the thresholds select half of the rows of these prompts.
     let below: Vec<f64> =
         analysis["layers"].as_array().unwrap().iter().map(|layer| layer["threshold"].as_f64().unwrap()).collect();
-    let text = std::fs::read_to_string(configuration("quickstart")).unwrap();
+    let text = std::fs::read_to_string(configuration("substitute")).unwrap();
     let text = text
         .replace("fraction_of_max = 0.92", &format!("below = {below:?}"))
         .replace("../models", &shown(&repository().join("examples/models")));
@@ -229,7 +229,7 @@ fn a_bench_measures_three_ways_in_turn() {
 fn a_sweep_finds_what_there_is_to_recover_and_goes_on_where_it_was_cut_off() {
     let folder = tempfile::tempdir().unwrap();
     let data = data(folder.path(), |lines| lines);
-    let config = shown(&configuration("quickstart"));
+    let config = shown(&configuration("substitute"));
     let (out, page) = (shown(&folder.path().join("out.jsonl")), shown(&folder.path().join("page.html")));
     let arguments =
         ["sweep", "--config", &config, "--data", &data, "--samples", "2", "--max-tokens", "48", "--residuals", "0,3,7"];
@@ -242,7 +242,7 @@ fn a_sweep_finds_what_there_is_to_recover_and_goes_on_where_it_was_cut_off() {
         (residuals, &sweep["prompts"], &sweep["outcome"]),
         (vec![0.into(), 3.into(), 7.into()], &6.into(), &"right".into())
     );
-    assert!(sweep["ceiling"]["like_base"]["mean"].is_number() && sweep["configured"]["arm"] == "quickstart.toml");
+    assert!(sweep["ceiling"]["like_base"]["mean"].is_number() && sweep["configured"]["arm"] == "substitute.toml");
     assert!(std::fs::read_to_string(&page).unwrap().contains("one residual"));
     let text = std::fs::read_to_string(&out).unwrap();
     std::fs::write(&out, &text[..text.len() * 3 / 5]).unwrap();
@@ -266,7 +266,7 @@ fn a_sweep_needs_no_right_answers_but_all_or_none() {
         object.to_string()
     };
     let data = data(folder.path(), |lines| lines.lines().take(3).map(|line| without(line) + "\n").collect());
-    let config = shown(&configuration("quickstart"));
+    let config = shown(&configuration("substitute"));
     let out = shown(&folder.path().join("out.jsonl"));
     let arguments = |data: &str, residual: &str| -> Vec<String> {
         ["sweep", "--config", &config, "--data", data, "--samples", "1", "--max-tokens", "48", "--json", "--out", &out]
@@ -300,7 +300,7 @@ fn a_calibrated_gate_keeps_out_what_it_was_shown() {
     let others = folder.path().join("others.jsonl");
     std::fs::write(&others, lines[..2].join("\n")).unwrap();
     std::fs::write(&data, lines[2..].join("\n")).unwrap();
-    let config = configuration("quickstart");
+    let config = configuration("substitute");
     let arguments = ["analyse", "--config", &shown(&config), "--data", &data, "--json"].map(String::from);
     let call = |arguments: &[String]| json(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let alone = call(&arguments);

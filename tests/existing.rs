@@ -30,7 +30,7 @@ fn a_deployment_on_the_builders_turns_replay_on_by_a_variable() {
     let with = |file: &str| said(example("existing_builder").env("ACTIVATION_REPLAY_CONFIG", file));
     let off = said(&mut example("existing_builder"));
     assert!(off.contains("boxed") && off == with(""), "{off}");
-    let on = with("examples/configs/quickstart.toml");
+    let on = with("examples/configs/substitute.toml");
     assert!(on.contains("boxed") && on != off, "replay changes the log-probabilities: {on}");
     // The engine's own file with our tables in it is about the same pair.
     assert!(with("examples/configs/engine.toml").contains("boxed"));
@@ -56,7 +56,7 @@ fn a_server_of_somebodys_own_turns_replay_on_by_a_variable_also_after_a_model_wa
         Running::start(example("existing_server").env("ACTIVATION_REPLAY_CONFIG", file).arg("127.0.0.1:0"))
     };
     let off = asked(&server(""), "default", "");
-    let running = server("examples/configs/quickstart.toml");
+    let running = server("examples/configs/substitute.toml");
     let on = asked(&running, "default", "");
     assert!(off.is_finite() && on.is_finite() && off != on, "{off} {on}");
     let models: Value = serde_json::from_str(&running.get("/v1/models")).unwrap();

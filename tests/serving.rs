@@ -44,7 +44,7 @@ fn copied(folder: &Path, name: &str, change: impl FnOnce(String) -> String) -> S
 
 #[test]
 fn models_of_one_name_are_told_apart_by_another() {
-    let configs = ["examples/configs/quickstart.toml".to_owned(), "examples/configs/learned.toml".to_owned()];
+    let configs = ["examples/configs/substitute.toml".to_owned(), "examples/configs/learned.toml".to_owned()];
     let (code, why) = refused(&configs);
     assert!(code == Some(5) && why.contains("would both be called rlvr") && why.contains("--config NAME="), "{why}");
     let running = Running::start(&mut serve(&[configs[0].clone(), format!("learner={}", configs[1])]));
@@ -79,7 +79,7 @@ fn the_engines_own_file_is_served_with_replay_on_the_model_that_it_names() {
 #[test]
 fn a_route_that_reloads_is_there_if_it_was_asked_for_and_behind_the_key() {
     let folder = tempfile::tempdir().unwrap();
-    let file = copied(folder.path(), "quickstart.toml", |text| text);
+    let file = copied(folder.path(), "substitute.toml", |text| text);
     let mut command = serve(std::slice::from_ref(&file));
     assert_eq!(Running::start(&mut command).post("/v1/replay/reload", &json!({})).1["error"]["code"], "not_found");
     let keyless = command.arg("--reload-route").output().unwrap();
@@ -162,7 +162,7 @@ fn an_engines_file_that_cannot_be_served_says_why() {
         let (code, why) = refused(&[file]);
         assert!(code == Some(2) && why.contains(wanted), "{from}: {code:?} {why}");
     }
-    let both = ["examples/configs/engine.toml".to_owned(), "examples/configs/quickstart.toml".to_owned()];
+    let both = ["examples/configs/engine.toml".to_owned(), "examples/configs/substitute.toml".to_owned()];
     assert!(refused(&both).1.contains("give it alone"));
 }
 
@@ -172,7 +172,7 @@ fn a_signal_to_stop_ends_the_server_beside_clients_that_never_finish() {
     use std::io::Write;
     let heads: [&[u8]; 3] =
         [b"", b"POST /v1/cha", b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"];
-    let mut running = Running::start(&mut serve(&["examples/configs/quickstart.toml".into()]));
+    let mut running = Running::start(&mut serve(&["examples/configs/substitute.toml".into()]));
     let open: Vec<std::net::TcpStream> = heads
         .iter()
         .map(|head| {

@@ -40,7 +40,7 @@ fi
 
 for test in "${@:-outside}"; do
     arms=()
-    for arm in ${ARMS:-ceiling all low high random gated learned learned-released lens-lbfgs states-lbfgs states-low}; do
+    for arm in ${ARMS:-ceiling all low high random drifted gated learned learned-released lens-lbfgs states-lbfgs states-low}; do
         [ ! -e "$configs/$arm.toml" ] || arms+=(--config "$configs/$arm.toml")
     done
     "$replay" eval "${arms[@]}" --base --data "$(set_of 300 100 "$test")" --samples 16 "${sampling[@]}" \

@@ -2,11 +2,13 @@
 //!
 //! For policy layer `k` the ranked quantity is `H_base[k+1]`, the logit-lens entropy of the base model at the output of layer `k`. The
 //! engine computes entropies ([`ReplayBackend::entropies`](crate::ReplayBackend::entropies)), [`select`] ranks them.
+mod drift;
 mod entropies;
 mod random;
 mod selection;
 mod spread;
 
+pub(crate) use drift::{drift, reselect};
 pub use entropies::LayerEntropies;
 pub(crate) use random::seed_of;
 pub(crate) use selection::mask;

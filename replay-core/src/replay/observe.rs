@@ -3,10 +3,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::gate;
 use crate::learned::LearnedDelta;
 use crate::lens::StreamedLens;
-use crate::rank::ranked_residual;
+use crate::rank::{self, ranked_residual};
 use crate::substitute::Edits;
 use crate::{PromptMap, ReplayBackend, Replayer, Result, Role, RowSet, yield_now};
 
@@ -90,7 +89,7 @@ impl Replayer {
                 entropy_rlvr: compared.iter().map(|row| row.second_entropy).collect(),
                 kl_before: compared.iter().map(|row| row.divergence).collect(),
                 kl_after,
-                drift: gate::drift(&base_rows, &rlvr_rows)?,
+                drift: rank::drift(&base_rows, &rlvr_rows)?,
                 agree: compared.iter().map(|row| row.agree).collect(),
                 selected: (0..rows).map(|row| selected_rows.contains(row)).collect(),
             });

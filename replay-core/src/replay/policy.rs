@@ -1,7 +1,7 @@
 //! The policy: settings applied to models of one depth, with the residuals that they need.
 use tracing::instrument;
 
-use crate::config::{Alignment, Loss, Replay, Strategy};
+use crate::config::{Alignment, Keep, Loss, Replay, Strategy};
 use crate::error::Mismatch;
 use crate::lens::LensRows;
 use crate::rank::{self, LayerEntropies, Selection, ranked_residual};
@@ -101,10 +101,15 @@ impl Policy {
         residuals
     }
 
+    /// Whether the ranking needs a clean RLVR pass.
+    pub(crate) fn compares_models(&self) -> bool {
+        self.replay.rank.base_below_rlvr || self.replay.rank.keep == Keep::Drifted
+    }
+
     /// Residuals of a clean RLVR pass that substitution reads, ascending; empty if the settings need no such pass.
     pub(crate) fn rlvr_residuals(&self) -> Vec<usize> {
         let mut residuals = Vec::new();
-        if self.replay.rank.base_below_rlvr {
+        if self.compares_models() {
             residuals.extend(self.ranked_residuals());
         }
         if self.replay.measure_kl {
@@ -130,15 +135,19 @@ impl Policy {
         let mut rank = self.replay.rank.clone();
         rank.seed = rank::seed_of(rank.seed, backend.prompt());
         let rank = &rank;
-        let base = self.entropies(backend, base, vec![candidates.clone(); self.layers.len()]).await?;
-        let rlvr = match rlvr {
+        let base_entropies = self.entropies(backend, base, vec![candidates.clone(); self.layers.len()]).await?;
+        let rlvr_entropies = match rlvr {
             Some(rlvr) if rank.base_below_rlvr => {
-                let rows = rank::selected_by_rule(rank, &base)?;
+                let rows = rank::selected_by_rule(rank, &base_entropies)?;
                 Some(self.entropies(backend, rlvr, rows).await?)
             }
             _ => None,
         };
-        rank::select(rank, &base, rlvr.as_deref())
+        let mut selection = rank::select(rank, &base_entropies, rlvr_entropies.as_deref())?;
+        if let (Keep::Drifted, Some(rlvr)) = (rank.keep, rlvr) {
+            rank::reselect(&mut selection, candidates, base, rlvr)?;
+        }
+        Ok(selection)
     }
 
     /// Entropies of some rows of each policy layer.

@@ -19,7 +19,8 @@ settings! {
             rule: Rule,
         }
         /// Which end of the ranking the rule selects; `high` mirrors each rule, `random` selects as many rows as `low`
-        /// would, the same at every layer, by `seed`: both are controls, not remedies.
+        /// would, the same at every layer, by `seed`: both are controls, not remedies. `drifted` selects as many rows,
+        /// those that RL moved most: not the paper's, and costs a clean RLVR pass.
         keep: Keep {
             shape: Choice(Keep::NAMED),
             fallback: Fallback::Value("\"low\""),
@@ -53,5 +54,7 @@ named_enum! {
         High = "high",
         /// As many rows as `low` would select, chosen at random (by `seed`): a control.
         Random = "random",
+        /// As many rows as `low` would select, those with the largest `|rlvr - base| / |base|`.
+        Drifted = "drifted",
     }
 }

@@ -49,12 +49,12 @@ fn choices() {
         "\"pass-through\"",
         "expected \"fail\" or \"passthrough\", found string \"pass-through\"; did you mean \"passthrough\"?",
     );
-    check("replay.rank", "keep", "\"middle\"", "expected \"low\", \"high\" or \"random\", found string \"middle\"");
+    check("replay.rank", "keep", "\"middle\"", "expected \"low\", \"high\", \"random\" or \"drifted\", found string \"middle\"");
     check(
         "replay.rank",
         "keep",
         "2024-01-02",
-        "expected \"low\", \"high\" or \"random\", found date or time 2024-01-02",
+        "expected \"low\", \"high\", \"random\" or \"drifted\", found date or time 2024-01-02",
     );
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use candle_core::{Device, Tensor};
 
 use super::*;
-use crate::config::{Alignment, Gate, Layers, Positions, Rule};
+use crate::config::{Alignment, Gate, Keep, Layers, Positions, Rule};
 use crate::conformance::mock::MockMaker;
 use crate::conformance::{Maker, Plan, Prefill, Step};
 use crate::lens::{LensRows, LogitLens, StreamedLens};
@@ -237,4 +237,28 @@ fn the_gate_measures_a_prompt_once_and_its_text_counts() {
     let first = passes(&mut recorder);
     assert_eq!(first[..2], [(Role::Base, text.clone()), (Role::Rlvr, text)]);
     assert!(first.len() > 2 && passes(&mut recorder).is_empty());
+}
+
+/// As many rows as `low` selects, those with the largest distance between the models, computed by hand.
+#[test]
+fn drifted_rows_are_those_that_moved_most() {
+    let mut replay = Replay::new(Strategy::Substitute, Layers::First(2), Rule::Quantile(0.5));
+    replay.rank.keep = Keep::Drifted;
+    let mut backend = Recorder::new();
+    drive(Replayer::new(&replay, 3).unwrap().replay(&mut backend, None)).0.unwrap();
+    let visual = backend.map.candidates(Positions::Visual);
+    for residual in [1, 2] {
+        let rows = |role| backend.residual(role, residual).to_vec2::<f32>().unwrap();
+        let (base, rlvr) = (rows(Role::Base), rows(Role::Rlvr));
+        let length = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>().sqrt();
+        let drift = |row: usize| {
+            let moved: Vec<f32> = base[row].iter().zip(&rlvr[row]).map(|(b, r)| r - b).collect();
+            length(&moved) / length(&base[row])
+        };
+        let mut wanted: Vec<usize> = visual.iter().collect();
+        wanted.sort_by(|&a, &b| drift(b).total_cmp(&drift(a)));
+        wanted.truncate(2);
+        wanted.sort_unstable();
+        assert_eq!(backend.armed.as_ref().unwrap().layer(residual).unwrap().rows().as_slice(), wanted);
+    }
 }

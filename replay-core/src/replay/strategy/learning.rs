@@ -59,12 +59,12 @@ pub(crate) async fn learn(
     let residuals = clean_residuals(&*base, &wanted).await?;
     times.capture_base = clock.lap();
 
-    let rlvr_end = if replay.rank.base_below_rlvr { policy.last_residual() } else { last_compared };
+    let rlvr_end = if policy.compares_models() { policy.last_residual() } else { last_compared };
     let rlvr = differentiable(backend, Role::Rlvr, settings.inject..rlvr_end).await?;
     if rlvr.rows() != span {
         return Err(Error::size("rows of the RLVR model's layers", format!("{span:?}"), format!("{:?}", rlvr.rows())));
     }
-    let clean = match replay.rank.base_below_rlvr {
+    let clean = match policy.compares_models() {
         true => Some(ranked_activations(policy, Role::Rlvr, span, &clean_residuals(&*rlvr, &wanted).await?)?),
         false => None,
     };
