@@ -1,7 +1,8 @@
 //! The drift: how far RL has moved the model's hidden states.
 use candle_core::{D, DType, Tensor};
 
-use super::{Selection, ranked_residual};
+use super::residual::ranked_residual;
+use super::selection::Selection;
 use crate::Activations;
 use crate::error::Result;
 use crate::rows::RowSet;

@@ -5,12 +5,14 @@
 mod drift;
 mod entropies;
 mod random;
+mod residual;
 mod selection;
 mod spread;
 
 pub(crate) use drift::{drift, reselect};
 pub use entropies::LayerEntropies;
 pub(crate) use random::seed_of;
+pub use residual::ranked_residual;
 pub(crate) use selection::mask;
 pub use selection::{LayerSelection, Selection};
 pub use spread::EntropySpread;
@@ -19,11 +21,6 @@ use crate::config::{Below, Candidates, Keep, Rank, Rule};
 use crate::error::{Error, Mismatch, Result};
 use crate::role::Role;
 use crate::rows::RowSet;
-
-/// The index of the residual that policy layer `layer` ranks: its output.
-pub fn ranked_residual(layer: usize) -> usize {
-    layer + 1
-}
 
 /// Selects rows by their entropies.
 ///

@@ -49,7 +49,12 @@ fn choices() {
         "\"pass-through\"",
         "expected \"fail\" or \"passthrough\", found string \"pass-through\"; did you mean \"passthrough\"?",
     );
-    check("replay.rank", "keep", "\"middle\"", "expected \"low\", \"high\", \"random\" or \"drifted\", found string \"middle\"");
+    check(
+        "replay.rank",
+        "keep",
+        "\"middle\"",
+        "expected \"low\", \"high\", \"random\" or \"drifted\", found string \"middle\"",
+    );
     check(
         "replay.rank",
         "keep",
