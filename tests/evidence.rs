@@ -1,29 +1,29 @@
-//! `replay eval`, `sweep`, `analyse`, `inspect` and `bench` through the real binary, on the pair that ships.
+//! `replay eval`, `analyse`, `inspect` and `bench` through the real binary, on the pair that ships.
 use std::path::{Path, PathBuf};
 
 use crate::common::repository;
 use serde_json::Value;
 
-fn configuration(name: &str) -> PathBuf {
+pub(crate) fn configuration(name: &str) -> PathBuf {
     repository().join("examples/configs").join(format!("{name}.toml"))
 }
 
-fn replay(arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn replay(arguments: &[&str]) -> (i32, String, String) {
     let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_replay")).args(arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
-fn json(arguments: &[&str]) -> Value {
+pub(crate) fn json(arguments: &[&str]) -> Value {
     let (code, text, log) = replay(arguments);
     assert_eq!(code, 0, "{log}");
     serde_json::from_str(&text).unwrap()
 }
 
 /// The six questions that ship, beside their images.
-fn data(folder: &Path, change: impl FnOnce(String) -> String) -> String {
+pub(crate) fn data(folder: &Path, change: impl FnOnce(String) -> String) -> String {
     let images = repository().join("examples/images");
-    for entry in std::fs::read_dir(&images).unwrap().flatten() {
+    for entry in std::fs::read_dir(&images).unwrap().flatten().filter(|entry| entry.path().is_file()) {
         std::fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
     }
     let lines = std::fs::read_to_string(images.join("questions.jsonl")).unwrap();
@@ -32,7 +32,7 @@ fn data(folder: &Path, change: impl FnOnce(String) -> String) -> String {
     file.display().to_string()
 }
 
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
@@ -75,6 +75,22 @@ fn an_evaluation_that_was_cut_off_goes_on_and_gives_the_same_numbers() {
     // Six questions, of which this model answers most.
     assert!(arms[0]["greedy"]["mean"].as_f64().unwrap() > 0.5);
     assert_eq!(arms[1]["replay"]["replayed"], 24);
+
+    // Another arm to compare with: nothing is asked again, and the difference of the two is the same with the other sign.
+    let mut against = run("whole.jsonl");
+    against.extend(["--against".into(), "learned".into()]);
+    let change = |summary: &Value, arm: &str| {
+        let pairs = summary["summary"]["paired"].as_array().unwrap();
+        pairs.iter().find(|pair| pair["arm"] == arm && pair["metric"] == "pass@1").unwrap()["difference"]["mean"]
+            .as_f64()
+    };
+    assert_eq!(change(&call(against.clone()), "replay off").map(|x| -x), change(&whole, "learned"));
+    *against.last_mut().unwrap() = "nobody".into();
+    let (code, _, message) = replay(&against.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(
+        code == 5 && message.contains("expected one of replay off, learned, substitute, base alone, got nobody"),
+        "{message}"
+    );
 
     // Another seed is another run: its answers must not be mixed with these.
     let mut other = run("whole.jsonl");
@@ -223,111 +239,4 @@ fn a_bench_measures_three_ways_in_turn() {
     let ways: Vec<_> = bench["ways"].as_array().unwrap().iter().map(|way| way["name"].as_str().unwrap()).collect();
     assert_eq!(ways, ["off", "on", "on, cached"]);
     assert!(bench["milliseconds"]["learn"].as_f64().unwrap() > 0.0 && bench["limit"].as_f64().unwrap() > 1.0);
-}
-
-#[test]
-fn a_sweep_finds_what_there_is_to_recover_and_goes_on_where_it_was_cut_off() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = data(folder.path(), |lines| lines);
-    let config = shown(&configuration("substitute"));
-    let (out, page) = (shown(&folder.path().join("out.jsonl")), shown(&folder.path().join("page.html")));
-    let arguments =
-        ["sweep", "--config", &config, "--data", &data, "--samples", "2", "--max-tokens", "48", "--residuals", "0,3,7"];
-    let whole: Vec<&str> = arguments.iter().copied().chain(["--json", "--html", &page, "--out", &out]).collect();
-    let first = json(&whole);
-    let sweep = &first["sweep"];
-    let residuals: Vec<_> =
-        sweep["residuals"].as_array().unwrap().iter().map(|effect| effect["residual"].clone()).collect();
-    assert_eq!(
-        (residuals, &sweep["prompts"], &sweep["outcome"]),
-        (vec![0.into(), 3.into(), 7.into()], &6.into(), &"right".into())
-    );
-    assert!(sweep["ceiling"]["like_base"]["mean"].is_number() && sweep["configured"]["arm"] == "substitute.toml");
-    assert!(std::fs::read_to_string(&page).unwrap().contains("one residual"));
-    let text = std::fs::read_to_string(&out).unwrap();
-    std::fs::write(&out, &text[..text.len() * 3 / 5]).unwrap();
-    assert_eq!(json(&whole)["sweep"], *sweep);
-    let (code, table, _) = replay(
-        &arguments[..arguments.len() - 2]
-            .iter()
-            .copied()
-            .chain(["--residuals", "0,3,7", "--out", &out])
-            .collect::<Vec<_>>(),
-    );
-    assert!(code == 0 && table.contains("ceiling: ") && table.contains("reached: "), "{table}");
-}
-
-#[test]
-fn a_sweep_needs_no_right_answers_but_all_or_none() {
-    let folder = tempfile::tempdir().unwrap();
-    let without = |line: &str| {
-        let mut object: Value = serde_json::from_str(line).unwrap();
-        object.as_object_mut().unwrap().remove("answer");
-        object.to_string()
-    };
-    let data = data(folder.path(), |lines| lines.lines().take(3).map(|line| without(line) + "\n").collect());
-    let config = shown(&configuration("substitute"));
-    let out = shown(&folder.path().join("out.jsonl"));
-    let arguments = |data: &str, residual: &str| -> Vec<String> {
-        ["sweep", "--config", &config, "--data", data, "--samples", "1", "--max-tokens", "48", "--json", "--out", &out]
-            .into_iter()
-            .chain(["--residuals", residual])
-            .map(String::from)
-            .collect()
-    };
-    let call = |arguments: &[String]| replay(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    let (code, text, log) = call(&arguments(&data, "2"));
-    assert_eq!(code, 0, "{log}");
-    let sweep = &serde_json::from_str::<Value>(&text).unwrap()["sweep"];
-    assert_eq!((&sweep["outcome"], &sweep["base"]["mean"]), (&"like_base".into(), &1.0.into()));
-
-    let (code, _, message) = call(&arguments(&data, "8"));
-    assert!(code == 5 && message.contains("from 0 to 7") && message.contains("got 8"), "{code} {message}");
-    let some = shown(&folder.path().join("some.jsonl"));
-    let both = std::fs::read_to_string(&data).unwrap()
-        + "{\"image\": \"000.png\", \"prompt\": \"How many?\", \"answer\": 1}\n";
-    std::fs::write(&some, both).unwrap();
-    let (code, _, message) = call(&arguments(&some, "2"));
-    assert!(code == 5 && message.contains("line 1") && message.contains("or none"), "{code} {message}");
-}
-
-/// The analysis of two data sets proposes a gate, and the gate then does what was proposed: in the answers, their reports and the exit code.
-#[test]
-fn a_calibrated_gate_keeps_out_what_it_was_shown() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = data(folder.path(), |lines| lines);
-    let lines: Vec<String> = std::fs::read_to_string(&data).unwrap().lines().map(String::from).collect();
-    let others = folder.path().join("others.jsonl");
-    std::fs::write(&others, lines[..2].join("\n")).unwrap();
-    std::fs::write(&data, lines[2..].join("\n")).unwrap();
-    let config = configuration("substitute");
-    let arguments = ["analyse", "--config", &shown(&config), "--data", &data, "--json"].map(String::from);
-    let call = |arguments: &[String]| json(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    let alone = call(&arguments);
-    assert!(alone["gate"].as_array().unwrap().len() == 6 && alone["gate"][0]["drift_below"].is_null());
-    let both = call(&[&arguments[..], &["--against".into(), shown(&others)]].concat());
-    let at = &both["gate"][2];
-    assert_eq!((&at["residual"], at["wanted"] == alone["gate"][2]["wanted"]), (&3.into(), true));
-
-    // The threshold between the two: prompts are replayed or not as the shares say.
-    let threshold = at["drift_below"].as_f64().unwrap();
-    let gated = folder.path().join("gated.toml");
-    let text =
-        std::fs::read_to_string(&config).unwrap().replace("../models", &shown(&repository().join("examples/models")));
-    std::fs::write(&gated, format!("{text}\n[replay.gate]\nresidual = 3\ndrift_below = {threshold}\n")).unwrap();
-    let replayed = |line: &String| {
-        let line: Value = serde_json::from_str(line).unwrap();
-        let image = shown(&folder.path().join(line["image"].as_str().unwrap()));
-        let prompt = line["prompt"].as_str().unwrap();
-        let answer = json(&["run", "--config", &shown(&gated), "--image", &image, "--prompt", prompt, "--json"]);
-        let gate = &answer["replay"]["gate"];
-        let open = gate["open"].as_bool().unwrap();
-        assert_eq!(gate["drift"].as_f64().unwrap() < threshold, open);
-        assert_eq!(answer["replay"]["status"], if open { "replayed" } else { "passthrough" });
-        assert_eq!(answer["replay"]["reason"].as_str().is_some_and(|why| why.contains("the gate is closed")), !open);
-        open
-    };
-    let share = |lines: &[String]| lines.iter().filter(|line| replayed(line)).count() as f64 / lines.len() as f64;
-    assert!((share(&lines[2..]) - at["replayed"].as_f64().unwrap()).abs() < 1e-9);
-    assert!((1.0 - share(&lines[..2]) - at["kept_out"].as_f64().unwrap()).abs() < 1e-9);
 }

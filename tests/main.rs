@@ -8,6 +8,7 @@ mod concurrency;
 mod conformance;
 mod costs;
 mod decoding;
+mod effects;
 mod engine_fixes;
 mod evidence;
 mod existing;

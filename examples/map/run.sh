@@ -45,4 +45,9 @@ for test in "${@:-outside}"; do
     done
     "$replay" eval "${arms[@]}" --base --data "$(set_of 300 100 "$test")" --samples 16 "${sampling[@]}" \
         --out "$results/$test.jsonl" --json > "$results/$test.json"
+    if [ -e "$configs/low.toml" ]; then # from the records: is the published selection better than its controls?
+        mkdir -p "$results/against-low"
+        "$replay" eval "${arms[@]}" --base --data "$(set_of 300 100 "$test")" --samples 16 "${sampling[@]}" \
+            --against low --out "$results/$test.jsonl" --json > "$results/against-low/$test.json"
+    fi
 done

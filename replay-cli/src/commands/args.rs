@@ -175,6 +175,9 @@ pub(crate) struct EvalArgs {
     /// Also evaluate the base model alone.
     #[arg(long)]
     pub(crate) base: bool,
+    /// The arm that all others are compared with.
+    #[arg(long, value_name = "ARM", default_value = super::plain::OFF)]
+    pub(crate) against: String,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

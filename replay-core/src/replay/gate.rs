@@ -1,4 +1,6 @@
 //! The gate: whether a prompt is replayed, by how far RL has moved the model on its text.
+use tracing::{Instrument, info_span};
+
 use super::cache::ReplayCache;
 use super::policy::Policy;
 use super::strategy::capture;
@@ -11,7 +13,7 @@ pub(crate) fn text_rows(prompt: &PromptMap) -> Result<RowSet> {
     RowSet::new(text.map(|row| row.position).collect())
 }
 
-/// Measures the drift of a prompt, or takes it from the cache; `None` without a gate.
+/// Measures the drift of a prompt in a tracing span, or takes it from the cache; `None` without a gate.
 ///
 /// # Errors
 /// [`Error::Unavailable`] if the prompt has no text; those of the passes.
@@ -26,14 +28,7 @@ pub(crate) async fn measure(
     let mean = match known {
         Some(drift) => drift,
         None => {
-            let rows = text_rows(backend.prompt())?;
-            if rows.is_empty() {
-                return Err(Error::Unavailable("the gate compares text rows, and the prompt has none".into()));
-            }
-            let base = capture(backend, Role::Base, &[residual], &rows).await?;
-            let rlvr = capture(backend, Role::Rlvr, &[residual], &rows).await?;
-            let each = rank::drift(base.residual(residual)?, rlvr.residual(residual)?)?;
-            let mean = each.iter().copied().map(f64::from).sum::<f64>() / each.len() as f64;
+            let mean = mean_drift(backend, residual).instrument(info_span!("gate")).await?;
             if let Some((cache, key)) = key {
                 cache.insert_drift(key, mean);
             }
@@ -42,4 +37,16 @@ pub(crate) async fn measure(
     };
     // A drift that is not finite is not below the threshold.
     Ok(Some(GateReport { residual, drift: mean, drift_below, open: mean < drift_below }))
+}
+
+/// The mean drift of the text rows, from two partial passes.
+async fn mean_drift(backend: &mut dyn ReplayBackend, residual: usize) -> Result<f64> {
+    let rows = text_rows(backend.prompt())?;
+    if rows.is_empty() {
+        return Err(Error::Unavailable("the gate compares text rows, and the prompt has none".into()));
+    }
+    let base = capture(backend, Role::Base, &[residual], &rows).await?;
+    let rlvr = capture(backend, Role::Rlvr, &[residual], &rows).await?;
+    let each = rank::drift(base.residual(residual)?, rlvr.residual(residual)?)?;
+    Ok(each.iter().copied().map(f64::from).sum::<f64>() / each.len() as f64)
 }

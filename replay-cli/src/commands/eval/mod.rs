@@ -11,13 +11,17 @@ use serde_json::json;
 
 use super::answers::Questions;
 use super::args::EvalArgs;
-use super::plain::OFF;
+use super::exit::InputError;
 use super::{data, open, write};
 
 pub(crate) async fn eval(args: EvalArgs) -> anyhow::Result<()> {
     let configs = args.config.iter().map(|path| Ok((path.clone(), open::config(path)?)));
     let configs = configs.collect::<anyhow::Result<Vec<_>>>()?;
     let arms = arm::arms(&configs, args.base)?;
+    if !arms.iter().any(|arm| arm.name == args.against) {
+        let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
+        return Err(InputError(format!("--against: expected one of {}, got {}", names.join(", "), args.against)).into());
+    }
     let (seed, beside) = (args.answers.seed, args.data.data.with_extension("eval.jsonl"));
     let questions = Questions::new(data::read(&args.data, Answers::Required)?, args.answers, &args.data)?;
     let fingerprint = |arm: &arm::Arm| Ok((arm.name.clone(), json!(arm.fingerprint()?)));
@@ -32,7 +36,7 @@ pub(crate) async fn eval(args: EvalArgs) -> anyhow::Result<()> {
 
     let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
     let resampling = Resampling { seed, ..Resampling::default() };
-    let summary = summarise(journal.records_of(&questions.items), &names, Some(OFF), &resampling);
+    let summary = summarise(journal.records_of(&questions.items), &names, Some(&args.against), &resampling);
     let pair = &configs.first().context("no configuration")?.1.pair;
     let about = questions.about(&pair.rlvr, &pair.base);
     if let Some(out) = &args.html {
