@@ -53,10 +53,32 @@ def interval(d):
     return f"{d['mean']:+.3f} [{d['low']:+.3f}, {d['high']:+.3f}]"
 
 
-def tables(found):
-    """One markdown table a pair and test."""
+def evaluations(found):
+    """{((pair, seed), test): summary}, and the corrected p of each comparison."""
     evaluated = {(key, test): prepared(found[key][test]) for key in found for test in found[key] if test != "sweep"}
     p = holm({(key, test, arm): change["p"] for (key, test), s in evaluated.items() for arm, change in s["change"].items()})
+    return evaluated, p
+
+
+def overview(found):
+    """One line a pair and test: pass@1 of both models, and the change that each arm makes."""
+    evaluated, p = evaluations(found)
+    arms = [arm for arm in ARMS[1:] if any(arm in s["change"] for s in evaluated.values())]
+    yield "| pair, seed | test | off | base | " + " | ".join(arms) + " |"
+    yield "|---" * (len(arms) + 4) + "|"
+    for (key, test), summary in evaluated.items():
+        def change(arm):
+            if arm not in summary["change"]:
+                return "-"
+            mean = summary["change"][arm]["difference"]["mean"]
+            return f"{mean:+.3f}{'*' if p[key, test, arm] < 0.05 else ''}"
+        yield (f"| {key[0]}, {key[1]} | {test} | {of(summary, 'replay off', 1):.3f} | {of(summary, 'base alone', 1):.3f} | "
+               + " | ".join(map(change, arms)) + " |")
+
+
+def tables(found):
+    """One markdown table a pair and test."""
+    evaluated, p = evaluations(found)
     for (key, test), summary in evaluated.items():
         name, seed = key
         yield f"\n### {name}, seed {seed}, {test}\n"
@@ -122,8 +144,8 @@ def main():
     ap.add_argument("--picture")
     a = ap.parse_args()
     found = results(a.out)
-    for line in [*tables(found), *sweeps(found)]:
-        print(line)
+    for part in (overview, tables, sweeps):
+        print("\n".join(part(found)), end="\n\n")
     if a.picture:
         picture(found, a.picture)
 

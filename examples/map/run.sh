@@ -39,15 +39,16 @@ fi
     --out "$results/sweep.jsonl" --json > "$results/sweep.json"
 
 for test in "${@:-outside}"; do
-    arms=()
+    arms=() verifier=(--verifier boxed)
+    case $name-$test in *-second | describe-inside) verifier=(--verifier exact) ;; esac # descriptions
     for arm in ${ARMS:-ceiling all low high random drifted gated learned learned-released lens-lbfgs states-lbfgs states-low}; do
         [ ! -e "$configs/$arm.toml" ] || arms+=(--config "$configs/$arm.toml")
     done
-    "$replay" eval "${arms[@]}" --base --data "$(set_of 300 100 "$test")" --samples 16 "${sampling[@]}" \
+    "$replay" eval "${arms[@]}" --base --data "$(set_of 300 100 "$test")" --samples 16 "${sampling[@]}" "${verifier[@]}" \
         --out "$results/$test.jsonl" --json > "$results/$test.json"
     if [ -e "$configs/low.toml" ]; then # from the records: is the published selection better than its controls?
         mkdir -p "$results/against-low"
-        "$replay" eval "${arms[@]}" --base --data "$(set_of 300 100 "$test")" --samples 16 "${sampling[@]}" \
+        "$replay" eval "${arms[@]}" --base --data "$(set_of 300 100 "$test")" --samples 16 "${sampling[@]}" "${verifier[@]}" \
             --against low --out "$results/$test.jsonl" --json > "$results/against-low/$test.json"
     fi
 done

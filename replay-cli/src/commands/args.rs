@@ -29,8 +29,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// How far the RLVR model has moved from the base on a set of prompts, by how certain the base was; thresholds from data.
     Analyse(AnalyseArgs),
-    /// Where the base's visual rows matter: the effect of bringing them back at one residual at a time and at all of them (the most that
-    /// replay can recover), and how much of that the configuration reaches.
+    /// Where the base's visual rows matter: the effect of bringing them back at one residual at a time and at all of them (the ceiling:
+    /// what there is to recover), and how much of that the configuration reaches.
     Sweep(SweepArgs),
     /// What replay costs on this machine for this pair and prompt, off and on taking turns.
     Bench(BenchArgs),
