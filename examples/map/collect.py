@@ -114,8 +114,9 @@ def picture(found, file):
     plt.rcParams.update({"svg.hashsalt": "map", "font.size": 10, "svg.fonttype": "none"})
     shown = [("low", "o", "low entropy, as published"), ("random", "s", "as many at random"), ("high", "^", "as many of high entropy"),
              ("drifted", "D", "as many that RL moved most"), ("states-lbfgs", "P", "learned, hidden states"), ("learned", "x", "learned, as published")]
-    tests = [t for t in ("outside", "inside") if any(t in tests for tests in found.values())]
-    figure, axes = plt.subplots(1, len(tests), figsize=(5.2 * len(tests), 5), squeeze=False)
+    titles = {"outside": "outside", "outside-clear": "outside, clear cells asked about", "inside": "inside"}
+    tests = [t for t in titles if any(t in tests for tests in found.values())]
+    figure, axes = plt.subplots(1, len(tests), figsize=(4.2 * len(tests), 4.8), squeeze=False)
     for axis, test in zip(axes[0], tests):
         for (arm, marker, label), colour in zip(shown, plt.cm.tab10.colors):
             dots = []
@@ -132,10 +133,11 @@ def picture(found, file):
         axis.axline((0, 0), slope=1, color="grey", lw=0.7, ls="--")
         axis.axhline(0, color="grey", lw=0.7)
         axis.axvline(0, color="grey", lw=0.7)
-        axis.set(title=f"{test} what RL was trained on", xlabel="ceiling: change of pass@1 with every visual row", ylabel="change of pass@1")
-    axes[0][0].legend(fontsize=8, loc="upper left")
-    figure.tight_layout()
-    figure.savefig(file, metadata={"Date": None})
+        axis.set(title=titles[test], xlabel="ceiling: change with every visual row", ylabel="change of pass@1")
+    handles = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles.keys(), fontsize=8, loc="lower center", ncols=3)
+    figure.tight_layout(rect=(0, 0.12, 1, 1))
+    figure.savefig(file, metadata={"Date": None}, facecolor="white")
 
 
 def main():
