@@ -20,6 +20,7 @@ mod limits;
 mod observability;
 mod paged;
 mod parity;
+mod pictures;
 mod precision;
 mod prefixes;
 mod serve;

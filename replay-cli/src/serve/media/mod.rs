@@ -107,13 +107,11 @@ impl Media {
         decoded.await.map_err(|e| ApiError::engine(&e))?
     }
 
-    /// Loads the media of one request as data URLs, in order.
+    /// Loads the media of one request as data URLs, in order, for an engine that looks at the pixels of a file only.
     pub(super) async fn data_urls(&self, sources: &[Source]) -> Result<Vec<String>, ApiError> {
-        let url = |loaded: Loaded| {
-            let media_type = if loaded.kind == Kind::Image { "application/octet-stream" } else { "image/gif" };
-            format!("data:{media_type};base64,{}", STANDARD.encode(loaded.bytes))
-        };
-        Ok(self.load_all(sources, 1, false).await?.into_iter().map(url).collect())
+        let loaded = self.load_all(sources, 1, false).await?;
+        let urls = tokio::task::spawn_blocking(move || loaded.into_iter().map(data_url).collect());
+        urls.await.map_err(|e| ApiError::engine(&e))?
     }
 
     async fn load_all(&self, sources: &[Source], copies: u64, sees_videos: bool) -> Result<Vec<Loaded>, ApiError> {
@@ -193,9 +191,27 @@ impl Media {
     }
 }
 
-/// Decodes a medium whose size was checked.
+impl Loaded {
+    /// Limits for a medium whose size was checked.
+    fn limits(&self) -> media::Limits {
+        media::Limits { max_side: u32::MAX, max_bytes: self.decoded_bytes.max(1 << 20) }
+    }
+}
+
+fn data_url(loaded: Loaded) -> Result<String, ApiError> {
+    let limits = loaded.limits();
+    let (media_type, bytes) = match loaded.kind {
+        Kind::Image => {
+            let plain = media::plain(loaded.bytes, limits).map_err(|e| invalid_image(&e))?;
+            ("application/octet-stream", plain)
+        }
+        Kind::Video => ("image/gif", loaded.bytes),
+    };
+    Ok(format!("data:{media_type};base64,{}", STANDARD.encode(bytes)))
+}
+
 fn decode_medium(loaded: Loaded) -> Result<Medium, ApiError> {
-    let limits = media::Limits { max_side: u32::MAX, max_bytes: loaded.decoded_bytes.max(1 << 20) };
+    let limits = loaded.limits();
     match loaded.kind {
         Kind::Image => media::decode(&loaded.bytes, limits).map(Medium::Image).map_err(|e| invalid_image(&e)),
         Kind::Video => {
@@ -207,8 +223,10 @@ fn decode_medium(loaded: Loaded) -> Result<Medium, ApiError> {
 
 fn invalid_image(error: &MediaError) -> ApiError {
     let why = match error {
-        MediaError::UnknownFormat => "this is not an image of a known format",
-        _ => "this image cannot be read",
+        MediaError::UnknownFormat => "this is not an image of a known format".into(),
+        MediaError::Unsupported(_) => error.to_string(),
+        MediaError::Cut => "this image is cut off: its end is missing".into(),
+        _ => "this image cannot be read".to_owned(),
     };
     ApiError::invalid("invalid_image", why)
 }
