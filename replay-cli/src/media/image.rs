@@ -256,7 +256,8 @@ mod tests {
             ImageFormat::Bmp,
             ImageFormat::Tiff,
         ] {
-            let noisy = RgbImage::from_fn(64, 48, |x, y| Rgb([(x * 7 ^ y * 13) as u8, (x * y) as u8, (y * 31) as u8]));
+            let noisy =
+                RgbImage::from_fn(64, 48, |x, y| Rgb([((x * 7) ^ (y * 13)) as u8, (x * y) as u8, (y * 31) as u8]));
             let mut bytes = Cursor::new(Vec::new());
             DynamicImage::from(noisy).write_to(&mut bytes, format).unwrap();
             let bytes = bytes.into_inner();

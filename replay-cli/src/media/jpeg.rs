@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn a_file_that_was_cut_anywhere_is_not_whole() {
         let noisy =
-            RgbImage::from_fn(40, 30, |x, y| image::Rgb([(x * 7 ^ y * 13) as u8, (x * y) as u8, (x * 31) as u8]));
+            RgbImage::from_fn(40, 30, |x, y| image::Rgb([((x * 7) ^ (y * 13)) as u8, (x * y) as u8, (x * 31) as u8]));
         let mut bytes = std::io::Cursor::new(Vec::new());
         DynamicImage::from(noisy).write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
         let bytes = bytes.into_inner();
