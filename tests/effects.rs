@@ -105,6 +105,18 @@ fn a_calibrated_gate_keeps_out_what_it_was_shown() {
         assert_eq!(answer["replay"]["reason"].as_str().is_some_and(|why| why.contains("the gate is closed")), !open);
         open
     };
+    // A closed gate is measured like an open one.
+    for drift_below in [1e-9, 1e9] {
+        std::fs::write(
+            folder.path().join("bench.toml"),
+            format!("{text}\n[replay.gate]\ndrift_below = {drift_below}\n"),
+        )
+        .unwrap();
+        let (config, image) = (shown(&folder.path().join("bench.toml")), shown(&folder.path().join("000.png")));
+        let arguments =
+            ["bench", "--config", &config, "--image", &image, "--prompt", "How many?", "--rounds", "1", "--json"];
+        assert!(json(&arguments)["milliseconds"]["gate"].as_f64().unwrap() > 0.0);
+    }
     let share = |lines: &[String]| lines.iter().filter(|line| replayed(line)).count() as f64 / lines.len() as f64;
     assert!((share(&lines[2..]) - at["replayed"].as_f64().unwrap()).abs() < 1e-9);
     assert!((1.0 - share(&lines[..2]) - at["kept_out"].as_f64().unwrap()).abs() < 1e-9);
