@@ -9,8 +9,19 @@ fn a_sweep_finds_what_there_is_to_recover_and_goes_on_where_it_was_cut_off() {
     let data = data(folder.path(), |lines| lines);
     let config = shown(&configuration("substitute"));
     let (out, page) = (shown(&folder.path().join("out.jsonl")), shown(&folder.path().join("page.html")));
-    let arguments =
-        ["sweep", "--config", &config, "--data", &data, "--samples", "2", "--max-tokens", "48", "--residuals", "0,3,7"];
+    let arguments = [
+        "sweep",
+        "--config",
+        &config,
+        "--data",
+        &data,
+        "--samples",
+        "2",
+        "--max-tokens",
+        "48",
+        "--residuals",
+        "7,0,3,0",
+    ];
     let whole: Vec<&str> = arguments.iter().copied().chain(["--json", "--html", &page, "--out", &out]).collect();
     let first = json(&whole);
     let sweep = &first["sweep"];
@@ -84,6 +95,12 @@ fn a_calibrated_gate_keeps_out_what_it_was_shown() {
     let alone = call(&arguments);
     assert!(alone["gate"].as_array().unwrap().len() == 6 && alone["gate"][0]["drift_below"].is_null());
     let both = call(&[&arguments[..], &["--against".into(), shown(&others)]].concat());
+    // A second set without an image could calibrate nothing.
+    let text = folder.path().join("text.jsonl");
+    std::fs::write(&text, "{\"prompt\": \"1 + 1\"}").unwrap();
+    let (code, _, message) =
+        replay(&["analyse", "--config", &shown(&config), "--data", &data, "--against", &shown(&text)]);
+    assert!(code == 5 && message.contains("--against: no prompt has a row"), "{code} {message}");
     let at = &both["gate"][2];
     assert_eq!((&at["residual"], at["wanted"] == alone["gate"][2]["wanted"]), (&3.into(), true));
 

@@ -11,6 +11,7 @@ use replay_core::tables;
 use serde_json::json;
 
 use super::args::{AnalyseArgs, DataArgs};
+use super::exit::InputError;
 use super::{data, open, write};
 
 const FRACTIONS: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
@@ -39,6 +40,9 @@ pub(crate) async fn analyse(args: AnalyseArgs) -> anyhow::Result<()> {
         Some(items) => Some(observed(&*session, &items, positions, args.data.keep_going).await?),
         None => None,
     };
+    if against.as_ref().is_some_and(|against| against.prompts() == 0) {
+        return Err(InputError("--against: no prompt has a row to look at: do they have images?".into()).into());
+    }
     let gate = gate::calibrated(&analysis, against.as_ref());
     let settings =
         AnalysisSettings { quantiles: args.quantiles as usize, fractions: FRACTIONS.to_vec(), share: args.share };

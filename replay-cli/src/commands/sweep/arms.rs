@@ -28,7 +28,9 @@ pub(super) struct Swept {
 /// # Errors
 /// If the model has no such residual.
 pub(super) fn arms(config: &Config, decoder_layers: usize, wanted: Option<&[usize]>) -> Result<Swept, InputError> {
-    let residuals: Vec<usize> = wanted.map_or_else(|| (0..decoder_layers).collect(), <[usize]>::to_vec);
+    let mut residuals: Vec<usize> = wanted.map_or_else(|| (0..decoder_layers).collect(), <[usize]>::to_vec);
+    residuals.sort_unstable();
+    residuals.dedup();
     if let Some(residual) = residuals.iter().find(|residual| **residual >= decoder_layers) {
         return Err(InputError(format!(
             "--residuals: expected residuals from 0 to {}, as the model has {decoder_layers} decoder layers, got {residual}",

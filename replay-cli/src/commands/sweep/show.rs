@@ -78,8 +78,8 @@ fn table(sweep: &Sweep) -> TableData {
                 format!("{:.4}", effect.p_corrected),
             ];
             if judged {
-                row.push(effect.greedy.map_or("-".into(), |greedy| format!("{:.3}", greedy.mean)));
-                row.extend([effect.solved, effect.like_base].map(|share| format!("{:.3}", share.mean)));
+                let shares = [effect.greedy, effect.solved, Some(effect.like_base)];
+                row.extend(shares.map(|share| share.map_or("-".into(), |share| format!("{:.3}", share.mean))));
             }
             row.push(format!("{:.3}", effect.like_off.mean));
             row

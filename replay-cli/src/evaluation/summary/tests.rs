@@ -130,3 +130,24 @@ fn it_is_written_as_json() {
     assert_eq!(json["paired"][0]["metric"], "pass@1");
     assert_eq!(json["resampling"]["resamples"], 2000);
 }
+
+#[test]
+fn p_values_are_corrected_for_the_arms_of_each_metric() {
+    let mut records = Vec::new();
+    for item in 0..30 {
+        for (arm, answer) in [("off", "7"), ("on", "8"), ("base", if item % 3 == 0 { "8" } else { "7" })] {
+            records.push(record(arm, item, Some(0), Some(answer), 10));
+            records.push(record(arm, item, None, Some("7"), 10));
+        }
+    }
+    let summary = of(&records);
+    let p = |metric: Metric| -> Vec<(f64, f64)> {
+        let pairs = summary.paired.iter().filter(|pair| pair.metric == metric);
+        pairs.map(|pair| (pair.p, pair.p_corrected)).collect()
+    };
+    let [(on, on_corrected), (base, base_corrected)] = p(Metric::PassAt(1))[..] else { panic!("{summary:?}") };
+    assert!(on < base && base < 0.05, "{on} {base}");
+    assert!((on_corrected - 2.0 * on).abs() < 1e-12 && base_corrected == base.max(on_corrected));
+    // Equal greedy answers take no part in the correction of the samples.
+    assert_eq!(p(Metric::Greedy), [(1.0, 1.0); 2]);
+}

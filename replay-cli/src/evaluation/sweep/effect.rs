@@ -1,7 +1,7 @@
 //! The effect of one arm of a sweep.
 use serde::Serialize;
 
-use super::outcome::{PromptKey, Responses};
+use super::outcome::{Outcome, PromptKey, Responses};
 use crate::evaluation::{Estimate, Resampling, statistics};
 
 /// The effect of bringing back rows, on prompts that all arms have answered.
@@ -19,10 +19,10 @@ pub struct Effect {
     pub p: f64,
     /// The p-value after Holm's correction for all arms of the sweep.
     pub p_corrected: f64,
-    /// Share of prompts whose greedy answer is right; `None` without greedy answers.
+    /// Share of prompts whose greedy answer is right; `None` without greedy answers, or if nothing is judged.
     pub greedy: Option<Estimate>,
-    /// Share of prompts with a right sample.
-    pub solved: Estimate,
+    /// Share of prompts with a right sample; `None` if nothing is judged.
+    pub solved: Option<Estimate>,
     /// Share of answers that equal those of replay off, with the same seed.
     pub like_off: Estimate,
     /// Share of answers that equal the base's, with the same seed.
@@ -35,8 +35,10 @@ pub(super) fn effects(
     off_values: &[f64],
     (off, base): (&Responses<'_>, &Responses<'_>),
     prompts: &[PromptKey<'_>],
+    outcome: Outcome,
     resampling: &Resampling,
 ) -> Vec<Effect> {
+    let judged = outcome == Outcome::Right;
     let estimate = |value: &dyn Fn(&PromptKey<'_>) -> f64| {
         statistics::estimate(&prompts.iter().map(value).collect::<Vec<_>>(), resampling)
     };
@@ -52,8 +54,8 @@ pub(super) fn effects(
             change: difference,
             p,
             p_corrected: p,
-            greedy: greedy.and_then(|values| statistics::estimate(&values, resampling)),
-            solved: estimate(&|key| f64::from(u8::from(responses.solved(key))))?,
+            greedy: greedy.filter(|_| judged).and_then(|values| statistics::estimate(&values, resampling)),
+            solved: estimate(&|key| f64::from(u8::from(responses.solved(key)))).filter(|_| judged),
             like_off: estimate(&|key| responses.like(off, key))?,
             like_base: estimate(&|key| responses.like(base, key))?,
         })

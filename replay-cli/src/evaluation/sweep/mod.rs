@@ -86,7 +86,7 @@ pub fn sweep<'a>(
     let off_values = values(arms.off);
     let each: Vec<(&str, &Responses<'_>, Vec<f64>)> =
         compared.iter().map(|&name| (name, of(name), values(name))).collect();
-    let mut effects = effects(&each, &off_values, (off, base), &prompts, resampling);
+    let mut effects = effects(&each, &off_values, (off, base), &prompts, outcome, resampling);
     let configured = effects.pop();
     let ceiling = effects.pop();
     for (effect, (residual, _)) in effects.iter_mut().zip(&arms.residuals) {
