@@ -2,6 +2,7 @@
 mod attacks;
 mod broken_configurations;
 mod chat_templates;
+mod checkpoints;
 mod circles;
 mod common;
 mod concurrency;

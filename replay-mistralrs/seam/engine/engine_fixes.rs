@@ -8,6 +8,7 @@ use std::{
 };
 
 use candle_core::{DType, Device, Tensor};
+use image::{imageops::FilterType, DynamicImage, RgbImage};
 use tokenizers::Tokenizer;
 
 use crate::{
@@ -186,6 +187,37 @@ pub(crate) fn resized(images: &Tensor, height: usize, width: usize) -> candle_co
     let transposed = wide.reshape((count, channels, old_height, width))?.transpose(2, 3)?.contiguous()?;
     let resized = resize_last(transposed, old_height, height)?.reshape((count, channels, width, height))?;
     resized.transpose(2, 3)?.contiguous()?.to_dtype(dtype)
+}
+
+/// Resizes an image as Pillow does: one axis after the other, each rounded to whole values. Filters that pick a pixel are left alone.
+pub(crate) fn resize_exact(image: &DynamicImage, width: u32, height: u32, filter: FilterType) -> DynamicImage {
+    use fast_image_resize::{
+        images::Image, FilterType as Filter, PixelType, ResizeAlg::Convolution, ResizeOptions, Resizer,
+    };
+    let filter = match filter {
+        FilterType::Triangle => Filter::Bilinear,
+        FilterType::CatmullRom => Filter::CatmullRom,
+        FilterType::Lanczos3 => Filter::Lanczos3,
+        FilterType::Nearest | FilterType::Gaussian => return image.resize_exact(width, height, filter),
+    };
+    if (image.width(), image.height()) == (width, height) {
+        return image.clone();
+    }
+    let options = ResizeOptions::new().resize_alg(Convolution(filter));
+    let pixels = image.to_rgb8();
+    let resize = || {
+        let original = Image::from_vec_u8(pixels.width(), pixels.height(), pixels.into_raw(), PixelType::U8x3).ok()?;
+        let mut wide = Image::new(width, image.height(), PixelType::U8x3);
+        let mut resized = Image::new(width, height, PixelType::U8x3);
+        Resizer::new().resize(&original, &mut wide, &options).ok()?;
+        Resizer::new().resize(&wide, &mut resized, &options).ok()?;
+        RgbImage::from_raw(width, height, resized.into_vec())
+    };
+    match resize() {
+        Some(resized) => resized.into(),
+        // An image without pixels: the caller refuses it, as it would have before.
+        None => image.resize_exact(width, height, image::imageops::FilterType::CatmullRom),
+    }
 }
 
 /// The weight of each old pixel in each new pixel of a line, `[from, to]`.

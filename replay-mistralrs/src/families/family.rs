@@ -45,6 +45,8 @@ pub struct Family {
     /// Given the number of layers, returns how many of the first layers compute keys and values of their own. Later layers reuse the
     /// keys and values of earlier ones, so replaying visual rows there changes nothing.
     pub reading_layers: fn(&Value, usize) -> usize,
+    /// The largest ratio of the sides of an image that the family's processor takes.
+    pub max_ratio: Option<u32>,
     /// Whether the engine takes only one image per prompt.
     pub one_image: bool,
     /// A remark for users where visual rows or residuals differ from the usual: one row per piece of the image, one residual stream.
@@ -99,11 +101,28 @@ pub(super) const COMMON: Family = Family {
     min_layers: |_| 1,
     shorten: |_, _| {},
     reading_layers: |_, layers| layers,
+    max_ratio: None,
     one_image: false,
     note: "",
 };
 
 impl Family {
+    /// Checks the sides of an image, in pixels.
+    ///
+    /// # Errors
+    /// If the family's processor takes no image of these sides.
+    pub fn check_sides(&self, width: u32, height: u32) -> Result<(), String> {
+        let Some(limit) = self.max_ratio else { return Ok(()) };
+        let (long, short) = (width.max(height), width.min(height).max(1));
+        if u64::from(long) <= u64::from(short) * u64::from(limit) {
+            return Ok(());
+        }
+        Err(format!(
+            "an image of {width} x {height} pixels is too narrow: this family takes images whose long side is at most {limit} times the short \
+             one; cut it into pieces, or pad the short side"
+        ))
+    }
+
     /// A field of the text table.
     pub fn text_field<'a>(&self, config: &'a Value, name: &str) -> Option<&'a Value> {
         config.pointer(self.text)?.get(name)

@@ -50,6 +50,11 @@ impl PromptLabeller {
         &self.metadata
     }
 
+    /// The family of the model.
+    pub(crate) fn family(&self) -> &'static Family {
+        self.family
+    }
+
     /// Whether the engine passes videos to this family.
     pub(crate) fn sees_videos(&self) -> bool {
         self.family.video.is_some()

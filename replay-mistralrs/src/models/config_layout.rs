@@ -4,6 +4,29 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+/// The `model_type` of each family in its `config.json`, and its architecture.
+pub(crate) const BY_MODEL_TYPE: [(&str, &str); 19] = [
+    ("gemma3", "Gemma3ForConditionalGeneration"),
+    ("gemma3n", "Gemma3nForConditionalGeneration"),
+    ("gemma4", "Gemma4ForConditionalGeneration"),
+    ("idefics2", "Idefics2ForConditionalGeneration"),
+    ("idefics3", "Idefics3ForConditionalGeneration"),
+    ("llama4", "Llama4ForConditionalGeneration"),
+    ("llava", "LlavaForConditionalGeneration"),
+    ("llava_next", "LlavaNextForConditionalGeneration"),
+    ("minicpmo", "MiniCPMO"),
+    ("mistral3", "Mistral3ForConditionalGeneration"),
+    ("mllama", "MllamaForConditionalGeneration"),
+    ("phi3_v", "Phi3VForCausalLM"),
+    ("phi4mm", "Phi4MMForCausalLM"),
+    ("qwen2_5_vl", "Qwen2_5_VLForConditionalGeneration"),
+    ("qwen2_vl", "Qwen2VLForConditionalGeneration"),
+    ("qwen3_5", "Qwen3_5ForConditionalGeneration"),
+    ("qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration"),
+    ("qwen3_vl", "Qwen3VLForConditionalGeneration"),
+    ("qwen3_vl_moe", "Qwen3VLMoeForConditionalGeneration"),
+];
+
 /// Families whose `rope_parameters` the engine reads as transformers 5 writes them.
 const READS_ROPE_PARAMETERS: [&str; 4] = [
     "Gemma4ForConditionalGeneration",
@@ -20,6 +43,7 @@ const MLLAMA_VISION_HEADS: u64 = 16;
 /// Adds the fields in the places where the engine reads them; existing fields stay. Returns whether anything was added.
 pub(crate) fn translate_config(config: &mut Value) -> bool {
     let before = config.clone();
+    name_architecture(config);
     let is_one_of = |families: &[&str]| families.iter().any(|family| config["architectures"][0] == *family);
     let (reads_rope_parameters, reads_text_keys_at_top) =
         (is_one_of(&READS_ROPE_PARAMETERS), is_one_of(&READS_TEXT_KEYS_AT_TOP));
@@ -54,6 +78,26 @@ pub(crate) fn translate_config(config: &mut Value) -> bool {
         }
     }
     *config != *before.as_object().unwrap_or(&Map::new())
+}
+
+/// Writes the architecture as a list of one that has a profile, where the file names an inner model, several, none, or a text: trainers save
+/// what they have wrapped. `model_type` says which family it is. What cannot be named stays, and is refused by name.
+fn name_architecture(config: &mut Value) {
+    let is_known = |name: &String| BY_MODEL_TYPE.iter().any(|(_, known)| known == name);
+    let named = match &config["architectures"] {
+        Value::String(name) => vec![name.clone()],
+        Value::Array(names) => names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    };
+    if named.first().is_some_and(is_known) && config["architectures"].is_array() {
+        return;
+    }
+    let of_type =
+        || BY_MODEL_TYPE.iter().find(|(kind, _)| config["model_type"] == *kind).map(|(_, name)| (*name).into());
+    let found: Option<String> = named.into_iter().find(is_known).or_else(of_type);
+    if let (Some(found), Some(config)) = (found, config.as_object_mut()) {
+        config.insert("architectures".into(), vec![found].into());
+    }
 }
 
 /// Translates the text of a `config.json`, as [`translate_config`] does its value.
@@ -170,6 +214,22 @@ mod tests {
         let temperature = translated(json!({"architectures": ["Llama4ForConditionalGeneration"],
             "text_config": {"num_local_experts": 16, "attn_temperature_tuning": true}}));
         assert_eq!(temperature["text_config"], json!({"num_local_experts": 16, "attn_temperature_tuning": 1}));
+    }
+
+    #[test]
+    fn an_architecture_that_is_not_named_is_that_of_the_model_type() {
+        for named in [
+            json!(["Qwen2_5_VLModel"]),
+            json!("Qwen2_5_VLForConditionalGeneration"),
+            json!(null),
+            json!([]),
+            json!(["Wrapped", "Qwen2_5_VLForConditionalGeneration"]),
+        ] {
+            let config = translated(json!({"architectures": named, "model_type": "qwen2_5_vl", "hidden_size": 64}));
+            assert_eq!(config["architectures"], json!(["Qwen2_5_VLForConditionalGeneration"]), "{named}");
+        }
+        let mut text_model = json!({"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"});
+        assert!(!translate_config(&mut text_model));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Loads models with the engine's own loader.
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 
-use mistralrs_core::forward_hook::with_config_edit;
+use mistralrs_core::forward_hook::with_checkpoint;
 use mistralrs_core::{DeviceMapSetting, MultimodalLoaderBuilder, MultimodalSpecificConfig, Pipeline, TokenSource};
 use replay_core::Role;
 use tokio::sync::Mutex;
@@ -11,7 +12,8 @@ use tokio::sync::Mutex;
 use crate::config::paged::PagedCache;
 use crate::config::table::Placement;
 use crate::error::AttachError;
-use crate::models::config_layout::{newer_transformers_version, translate_config_text};
+use crate::models::checkpoint::EditedCheckpoint;
+use crate::models::config_layout::newer_transformers_version;
 use crate::models::source::ModelSource;
 
 /// The engine's pipeline of a loaded model.
@@ -24,7 +26,7 @@ pub(crate) struct ServingOptions<'a> {
     pub(crate) chat_template: Option<&'a Path>,
 }
 
-/// Loads a model. Its `config.json` is translated to the engine's layout and passed through `edit`, which may reduce the number of layers:
+/// Loads a model. Its files are completed and edited for the engine, and its `config.json` passes through `edit`, which may reduce the number of layers:
 /// the engine reads only the weights that the configuration asks for.
 ///
 /// # Errors
@@ -34,7 +36,7 @@ pub(crate) fn load_model(
     source: &ModelSource,
     placement: &Placement,
     options: ServingOptions<'_>,
-    mut edit: impl FnMut(String) -> Result<String, String> + 'static,
+    edit: impl FnMut(String) -> Result<String, String> + 'static,
 ) -> Result<LoadedPipeline, AttachError> {
     let fail = |why: String| AttachError::Load { role, id: source.id.clone(), why };
     let device = placement.device.device().map_err(|e| fail(format!("its device: {e}")))?;
@@ -47,25 +49,23 @@ pub(crate) fn load_model(
     let specific = MultimodalSpecificConfig { topology, ..MultimodalSpecificConfig::default() };
     let builder = MultimodalLoaderBuilder::new(specific, None, None, Some(source.id.clone()), chat_template);
     let loader = builder.build(None);
+    let checkpoint = EditedCheckpoint::new(source, edit).map_err(&fail)?;
     // The engine's loader would apply the quantisation of the model loaded before on this thread.
     mistralrs_quant::clear_immediate_isq();
     // The loader panics on some corrupt files and on an unreachable hub.
     let loaded = catch_panic(|| {
-        with_config_edit(
-            move |text| edit(translate_config_text(text)?),
-            || {
-                loader.load_model_from_hf(
-                    None,
-                    TokenSource::CacheToken,
-                    &dtype,
-                    &device,
-                    true,
-                    DeviceMapSetting::dummy(),
-                    isq,
-                    paged,
-                )
-            },
-        )
+        with_checkpoint(checkpoint, || {
+            loader.load_model_from_hf(
+                None,
+                TokenSource::CacheToken,
+                &dtype,
+                &device,
+                true,
+                DeviceMapSetting::dummy(),
+                isq,
+                paged,
+            )
+        })
     });
     mistralrs_quant::clear_immediate_isq();
     let with_paging_hint = |why: String| match wants_pages {
@@ -106,8 +106,27 @@ fn with_version_hint(source: &ModelSource, why: String) -> String {
     }
 }
 
-/// Runs `f` and returns the message of a panic as an error.
+/// Runs `f` and returns the message of a panic as an error, and nowhere else: the engine loads layers on several threads, and each would
+/// write its panic to the screen.
 fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    static LOADS: AtomicUsize = AtomicUsize::new(0);
+    static QUIET: Once = Once::new();
+    struct Loading;
+    impl Drop for Loading {
+        fn drop(&mut self) {
+            LOADS.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    QUIET.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if LOADS.load(Ordering::Relaxed) == 0 {
+                print(panic);
+            }
+        }));
+    });
+    LOADS.fetch_add(1, Ordering::Relaxed);
+    let _loading = Loading;
     catch_unwind(AssertUnwindSafe(f)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the engine panicked").to_string()

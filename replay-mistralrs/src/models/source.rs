@@ -1,7 +1,10 @@
 //! The location of a model: a directory or a hub id.
 use std::path::{Path, PathBuf};
 
+use replay_core::Role;
 use replay_core::config::Config;
+
+use crate::error::AttachError;
 
 /// A model that a configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +12,8 @@ pub(crate) struct ModelSource {
     /// The id that the engine's loader takes: a directory or a hub id.
     pub(crate) id: String,
     directory: Option<PathBuf>,
+    /// The other model of the pair, for files that this one lacks.
+    spare: Option<Box<ModelSource>>,
 }
 
 impl ModelSource {
@@ -20,13 +25,36 @@ impl ModelSource {
         let in_config_folder = config.and_then(Path::parent).map(|folder| folder.join(name));
         let directory = in_config_folder.into_iter().chain([PathBuf::from(name)]).find(|path| path.is_dir());
         if let Some(directory) = directory {
-            return Ok(Self { id: directory.to_string_lossy().into_owned(), directory: Some(directory) });
+            return Ok(Self { id: directory.to_string_lossy().into_owned(), directory: Some(directory), spare: None });
         }
         let is_path = name.starts_with(['.', '/', '~', '\\']) || name.matches('/').count() != 1;
         if is_path || config.and_then(Path::parent).is_some_and(|folder| folder.join(name).exists()) {
             return Err("there is no such directory, and a hub id has the form owner/name".into());
         }
-        Ok(Self { id: name.into(), directory: None })
+        Ok(Self { id: name.into(), directory: None, spare: None })
+    }
+
+    /// Resolves the two names of a configuration, base first. Each model may take files that it lacks from the other.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub(crate) fn find_pair(config: &Config) -> Result<(Self, Self), AttachError> {
+        let find = |role, name: &str| {
+            let fail = |why| AttachError::Load { role, id: name.into(), why };
+            Self::find(name, config.source_path.as_deref()).map_err(fail)
+        };
+        let (base, rlvr) = (find(Role::Base, &config.pair.base)?, find(Role::Rlvr, &config.pair.rlvr)?);
+        Ok((base.clone().with_spare(&rlvr), rlvr.with_spare(&base)))
+    }
+
+    /// The same model, which takes files that it lacks from the other.
+    pub(crate) fn with_spare(self, other: &Self) -> Self {
+        Self { spare: Some(Box::new(other.clone())), ..self }
+    }
+
+    /// The folder of the other model of the pair, if it is known.
+    pub(crate) fn spare(&self) -> Option<PathBuf> {
+        self.spare.as_ref()?.folder()
     }
 
     pub(crate) fn is_local(&self) -> bool {

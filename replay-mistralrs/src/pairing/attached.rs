@@ -1,13 +1,14 @@
 //! A replayed pipeline: its settings, the directives of its requests, and its statistics.
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use mistralrs_core::Response;
 use replay_core::config::{Config, Strategy};
 use replay_core::conformance::{Observed, Plan};
 use replay_core::learned::Progress;
 use replay_core::session::{Directive, RequestReport, Settings};
-use replay_core::{PairInfo, ReplayCache};
+use replay_core::{PairInfo, ReplayCache, Role};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::table::EngineTable;
@@ -141,6 +142,30 @@ impl Attached {
         self.hook.pair.shared_bytes
     }
 
+    /// Whether the RLVR model's chat template reads the content of a message as a list of parts.
+    pub fn template_takes_parts(&self) -> bool {
+        self.hook.pair.template_takes_parts
+    }
+
+    /// Drops the decisions of requests that have ended, with their edits, some time after the returned guard is dropped: the engine lets go
+    /// of a request after its client has the answer.
+    pub(crate) fn sweep_later(&self) -> SweepLater {
+        SweepLater(Arc::downgrade(&self.hook))
+    }
+
+    /// What was taken from the other model's files or left out, by model.
+    pub fn remarks(&self) -> &[(Role, String)] {
+        &self.hook.pair.remarks
+    }
+
+    /// Checks the sides of an image, in pixels.
+    ///
+    /// # Errors
+    /// If the family's processor takes no image of these sides.
+    pub fn check_sides(&self, width: u32, height: u32) -> Result<(), String> {
+        self.hook.pair.labeller.family().check_sides(width, height)
+    }
+
     /// Whether the engine passes videos to this family.
     pub fn sees_videos(&self) -> bool {
         self.hook.pair.labeller.sees_videos()
@@ -180,5 +205,23 @@ impl Attached {
     /// The number of requests whose decisions are held: running ones, and at most a few that have just ended.
     pub fn held_decisions(&self) -> usize {
         self.hook.decisions.len()
+    }
+}
+
+/// Sweeps the decisions of ended requests after it is dropped.
+pub(crate) struct SweepLater(Weak<Hook>);
+
+impl Drop for SweepLater {
+    fn drop(&mut self) {
+        const ENGINE_LETS_GO: Duration = Duration::from_millis(500);
+        let hook = std::mem::take(&mut self.0);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                tokio::time::sleep(ENGINE_LETS_GO).await;
+                if let Some(hook) = hook.upgrade() {
+                    hook.decisions.sweep();
+                }
+            });
+        }
     }
 }

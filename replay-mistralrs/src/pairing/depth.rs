@@ -12,11 +12,10 @@ use crate::models::source::ModelSource;
 /// # Errors
 /// If its files cannot be read, or its family is not known.
 pub(crate) fn decoder_layers(config: &Config) -> Result<usize, AttachError> {
-    let name = &config.pair.rlvr;
-    let fail = |why: String| AttachError::Load { role: Role::Rlvr, id: name.clone(), why };
-    let source = ModelSource::find(name, config.source_path.as_deref()).map_err(fail)?;
+    let (_, source) = ModelSource::find_pair(config)?;
     if source.folder().is_none() {
-        return Err(fail("it is not in the hub's cache yet; `replay check` downloads it".into()));
+        let why = "it is not in the hub's cache yet; `replay check` downloads it".into();
+        return Err(AttachError::Load { role: Role::Rlvr, id: source.id, why });
     }
     let files = ModelFiles::read(Role::Rlvr, &source)?;
     Family::of(&files.config)?.size(&files.config, "num_hidden_layers")

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use mistralrs_core::forward_hook::plain_name;
 use safetensors::tensor::Metadata;
 
 use crate::models::source::ModelSource;
@@ -52,8 +53,10 @@ fn list_tensors(path: &Path, names: &[&str]) -> io::Result<Vec<(String, TensorBy
     file.take(length).read_to_end(&mut header)?;
     let metadata: Metadata = serde_json::from_slice(&header)?;
     let data = 8 + length;
-    let of_encoder =
-        metadata.tensors().into_iter().filter(|(name, _)| names.iter().any(|start| name.starts_with(start)));
+    // A trainer may have saved one of the two models under other names.
+    let starts: Vec<String> = names.iter().map(|start| plain_name(start)).collect();
+    let of_encoder = metadata.tensors().into_iter().map(|(name, info)| (plain_name(&name), info));
+    let of_encoder = of_encoder.filter(|(name, _)| starts.iter().any(|start| name.starts_with(start)));
     let tensors = of_encoder.map(|(name, info)| {
         let (start, end) = info.data_offsets;
         let kind = format!("{:?} {:?}", info.dtype, info.shape);
@@ -85,6 +88,7 @@ mod tests {
         let one = model(&[&[("visual.a", 1.0), ("visual.b", 2.0), ("lm_head", 3.0)]]);
         assert!(one.is_some());
         assert_eq!(model(&[&[("visual.b", 2.0)], &[("visual.a", 1.0), ("lm_head", 4.0)]]), one);
+        assert_eq!(model(&[&[("module.model.visual.b", 2.0), ("model.visual.a", 1.0)]]), one);
         assert_ne!(model(&[&[("visual.a", 1.0), ("visual.b", 2.5)]]), one);
         assert_eq!(model(&[&[("lm_head", 3.0)]]), None);
     }

@@ -24,7 +24,17 @@ fn notes(replay: &Attached) -> Vec<Note> {
         mib(total_bytes),
         mib(shared_bytes)
     );
-    let mut notes = vec![
+    let (base_entries, rlvr_entries) = (pair.base.vocabulary, pair.rlvr.vocabulary);
+    let mut notes: Vec<Note> =
+        replay.remarks().iter().map(|(role, remark)| Note::new("files", format!("{role}: {remark}"))).collect();
+    if base_entries != rlvr_entries {
+        let text = format!(
+            "{base_entries} entries in the base, {rlvr_entries} in the RLVR model: entropies are over the {} that both have",
+            base_entries.min(rlvr_entries)
+        );
+        notes.push(Note::new("vocabulary", text));
+    }
+    notes.extend([
         Note::new(
             "taps",
             format!("{base} in the base, {rlvr} in the RLVR model; a second pass gives the same residuals"),
@@ -33,7 +43,7 @@ fn notes(replay: &Attached) -> Vec<Note> {
         Note::new("prefix cache", prefix_cache(replay)),
         Note::new("vision tower", tower),
         Note::new("base weights", weights),
-    ];
+    ]);
     if let Some((base, rlvr)) = replay.decoder_errors() {
         let text = format!("residuals within {base:.0e} (base) and {rlvr:.0e} (RLVR model) of the engine's");
         notes.push(Note::new("differentiable decoder", text));

@@ -24,6 +24,7 @@ use crate::pairing::encoder_hash::encoder_hash;
 use crate::pairing::pair_check::check_pair;
 use crate::pairing::policies::{all_policies, check_family, check_layers, needed_layers};
 use crate::pairing::self_test::{test_decoder, test_image_prompt, test_prefix_cache, test_taps};
+use crate::pairing::template::takes_parts;
 use crate::runtime::decoder::{EngineDecoder, differentiable_profile};
 use crate::runtime::lens::EngineLens;
 use crate::runtime::prefix_cache::{ImageDependence, PrefixCache};
@@ -56,14 +57,7 @@ impl LoadedBase {
         let table = EngineTable::read(config)?;
         // Checks what is possible without a model, before anything is downloaded.
         check_layers(config, MAX_LAYERS)?;
-        let find = |role, name: &str| {
-            ModelSource::find(name, config.source_path.as_deref()).map_err(|why| AttachError::Load {
-                role,
-                id: name.into(),
-                why,
-            })
-        };
-        let (source, rlvr) = (find(Role::Base, &config.pair.base)?, find(Role::Rlvr, &config.pair.rlvr)?);
+        let (source, rlvr) = ModelSource::find_pair(config)?;
         if source.is_local() && rlvr.is_local() {
             // Checked here, since loading takes minutes.
             let (base, rlvr) = (ModelFiles::read(Role::Base, &source)?, ModelFiles::read(Role::Rlvr, &rlvr)?);
@@ -182,18 +176,21 @@ impl LoadedBase {
         if let Err(why) = &image_dependence {
             tracing::warn!("the prefix cache (replay.cache.prefix_bytes) is off for {}: {why}", pipeline.name());
         }
+        let common = lens.vocabulary_size().min(self.lens.vocabulary_size());
         let replay_pair = ReplayPair {
             settings: RwLock::new(settings),
             table,
             info: pair,
             base: self.pipeline.clone(),
-            base_lens: self.lens.clone(),
-            rlvr_lens: Arc::new(lens),
+            base_lens: Arc::new(self.lens.over(common)?),
+            rlvr_lens: Arc::new(lens.over(common)?),
+            template_takes_parts: takes_parts(pipeline),
+            remarks: self.remarks(&files),
             labeller,
             same_vision_tower: self.execution == execution && self.has_same_vision_tower(&files)?,
             shared_bytes: self.weight_pool.shared_bytes(),
             decoders,
-            cache: ReplayCache::new(self.config.replay.cache.max_bytes),
+            cache: Arc::new(ReplayCache::new(self.config.replay.cache.max_bytes)),
             prefix_cache: Arc::new(match &image_dependence {
                 Ok(dependence) => PrefixCache::new(prefix_cache_bytes, *dependence),
                 Err(_) => PrefixCache::new(0, ImageDependence::default()),
@@ -232,6 +229,15 @@ impl Execution {
 }
 
 impl LoadedBase {
+    /// What was taken from the other model's files or left out, for both models.
+    fn remarks(&self, rlvr: &ModelFiles) -> Vec<(Role, String)> {
+        let of =
+            |role: Role, files: &ModelFiles| files.remarks.iter().map(move |remark| (role, remark.clone())).collect();
+        let (mut remarks, rlvr): (Vec<_>, Vec<_>) = (of(Role::Base, &self.files), of(Role::Rlvr, rlvr));
+        remarks.extend(rlvr);
+        remarks
+    }
+
     /// Whether vision tower and projector are the same in both models, in weights, configuration and placement.
     fn has_same_vision_tower(&self, rlvr: &ModelFiles) -> Result<bool, AttachError> {
         let table = EngineTable::read(&self.config)?;

@@ -35,8 +35,7 @@ impl LoadedPair {
     /// If a model cannot be loaded, the models are not a pair, or a self-test fails.
     pub fn load(config: &Config) -> Result<Self, AttachError> {
         let table = EngineTable::read(config)?;
-        let source = ModelSource::find(&config.pair.rlvr, config.source_path.as_deref())
-            .map_err(|why| AttachError::Load { role: Role::Rlvr, id: config.pair.rlvr.clone(), why })?;
+        let (_, source) = ModelSource::find_pair(config)?;
         // The base is loaded first: an engine that sizes its KV cache by free memory would leave no room for it.
         let base = if config.replay.enabled { Some(LoadedBase::load(config)?) } else { None };
         let options = ServingOptions { paged: table.paged.as_ref(), chat_template: table.chat_template.as_deref() };

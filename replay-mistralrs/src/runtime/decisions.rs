@@ -32,6 +32,11 @@ impl RequestDecisions {
         decisions.push((request, decision));
     }
 
+    /// Removes the decisions of requests that have ended, with the edits that they hold.
+    pub(crate) fn sweep(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _)| !known.is_over());
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }

@@ -1,24 +1,57 @@
 //! The tap of the real prefill, which applies the edits of each sequence of the batch.
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{IndexOp, Result, Tensor};
 use mistralrs_core::forward_hook::{Flow, LayerTap, Site};
-use replay_core::metrics;
 use replay_core::substitute::Edits;
+use replay_core::{Error, ReplayCache, metrics};
 
+use crate::runtime::pending_report::PendingReport;
 use crate::runtime::prefix_cache::PrefixCache;
+use crate::runtime::replay_pair::ReplayPair;
 
-/// Applies edits to the residuals of a real prefill.
+/// The edits of each sequence of a batch, in its order.
+pub(crate) type BatchEdits = Vec<Option<Arc<Edits>>>;
+
+/// Applies edits to the residuals of a real prefill, and reports what came of them.
 pub(crate) struct EditTap {
-    /// The edits of each sequence, in the order of the batch.
-    edits: Vec<Option<Arc<Edits>>>,
+    /// The edits of whole prompts.
+    whole: BatchEdits,
+    /// The edits of the rows after a cached prefix, and the length of the prefix. The engine says at each layer whether it skipped it.
+    later: Option<(usize, BatchEdits)>,
+    reports: Mutex<Vec<PendingReport>>,
+    /// Why an edit could not be made.
+    fault: Mutex<Option<String>>,
     prefix_cache: Arc<PrefixCache>,
+    cache: Arc<ReplayCache>,
 }
 
 impl EditTap {
-    /// Creates a tap, or `None` if no sequence of the batch has edits. `prefix_cache` will keep the keys and values of this prefill.
-    pub(crate) fn new(edits: Vec<Option<Arc<Edits>>>, prefix_cache: &Arc<PrefixCache>) -> Option<Self> {
-        edits.iter().any(Option::is_some).then(|| Self { edits, prefix_cache: prefix_cache.clone() })
+    /// Creates a tap, or `None` if no sequence of the batch has edits or waits for its report.
+    pub(crate) fn new(
+        whole: BatchEdits,
+        later: Option<(usize, BatchEdits)>,
+        reports: Vec<PendingReport>,
+        pair: &ReplayPair,
+    ) -> Option<Self> {
+        let has_work = whole.iter().any(Option::is_some) || !reports.is_empty();
+        has_work.then(|| Self {
+            whole,
+            later,
+            reports: Mutex::new(reports),
+            fault: Mutex::new(None),
+            prefix_cache: pair.prefix_cache.clone(),
+            cache: pair.cache.clone(),
+        })
+    }
+
+    /// The edits that belong to the rows that are computed.
+    fn edits(&self, skipped: usize) -> Result<&BatchEdits> {
+        match &self.later {
+            _ if skipped == 0 => Ok(&self.whole),
+            Some((prefix, edits)) if *prefix == skipped => Ok(edits),
+            _ => candle_core::bail!("the prefill begins after {skipped} rows, for which there are no edits"),
+        }
     }
 }
 
@@ -26,9 +59,10 @@ impl LayerTap for EditTap {
     /// # Shapes
     /// `hidden`: `[batch, positions, hidden]`. Sequences and rows without an edit stay the same bit for bit.
     fn layer_input(&self, site: Site, hidden: &Tensor) -> Result<Flow> {
+        let all = self.edits(site.skipped)?;
         let edits_layer =
             |edits: &Option<Arc<Edits>>| edits.as_ref().is_some_and(|edits| edits.layer(site.layer).is_some());
-        if site.call != 0 || !self.edits.iter().any(edits_layer) {
+        if site.call != 0 || !all.iter().any(edits_layer) {
             return Ok(Flow::Continue);
         }
         let edit_sequence = |(index, edits): (usize, &Option<Arc<Edits>>)| {
@@ -41,19 +75,25 @@ impl LayerTap for EditTap {
                 None => Ok(residual),
             }
         };
-        let residuals = self.edits.iter().enumerate().map(edit_sequence).collect::<Result<Vec<_>>>()?;
+        let residuals = all.iter().enumerate().map(edit_sequence).collect::<Result<Vec<_>>>()?;
         Ok(Flow::Replace(Tensor::stack(&residuals, 0)?))
     }
 
     fn ignored(&self, site: Site, why: &str) {
-        // Shapes were checked when the edits were made, so this is a bug in replay. The requests are still answered, but without the edits,
-        // so the prefix cache would keep their keys and values under a wrong identity.
+        // Shapes were checked when the edits were made, so this is a bug in replay. The prefix cache would keep the keys and values under a
+        // wrong identity.
         self.prefix_cache.disable();
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("residual[{}]: {why}", site.layer));
         if metrics::count_failed_edit() {
-            tracing::error!(
-                "replay could not edit residual[{}], and the prefill continued without the edit: {why}",
-                site.layer
-            );
+            tracing::error!("replay could not edit residual[{}] of a prefill: {why}", site.layer);
+        }
+    }
+
+    fn finished(&self) {
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let fault = fault.map(|why| Error::engine(format!("an edit could not be made: {why}")));
+        for report in std::mem::take(&mut *self.reports.lock().unwrap_or_else(PoisonError::into_inner)) {
+            report.send(fault.as_ref(), &self.cache);
         }
     }
 }

@@ -14,8 +14,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::families::Media;
 use crate::runtime::decisions::{RequestDecision, RequestDecisions};
-use crate::runtime::edit_tap::EditTap;
+use crate::runtime::edit_tap::{BatchEdits, EditTap};
 use crate::runtime::engine_prompt::EnginePrompt;
+use crate::runtime::pending_report::PendingReport;
 use crate::runtime::prefill_tasks::{PrefillTask, PrefillTasks, ReplayTask};
 use crate::runtime::prefix_cache::{CachedPrefix, PrefixIdentity};
 use crate::runtime::replay_pair::ReplayPair;
@@ -46,7 +47,13 @@ impl Hook {
     }
 
     /// Runs the task of one sequence of the batch.
-    fn decide(&self, call: &mut PromptCall<'_, '_, '_>, index: usize, row: &PromptRow) -> RequestDecision {
+    fn decide(
+        &self,
+        call: &mut PromptCall<'_, '_, '_>,
+        index: usize,
+        row: &PromptRow,
+    ) -> (RequestDecision, Option<PendingReport>) {
+        let mut pending = None;
         // The prefix cache must not keep the edits of a plan for other requests, so a plan has no fingerprint.
         let (decision, fingerprint) = match self.tasks.take(&call.responder(index)) {
             PrefillTask::Plan(plan, sender) => {
@@ -69,17 +76,21 @@ impl Hook {
                     Err(_) if call.cancelled(index) => replayer.not_replayed("the client went away"),
                     Err(error) => replayer.failed(&error),
                 };
-                replayer.count(&decided, &self.pair.cache);
-                let replay_core::Decided { decision, request_report } = decided;
-                if let Some(sender) = report_sender {
-                    let _ = sender.send(request_report);
+                let decision = decided.decision.clone();
+                let fingerprint = (!directive.fresh).then(|| replayer.settings().fingerprint());
+                let (profile, responder) = (directive.profile, call.responder(index));
+                let report = PendingReport { decided, settings, profile, receiver: report_sender, responder };
+                // Edits are made in the prefill; until then nobody knows whether the prompt was replayed.
+                match &decision {
+                    Decision::Edit(_) => pending = Some(report),
+                    Decision::Leave | Decision::Fail(_) => report.send(None, &self.pair.cache),
                 }
-                (decision, (!directive.fresh).then(|| replayer.settings().fingerprint()))
+                (decision, fingerprint)
             }
         };
         let identity =
             fingerprint.and_then(|fingerprint| self.prefix_identity(call, index, row, &decision, fingerprint));
-        RequestDecision { decision, identity }
+        (RequestDecision { decision, identity }, pending)
     }
 
     /// The identity of this prompt in the prefix cache; `None` if the cache must not keep it. `fingerprint` is that of the settings.
@@ -104,14 +115,14 @@ impl Hook {
         Some(Arc::new(PrefixIdentity::new(&map, self.pair.prefix_cache.image_dependence, edits)))
     }
 
-    /// Starts the prefill of these prompts after the prefix that is cached for all of them. Returns the edits of the remaining rows, or `None`
-    /// if there is no such prefix.
+    /// Starts the prefill of these prompts after the prefix that is cached for all of them. Returns its length and the edits of the remaining
+    /// rows, or `None` if there is no such prefix.
     fn start_after_cached_prefix(
         &self,
         call: &mut PromptCall<'_, '_, '_>,
         rows: &[PromptRow],
         decisions: &[RequestDecision],
-    ) -> Option<Vec<Option<Arc<Edits>>>> {
+    ) -> Option<(usize, BatchEdits)> {
         if !self.pair.prefix_cache.is_enabled() || !call.may_begin_later() {
             return None;
         }
@@ -130,7 +141,7 @@ impl Hook {
         let (edits, ()) = started.ok()?;
         metrics::count_known_rows(skipped * rows.len());
         self.prefix_cache_rows.fetch_add(skipped * rows.len(), Ordering::Relaxed);
-        Some(edits)
+        Some((skipped, edits))
     }
 
     /// Runs a plan of the conformance kit on one sequence.
@@ -175,6 +186,16 @@ impl Hook {
                 "attach replay before the engine starts",
             )));
         }
+        let base_entries = self.pair.info.base.vocabulary;
+        let only_rlvr = base_entries..self.pair.info.rlvr.vocabulary;
+        if let Some(token) = row.tokens.iter().find(|token| only_rlvr.contains(&(**token as usize))) {
+            return Err(Error::Prompt(Mismatch::new(
+                "a token of the prompt",
+                format!("an id below {base_entries}, which the base has too"),
+                format!("{token}, which the RLVR model alone has"),
+                "leave it out of the prompt, or send the request with replay off",
+            )));
+        }
         let mut prompt = self.engine_prompt(call, index, row, progress)?;
         // Replay's futures yield between slices but wait for nothing, so they run to their end here, on the engine's thread.
         pollster::block_on(replayer.try_decide(&mut prompt, directive, &self.pair.cache))
@@ -194,7 +215,7 @@ impl Hook {
 }
 
 /// The edits of each sequence of a batch.
-fn batch_edits(decisions: &[RequestDecision]) -> Vec<Option<Arc<Edits>>> {
+fn batch_edits(decisions: &[RequestDecision]) -> BatchEdits {
     let edits = |decision: &RequestDecision| match &decision.decision {
         Decision::Edit(edits) => Some(edits.clone()),
         Decision::Leave | Decision::Fail(_) => None,
@@ -211,10 +232,11 @@ impl PromptHook for Hook {
         let rows = call.rows();
         self.largest_batch.fetch_max(rows.len(), Ordering::Relaxed);
         self.prefills.fetch_add(rows.len(), Ordering::Relaxed);
-        let mut decisions = Vec::with_capacity(rows.len());
+        let (mut decisions, mut reports) = (Vec::with_capacity(rows.len()), Vec::new());
         for (index, row) in rows.iter().enumerate() {
             decisions.push(self.decisions.get(&row.request).unwrap_or_else(|| {
-                let decision = self.decide(call, index, row);
+                let (decision, report) = self.decide(call, index, row);
+                reports.extend(report);
                 self.decisions.insert(row.request.clone(), decision.clone());
                 decision
             }));
@@ -224,8 +246,9 @@ impl PromptHook for Hook {
                 call.fail(index, why);
             }
         }
-        let edits = self.start_after_cached_prefix(call, &rows, &decisions).unwrap_or_else(|| batch_edits(&decisions));
-        Ok(EditTap::new(edits, &self.pair.prefix_cache).map(|tap| Arc::new(tap) as Arc<dyn LayerTap>))
+        let later = self.start_after_cached_prefix(call, &rows, &decisions);
+        let tap = EditTap::new(batch_edits(&decisions), later, reports, &self.pair);
+        Ok(tap.map(|tap| Arc::new(tap) as Arc<dyn LayerTap>))
     }
 
     fn after_answer(&self, answered: &mut Answered<'_>) {

@@ -12,6 +12,7 @@ use crate::error::AttachError;
 use crate::families::{Family, Head};
 
 /// Handles to the final norm and head of a loaded model.
+#[derive(Clone)]
 pub(crate) struct EngineLens {
     /// The projections of all streams but the first, in families whose residuals have several.
     stream_projections: Vec<Arc<dyn QuantMethod>>,
@@ -20,10 +21,14 @@ pub(crate) struct EngineLens {
     epsilon: f64,
     head: LensHead,
     soft_cap: Option<f64>,
+    /// The entries that the head has.
     vocabulary: usize,
+    /// The entries that the lens gives, the first ones: those that both models of the pair have.
+    common: usize,
     dtype: DType,
 }
 
+#[derive(Clone)]
 enum LensHead {
     /// The head as a linear layer of the engine.
     Layer(Arc<dyn QuantMethod>),
@@ -70,7 +75,7 @@ impl EngineLens {
         let epsilon = family.number(config, "rms_norm_eps").unwrap_or(1e-6);
         let soft_cap = family.soft_cap.and_then(|name| family.text_field(config, name)).and_then(Value::as_f64);
         let vocabulary = family.size(config, "vocab_size")?;
-        let lens = Self { stream_projections, norm, epsilon, head, soft_cap, vocabulary, dtype };
+        let lens = Self { stream_projections, norm, epsilon, head, soft_cap, vocabulary, common: vocabulary, dtype };
         let probe_width = |device: &Device| {
             let row = Tensor::zeros((1, streams * lens.norm.dim(0)?), dtype, device)?;
             lens.logits(&row)?.dim(1)
@@ -90,9 +95,21 @@ impl EngineLens {
         self.dtype == DType::F32 && !quantised
     }
 
-    /// The number of vocabulary entries.
+    /// The number of vocabulary entries of the head.
     pub(crate) fn vocabulary_size(&self) -> usize {
         self.vocabulary
+    }
+
+    /// The same lens over the first `common` entries: the others are padding, or tokens that the other model does not have.
+    ///
+    /// # Errors
+    /// If the head cannot be cut.
+    pub(crate) fn over(&self, common: usize) -> candle_core::Result<Self> {
+        let head = match &self.head {
+            LensHead::Matrix(weight) if common < self.common => LensHead::Matrix(weight.narrow(0, 0, common)?),
+            head => head.clone(),
+        };
+        Ok(Self { head, common: common.min(self.common), ..self.clone() })
     }
 }
 
@@ -127,7 +144,7 @@ impl EngineLens {
 
 impl LogitLens for EngineLens {
     fn vocabulary(&self) -> usize {
-        self.vocabulary
+        self.common
     }
 
     /// Applies RMSNorm in f32 and rounds to the model's precision before multiplying by the norm's weight, as the engine does.
@@ -137,7 +154,10 @@ impl LogitLens for EngineLens {
         let x = x.broadcast_div(&(variance + self.epsilon)?.sqrt()?)?;
         let x = x.to_dtype(self.dtype)?.broadcast_mul(&self.norm.to_dtype(self.dtype)?)?;
         let logits = match &self.head {
-            LensHead::Layer(layer) => layer.forward_autocast(&x.unsqueeze(0)?)?.squeeze(0)?,
+            LensHead::Layer(layer) => {
+                let logits = layer.forward_autocast(&x.unsqueeze(0)?)?.squeeze(0)?;
+                if self.common < self.vocabulary { logits.narrow(1, 0, self.common)?.contiguous()? } else { logits }
+            }
             LensHead::Matrix(weight) => x.to_dtype(weight.dtype())?.matmul(&weight.t()?)?,
         };
         match self.soft_cap {

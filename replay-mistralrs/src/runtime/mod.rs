@@ -7,6 +7,7 @@ pub(crate) mod edit_tap;
 pub(crate) mod engine_prompt;
 pub(crate) mod hook;
 pub(crate) mod lens;
+pub(crate) mod pending_report;
 pub(crate) mod prefill_tasks;
 pub(crate) mod prefix_cache;
 pub(crate) mod replay_pair;

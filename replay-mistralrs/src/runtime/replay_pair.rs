@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mistralrs_core::forward_hook::PromptRow;
 use replay_core::session::Settings;
-use replay_core::{PairInfo, PromptMap, ReplayCache, Result};
+use replay_core::{PairInfo, PromptMap, ReplayCache, Result, Role};
 
 use crate::config::table::EngineTable;
 use crate::families::{Media, PromptLabeller};
@@ -28,9 +28,13 @@ pub(crate) struct ReplayPair {
     pub(crate) same_vision_tower: bool,
     /// Bytes of the base's weights that both models share, and of all its weights.
     pub(crate) shared_bytes: (usize, usize),
+    /// Whether the chat template reads a list of parts.
+    pub(crate) template_takes_parts: bool,
+    /// What was taken from the other model's files or left out, for users.
+    pub(crate) remarks: Vec<(Role, String)>,
     /// The differentiable decoders of both models, for strategy `learned`.
     pub(crate) decoders: Option<Decoders>,
-    pub(crate) cache: ReplayCache,
+    pub(crate) cache: Arc<ReplayCache>,
     pub(crate) prefix_cache: Arc<PrefixCache>,
     /// Why the prefix cache is off although the settings turn it on.
     pub(crate) prefix_cache_fault: Option<String>,

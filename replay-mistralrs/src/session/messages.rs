@@ -2,7 +2,7 @@
 use either::Either;
 use image::{DynamicImage, RgbImage};
 use indexmap::IndexMap;
-use mistralrs_core::{MessageContent, ModelCategory, VideoInput};
+use mistralrs_core::{MessageContent, ModelCategory, MultimodalPromptPrefixer, VideoInput};
 use replay_core::session::{Clip, Fault, Message, Part, Picture, SessionError, ToolCall};
 use serde_json::{Value, json};
 
@@ -19,36 +19,26 @@ impl EngineMessages {
     ///
     /// # Errors
     /// If a message that is not the user's has images or videos, which no chat template supports.
-    pub(super) fn from_chat(messages: Vec<Message>, category: &ModelCategory) -> Result<Self, SessionError> {
+    pub(super) fn from_chat(messages: Vec<Message>, dialect: &Dialect<'_>) -> Result<Self, SessionError> {
         let mut converted = Self::default();
         for message in messages {
-            converted.add_message(message, category)?;
+            converted.add_message(message, dialect)?;
         }
         Ok(converted)
     }
 
-    fn add_message(&mut self, message: Message, category: &ModelCategory) -> Result<(), SessionError> {
+    fn add_message(&mut self, message: Message, dialect: &Dialect<'_>) -> Result<(), SessionError> {
         let Message { role, content, name, tool_calls, tool_call_id } = message;
-        let has_content = !content.is_empty();
-        let (mut texts, mut images, mut videos) = (Vec::new(), Vec::new(), Vec::new());
-        for part in content {
-            match part {
-                Part::Text(text) => texts.push(text),
-                Part::Image(picture) => images.push(engine_image(&picture)),
-                Part::Video(clip) => videos.push(engine_video(&clip)),
-            }
-        }
-        if role != "user" && !(images.is_empty() && videos.is_empty()) {
+        let is_medium = |part: &Part| matches!(part, Part::Image(_) | Part::Video(_));
+        if role != "user" && content.iter().any(is_medium) {
             let message = format!("only messages of the user may have images or videos, not those of {role:?}");
             return Err(SessionError::input(Fault::Media, message));
         }
-        let text = match has_content {
-            true => texts.join(" "),
-            false => calls_as_text(&tool_calls),
+        let content = match content.is_empty() {
+            true => Either::Left(calls_as_text(&tool_calls)),
+            false => self.content(content, role == "user", dialect),
         };
-        let mut fields = IndexMap::from([("role".to_owned(), Either::Left(role))]);
-        let content = self.content(text, images.len(), videos.len(), category);
-        fields.insert("content".to_owned(), content);
+        let mut fields = IndexMap::from([("role".to_owned(), Either::Left(role)), ("content".to_owned(), content)]);
         if !tool_calls.is_empty() {
             fields.insert("tool_calls".to_owned(), Either::Right(tool_calls.iter().map(call_fields).collect()));
         }
@@ -58,31 +48,71 @@ impl EngineMessages {
             }
         }
         self.messages.push(fields);
-        self.images.extend(images);
-        self.videos.extend(videos);
         Ok(())
     }
 
-    /// The content of a message with images or videos: tags before the text, numbered over the whole chat, or parts for a chat template that
-    /// supports them.
-    fn content(&self, text: String, images: usize, videos: usize, category: &ModelCategory) -> MessageContent {
-        let ModelCategory::Multimodal { prefixer } = category else { return Either::Left(text) };
-        if images + videos == 0 {
-            return Either::Left(text);
+    /// The content of a message, in its order: parts, or one text with tags in the places of images and videos, numbered over the whole chat.
+    fn content(&mut self, content: Vec<Part>, may_be_parts: bool, dialect: &Dialect<'_>) -> MessageContent {
+        let (mut pieces, mut parts, mut tagged) = (Vec::new(), Vec::new(), true);
+        let mut medium = |kind: &str, tag: String, parts: &mut Vec<IndexMap<String, Value>>| {
+            tagged &= !tag.is_empty();
+            parts.push(IndexMap::from([("type".to_owned(), json!(kind))]));
+            tag
+        };
+        for part in content {
+            pieces.push(match part {
+                Part::Text(text) => {
+                    let part = [("type".to_owned(), json!("text")), ("text".to_owned(), json!(text))];
+                    parts.push(IndexMap::from(part));
+                    text
+                }
+                Part::Image(picture) => {
+                    let tag = dialect.prefixer.map(|prefixer| prefixer.prefix_image(vec![self.images.len()], ""));
+                    self.images.push(engine_image(&picture));
+                    medium("image", tag.unwrap_or_default(), &mut parts)
+                }
+                Part::Video(clip) => {
+                    let tag = dialect.prefixer.map(|prefixer| prefixer.prefix_video(vec![self.videos.len()], ""));
+                    self.videos.push(engine_video(&clip));
+                    medium("video", tag.unwrap_or_default(), &mut parts)
+                }
+            });
         }
-        let (first_image, first_video) = (self.images.len(), self.videos.len());
-        let tagged = prefixer.prefix_image((first_image..first_image + images).collect(), &text);
-        let tagged = prefixer.prefix_video((first_video..first_video + videos).collect(), &tagged);
-        if tagged != text {
-            return Either::Left(tagged);
+        let only_text = parts.iter().all(|part| part["type"] == "text");
+        let as_parts = match only_text {
+            true => dialect.takes_parts && parts.len() > 1,
+            false => dialect.takes_parts || !tagged,
+        };
+        match may_be_parts && as_parts {
+            true => Either::Right(parts),
+            false => Either::Left(pieces.join(dialect.separator())),
         }
-        let part = |kind: &str| IndexMap::from([("type".to_string(), json!(kind))]);
-        let mut parts = vec![part("image"); images];
-        parts.extend(vec![part("video"); videos]);
-        let mut text_part = part("text");
-        text_part.insert("text".into(), json!(text));
-        parts.push(text_part);
-        Either::Right(parts)
+    }
+}
+
+/// How a model's chat template takes images and videos.
+#[derive(Clone, Copy)]
+pub(super) struct Dialect<'a> {
+    /// Writes the tags of a family.
+    prefixer: Option<&'a dyn MultimodalPromptPrefixer>,
+    /// Whether the chat template reads a list of parts.
+    takes_parts: bool,
+}
+
+impl<'a> Dialect<'a> {
+    /// `takes_parts`: whether the chat template reads a list of parts.
+    pub(super) fn new(category: &'a ModelCategory, takes_parts: bool) -> Self {
+        let prefixer = match category {
+            ModelCategory::Multimodal { prefixer } => Some(&**prefixer),
+            _ => None,
+        };
+        Self { prefixer, takes_parts }
+    }
+
+    /// What stands between the parts of a message, where they become one text. MiniCPM's published code puts each on its own line.
+    fn separator(&self) -> &'static str {
+        let tag = self.prefixer.map(|prefixer| prefixer.prefix_image(vec![0], "")).unwrap_or_default();
+        if tag.starts_with("(<image>") { "\n" } else { "" }
     }
 }
 

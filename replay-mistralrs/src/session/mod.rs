@@ -21,9 +21,11 @@ use crate::error::AttachError;
 use crate::pairing::attached::Attached;
 use crate::pairing::facts;
 use crate::pairing::loaded_pair::LoadedPair;
+use crate::pairing::template::takes_parts;
 
 use engine_call::{Channel, EngineCall, ReplayReceivers};
 use first_token::FirstToken;
+use messages::Dialect;
 use request::ConvertedRequest;
 
 /// A model of a running engine, with or without replay.
@@ -32,6 +34,8 @@ pub struct MistralrsSession {
     /// The engine's name of the model.
     model: String,
     category: ModelCategory,
+    /// Whether the model's chat template reads a list of parts.
+    template_takes_parts: bool,
     replay: Option<Attached>,
     base_bytes: OnceLock<u64>,
 }
@@ -52,12 +56,15 @@ impl MistralrsSession {
     /// If a model cannot be loaded, the models are not a pair, or a self-test fails.
     pub async fn open(config: &Config) -> Result<Self, AttachError> {
         let LoadedPair { pipeline, replay, scheduler } = LoadedPair::load(config)?;
-        let category = pipeline.lock().await.category();
+        let (category, template_takes_parts) = {
+            let pipeline = pipeline.lock().await;
+            (pipeline.category(), takes_parts(&*pipeline))
+        };
         // The engine's own name would be the model's directory, and its routes tell it to clients.
         let name = std::path::Path::new(&config.pair.rlvr).file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_else(|| config.pair.rlvr.clone());
         let engine = MistralRsBuilder::new(pipeline, scheduler, false, None).with_model_id(&name).build().await;
-        Ok(Self { engine, model: name, category, replay, base_bytes: OnceLock::new() })
+        Ok(Self { engine, model: name, category, template_takes_parts, replay, base_bytes: OnceLock::new() })
     }
 
     /// Creates a session for a model of a running engine.
@@ -66,7 +73,15 @@ impl MistralrsSession {
     /// If the engine has no such model.
     pub fn from_engine(engine: Arc<MistralRs>, model: &str, replay: Option<Attached>) -> Result<Self, AttachError> {
         let category = engine.get_model_category(Some(model)).map_err(|e| AttachError::Pipeline(e.to_string()))?;
-        Ok(Self { engine, model: model.to_owned(), category, replay, base_bytes: OnceLock::new() })
+        let template_takes_parts = replay.as_ref().is_some_and(Attached::template_takes_parts);
+        Ok(Self {
+            engine,
+            model: model.to_owned(),
+            category,
+            template_takes_parts,
+            replay,
+            base_bytes: OnceLock::new(),
+        })
     }
 
     /// The replay of the model; `None` if it is disabled.
@@ -102,10 +117,19 @@ impl MistralrsSession {
         Ok((answer, observed.map_err(|e| SessionError::Engine(e.to_string()))?))
     }
 
-    /// Refuses videos if the engine passes none to this family.
+    /// Refuses images that the family's processor does not take, and videos if the engine passes none to this family.
     fn check_media(&self, input: &Input) -> Result<(), SessionError> {
         let Input::Chat(messages) = input else { return Ok(()) };
-        let videos = messages.iter().flat_map(|message| &message.content).any(|part| matches!(part, Part::Video(_)));
+        let parts = || messages.iter().flat_map(|message| &message.content);
+        let videos = parts().any(|part| matches!(part, Part::Video(_)));
+        if let Some(replay) = &self.replay {
+            let pictures =
+                parts().filter_map(|part| if let Part::Image(picture) = part { Some(picture) } else { None });
+            for picture in pictures {
+                let fits = replay.check_sides(picture.width(), picture.height());
+                fits.map_err(|why| SessionError::input(Fault::Media, why))?;
+            }
+        }
         match &self.replay {
             Some(replay) if videos && !replay.sees_videos() => Err(SessionError::input(
                 Fault::Media,
@@ -129,7 +153,9 @@ impl MistralrsSession {
         let first = Arc::new(FirstToken::new(request.first_token));
         let sender = self.engine.get_sender(Some(&self.model)).map_err(|_| SessionError::Stopped)?;
         let mut call = EngineCall::new(constrained);
-        let converted = ConvertedRequest::new(&self.category, request, streams)?;
+        let dialect = Dialect::new(&self.category, self.template_takes_parts);
+        let converted = ConvertedRequest::new(&dialect, request, streams)?;
+        let _sweep = self.replay.as_ref().map(Attached::sweep_later);
         for _ in 0..streams {
             let (channel, responses) = tokio::sync::mpsc::channel(engine_call::CAPACITY);
             call.add_stream(responses, direct(&channel));

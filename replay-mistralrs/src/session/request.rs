@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use mistralrs_core::{
-    Constraint as EngineConstraint, DrySamplingParams, MistralRs, ModelCategory, NormalRequest, ReasoningEffort,
+    Constraint as EngineConstraint, DrySamplingParams, MistralRs, NormalRequest, ReasoningEffort,
     Request as EngineRequest, RequestMessage, SamplingParams, StopTokens, Tool, ToolChoice,
 };
 use replay_core::session::{Constraint, Fault, Input, Request, SessionError, Text, Thinking, perturb};
@@ -11,7 +11,7 @@ use replay_core::session::{Constraint, Fault, Input, Request, SessionError, Text
 use super::engine_call::Channel;
 use super::first_token::FirstToken;
 use super::logits_processors::add_logits_processors;
-use super::messages::EngineMessages;
+use super::messages::{Dialect, EngineMessages};
 
 /// A converted request, from which one or more engine requests are made.
 pub(super) struct ConvertedRequest {
@@ -33,9 +33,9 @@ impl ConvertedRequest {
     ///
     /// # Errors
     /// If the request asks for something that the engine does not support.
-    pub(super) fn new(category: &ModelCategory, request: Request, streams: usize) -> Result<Self, SessionError> {
+    pub(super) fn new(dialect: &Dialect<'_>, request: Request, streams: usize) -> Result<Self, SessionError> {
         let params = params(&request, if streams > 1 { 1 } else { request.sampling.samples })?;
-        let (messages, suffix) = messages(request.input, &request.thinking, category)?;
+        let (messages, suffix) = messages(request.input, &request.thinking, dialect)?;
         let (tools, tool_choice) = match request.tools {
             None => (None, None),
             Some(tools) => {
@@ -136,7 +136,7 @@ fn params(request: &Request, choices: usize) -> Result<SamplingParams, SessionEr
 fn messages(
     input: Input,
     thinking: &Thinking,
-    category: &ModelCategory,
+    dialect: &Dialect<'_>,
 ) -> Result<(RequestMessage, Option<String>), SessionError> {
     let messages = match input {
         Input::Text(Text { text, suffix, echo, best_of }) => {
@@ -151,7 +151,7 @@ fn messages(
         "high" => Some(ReasoningEffort::High),
         _ => None,
     });
-    let EngineMessages { messages, images, videos } = EngineMessages::from_chat(messages, category)?;
+    let EngineMessages { messages, images, videos } = EngineMessages::from_chat(messages, dialect)?;
     let messages = match images.is_empty() && videos.is_empty() {
         true => RequestMessage::Chat { messages, enable_thinking, reasoning_effort },
         false => RequestMessage::MultimodalChat {

@@ -76,6 +76,11 @@ fn entered() -> Option<Cut> {
     CUT.get().filter(|cut| cut.entered)
 }
 
+/// The number of positions that the residual in the decoder layers does not hold.
+pub(super) fn skipped() -> usize {
+    entered().map_or(0, |cut| cut.skipped)
+}
+
 /// The number of keys that a layer attends to, given the number of keys that it computed.
 #[allow(dead_code)]
 pub(crate) fn whole_positions(computed: usize) -> usize {

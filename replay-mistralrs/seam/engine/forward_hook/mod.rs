@@ -4,8 +4,10 @@
 //!
 //! Each file imports only files listed above it:
 //!
+//! * [`names`]: tensors under the names that newer libraries and trainers write;
 //! * [`weights`]: one copy in memory of tensors that are equal in two models;
-//! * [`model`]: weights and configuration of a loaded model, and loading a model with fewer layers;
+//! * [`checkpoint`]: loading a model from files that are completed and edited on the way;
+//! * [`model`]: weights and configuration of a loaded model;
 //! * [`encodings`]: encoder outputs that the passes of one prompt step share;
 //! * [`keys_values`]: copies of a sequence's keys and values;
 //! * [`prompt`]: descriptions of the sequences that are about to be prefilled;
@@ -24,12 +26,14 @@
 mod answer;
 mod attach;
 mod call;
+mod checkpoint;
 mod cut;
 mod encodings;
 mod hook;
 mod isolate;
 mod keys_values;
 mod model;
+mod names;
 mod pages;
 mod pass;
 mod prefix;
@@ -42,20 +46,22 @@ mod weights;
 pub use answer::Answered;
 pub use attach::{attach, detach, on_engine_start, Observer};
 pub use call::PromptCall;
+pub use checkpoint::{with_checkpoint, Checkpoint};
 pub use hook::PromptHook;
 pub use keys_values::KeysValues;
-pub use model::{with_config_edit, ModelWeights};
+pub use model::ModelWeights;
+pub use names::plain_name;
 pub use probe::{probe, probe_later, Later};
 pub use prompt::{MediaSpan, PromptRow, Request};
 pub use tap::{Flow, LayerTap, Site};
 pub use weights::WeightPool;
 
 pub(crate) use attach::engine_start;
+pub(crate) use checkpoint::{edited_config, edited_preprocessor, file, listed};
 pub(crate) use cut::{
     before_prompt, entering, later_features, later_logits, later_offsets, later_positions, later_queries,
 };
 pub(crate) use encodings::{share_encoding, shared_encoding};
-pub(crate) use model::edited_config;
 pub(crate) use pages::donated;
 pub(crate) use step::{answered, forward, prepare};
 // Builds without PagedAttention do not use these.

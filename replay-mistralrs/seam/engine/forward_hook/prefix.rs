@@ -2,7 +2,10 @@
 //!
 //! The model prepares the whole prompt as usual: embeddings with image features, positions, masks. [`cut`] removes the rows of the prefix
 //! where they enter the decoder layers. So scheduler, input processors, image placement and M-RoPE need no change.
-use std::sync::Arc;
+use std::{
+    panic::{catch_unwind, AssertUnwindSafe},
+    sync::{Arc, PoisonError},
+};
 
 use candle_core::{Error, Result, Tensor};
 
@@ -54,14 +57,21 @@ pub(super) fn forward_after<P: Pipeline + ?Sized, T>(
         }
     }
     let Some(prefix) = prefix else { return forward(pipeline) };
-    let filled = batch_layers(prefix).and_then(|layers| match pages::usable(pipeline) {
-        true => {
-            pages::set_prefix(layers);
-            Ok(())
+    // A failure or panic here must not end the step, which may hold other requests. The taps see how many positions are skipped, and
+    // edit the rows of the whole prompt if there are none.
+    let fill = || {
+        let layers = batch_layers(prefix)?;
+        match pages::usable(pipeline) {
+            true => {
+                pages::set_prefix(layers);
+                Ok(())
+            }
+            false => fill_cache(pipeline.cache(), layers),
         }
-        false => fill_cache(pipeline.cache(), layers),
-    });
+    };
+    let filled = catch_unwind(AssertUnwindSafe(fill)).unwrap_or_else(|_| Err(Error::Msg("a panic".into())));
     if let Err(e) = filled {
+        pages::clear_prefix();
         clear_cache(pipeline.cache());
         tracing::warn!("known keys and values could not be used, the whole prompt runs: {e}");
         return forward(pipeline);
@@ -102,7 +112,10 @@ fn fill_cache(cache: &EitherCache, layers: Vec<LayerKeysValues>) -> Result<()> {
 
 fn clear_cache(cache: &EitherCache) {
     match cache {
-        EitherCache::Normal(_) => cache.normal().0.iter_mut().for_each(KvCache::reset),
+        EitherCache::Normal(normal) => {
+            normal.lock().unwrap_or_else(PoisonError::into_inner).0.iter_mut().for_each(KvCache::reset);
+            normal.clear_poison();
+        }
         EitherCache::Full(layers) => layers.lock().iter_mut().for_each(|layer| *layer = None),
         EitherCache::Hybrid(_) => {}
     }

@@ -35,11 +35,17 @@ pub(crate) fn forward<P: Pipeline + ?Sized>(
     inputs: Box<dyn Any>,
     return_raw_logits: bool,
 ) -> Result<ForwardInputsResult> {
-    with_tap(prepared.tap.clone(), || {
+    let out = with_tap(prepared.tap.clone(), || {
         prefix::forward_after(pipeline, prepared.prefix.as_ref(), |pipeline| {
             crate::engine_fixes::forward(pipeline, inputs, return_raw_logits)
         })
-    })
+    })?;
+    if let Some(tap) = &prepared.tap {
+        if catch_unwind(AssertUnwindSafe(|| tap.finished())).is_err() {
+            tracing::warn!("forward hook panicked after a prompt");
+        }
+    }
+    Ok(out)
 }
 
 /// Calls the pipeline's hook, if it has one, before its prompts run.
@@ -60,7 +66,7 @@ pub(crate) fn prepare<P: Pipeline + ?Sized>(
     if sequences.iter().any(|s| s.token_offset() != 0) {
         return Prepared::default();
     }
-    encodings::begin(hook.shares_encoders());
+    encodings::begin(catch_unwind(AssertUnwindSafe(|| hook.shares_encoders())).unwrap_or(false));
     let context = InputContext::of(pipeline);
     let may_begin_later = prefix::supported(pipeline, sequences);
     let mut self_pass = |s: &mut Sequence, tap: Arc<dyn LayerTap>| run_pass(pipeline, &context, s, tap).map(drop);

@@ -11,10 +11,12 @@ use super::{cut, encodings, pages};
 
 /// The place where a tap is called: the input of decoder layer `layer`, or the output of the last layer if `layer` is the number of
 /// layers. `call` counts the calls for this layer in one forward: 0 is the residual stream. One family maps a second tensor after it.
+/// `skipped` is the number of positions in front of the first row: those of a known prefix, where the forward begins after one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Site {
     pub layer: usize,
     pub call: usize,
+    pub skipped: usize,
 }
 
 /// What the forward does after the tap.
@@ -38,6 +40,9 @@ pub trait LayerTap: Send + Sync {
     /// Called when the real forward goes on without this tap's edit at `site`, because the tap failed, panicked, asked to stop, or
     /// changed shape, dtype or device. In a side pass these are errors of the pass.
     fn ignored(&self, site: Site, why: &str);
+
+    /// Called once after the real forward, before anything is sampled from it; not if the forward failed.
+    fn finished(&self) {}
 }
 
 /// The tap of the forward that runs on this thread.
@@ -64,10 +69,11 @@ pub(crate) fn tap(layer: usize, hidden: Tensor) -> Result<Tensor> {
     let Some(mut active) = ACTIVE.take() else {
         return Ok(hidden);
     };
-    let site = match active.last {
-        Some(last) if last.layer == layer => Site { layer, call: last.call + 1 },
-        _ => Site { layer, call: 0 },
+    let call = match active.last {
+        Some(last) if last.layer == layer => last.call + 1,
+        _ => 0,
     };
+    let site = Site { layer, call, skipped: cut::skipped() };
     active.last = Some(site);
     let out = run_tap(&mut active, site, hidden);
     ACTIVE.set(Some(active));

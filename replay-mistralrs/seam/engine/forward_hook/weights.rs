@@ -10,6 +10,8 @@ use candle_core::{CpuStorage, DType, Device, DeviceLocation, Result, Shape, Stor
 use candle_nn::{var_builder::SimpleBackend, Init};
 use mistralrs_quant::{ShardedSafeTensors, ShardedVarBuilder};
 
+use super::names::renamed;
+
 thread_local! {
     static FILLING: RefCell<Option<Arc<WeightPool>>> = const { RefCell::new(None) };
 }
@@ -171,8 +173,10 @@ impl SimpleBackend for PooledBackend {
     }
 }
 
-/// Wraps the weights of these files if this thread fills a pool or a pool serves them.
+/// Wraps the weights of these files if their names differ from those that the model asks for, and if this thread fills a pool or a pool
+/// serves them.
 pub(crate) fn pooled(own: ShardedVarBuilder, files: &[PathBuf]) -> ShardedVarBuilder {
+    let own = renamed(own, files);
     let filling = FILLING.with_borrow(Clone::clone);
     let fills = filling.is_some();
     let serving = || {

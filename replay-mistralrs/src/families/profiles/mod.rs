@@ -71,7 +71,8 @@ impl Family {
     /// # Errors
     /// If the architecture has no profile or is refused.
     pub fn of(config: &Value) -> Result<&'static Self, AttachError> {
-        let architecture = config["architectures"][0].as_str().unwrap_or("(none named in config.json)");
+        let named = config["architectures"][0].as_str();
+        let architecture = named.or(config["model_type"].as_str()).unwrap_or("(config.json names none)");
         if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == architecture) {
             return Err(AttachError::Refused { architecture: architecture.into(), why });
         }
@@ -87,12 +88,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::models::config_layout::BY_MODEL_TYPE;
 
     #[test]
     fn a_family_without_a_profile_is_named() {
         let error = Family::of(&json!({"architectures": ["NewForConditionalGeneration"]})).unwrap_err().to_string();
         assert!(error.contains("NewForConditionalGeneration") && error.contains("Qwen2_5_VLForConditionalGeneration"));
         assert!(Family::of(&json!({})).is_err());
+    }
+
+    #[test]
+    fn every_family_can_be_named_by_its_model_type() {
+        for family in ALL {
+            assert!(BY_MODEL_TYPE.iter().any(|(_, name)| *name == family.architecture), "{}", family.architecture);
+        }
+        assert!(BY_MODEL_TYPE.iter().all(|(_, name)| ALL.iter().any(|family| family.architecture == *name)));
     }
 
     #[test]

@@ -23,5 +23,6 @@ pub(super) static PROFILE: Family = Family {
         deepstack: |_| 0,
     }),
     encoders: &["visual."],
+    max_ratio: Some(200),
     ..COMMON
 };

@@ -14,6 +14,7 @@ pub(super) static PROFILE: Family = Family {
     min_layers: attention_interval,
     encoders: &["model.visual."],
     note: "most layers are recurrent: a replaced row changes the state that all later rows read",
+    max_ratio: Some(200),
     ..COMMON
 };
 

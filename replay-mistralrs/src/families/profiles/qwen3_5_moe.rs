@@ -13,5 +13,6 @@ pub(super) static PROFILE: Family = Family {
     min_layers: qwen3_5::attention_interval,
     encoders: &["model.visual."],
     note: "as Qwen3.5; a small change may send a row to other experts",
+    max_ratio: Some(200),
     ..COMMON
 };

@@ -25,6 +25,7 @@ pub(super) static PROFILE: Family = Family {
     min_layers,
     encoders: &["model.visual."],
     note: "visual features are added after the first layers too (deepstack): residuals after them hold them",
+    max_ratio: Some(200),
     ..COMMON
 };
 

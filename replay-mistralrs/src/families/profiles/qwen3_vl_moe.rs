@@ -13,5 +13,6 @@ pub(super) static PROFILE: Family = Family {
     min_layers: qwen3_vl::min_layers,
     encoders: &["model.visual."],
     note: "as Qwen3-VL; a small change may send a row to other experts",
+    max_ratio: Some(200),
     ..COMMON
 };
