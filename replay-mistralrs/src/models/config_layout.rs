@@ -94,7 +94,9 @@ fn name_architecture(config: &mut Value) {
     }
     let of_type =
         || BY_MODEL_TYPE.iter().find(|(kind, _)| config["model_type"] == *kind).map(|(_, name)| (*name).into());
-    let found: Option<String> = named.into_iter().find(is_known).or_else(of_type);
+    // Another architecture of the same type is another model.
+    let wraps = named.iter().all(|name| name.ends_with("Model"));
+    let found: Option<String> = named.into_iter().find(is_known).or_else(|| of_type().filter(|_| wraps));
     if let (Some(found), Some(config)) = (found, config.as_object_mut()) {
         config.insert("architectures".into(), vec![found].into());
     }
@@ -228,6 +230,9 @@ mod tests {
             let config = translated(json!({"architectures": named, "model_type": "qwen2_5_vl", "hidden_size": 64}));
             assert_eq!(config["architectures"], json!(["Qwen2_5_VLForConditionalGeneration"]), "{named}");
         }
+        let mut another =
+            json!({"architectures": ["NewForConditionalGeneration"], "model_type": "qwen2_5_vl", "hidden_size": 64});
+        assert!(!translate_config(&mut another));
         let mut text_model = json!({"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"});
         assert!(!translate_config(&mut text_model));
     }

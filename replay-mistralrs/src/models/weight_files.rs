@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -41,7 +41,12 @@ pub(crate) fn check_weight_files(folder: &Path) -> Result<(), String> {
             ));
         }
     }
-    files.iter().try_for_each(|name| check_whole(&folder.join(name)).map_err(|why| format!("{name}: {why}")))
+    // Phi-4 is published with the adapters of its modalities, which the engine applies.
+    let config = std::fs::read_to_string(folder.join("config.json")).unwrap_or_default();
+    let has_adapters = config.contains("Phi4MM") || config.contains("phi4mm");
+    files
+        .iter()
+        .try_for_each(|name| check_whole(&folder.join(name), has_adapters).map_err(|why| format!("{name}: {why}")))
 }
 
 fn list(folder: &Path) -> Result<BTreeSet<String>, String> {
@@ -100,8 +105,8 @@ fn missing_of_a_series(files: &[&String]) -> Option<String> {
     (1..=total.min(10_000)).map(name).find(|name| !files.contains(&name))
 }
 
-/// Checks that a file of tensors is as long as its header says.
-fn check_whole(path: &PathBuf) -> Result<(), String> {
+/// Checks that a file of tensors is as long as its header says, and holds no adapters unless `has_adapters`.
+fn check_whole(path: &Path, has_adapters: bool) -> Result<(), String> {
     let mut file = File::open(path).map_err(|e| e.to_string())?;
     let found = file.metadata().map_err(|e| e.to_string())?.len();
     let mut start = [0; 8];
@@ -122,7 +127,8 @@ fn check_whole(path: &PathBuf) -> Result<(), String> {
     let header: serde_json::Map<String, Value> = serde_json::from_slice(&header)
         .map_err(|e| format!("expected tensors in the format of safetensors, found a broken header ({e})"))?;
     let tensors = || header.iter().filter(|(name, _)| *name != "__metadata__");
-    if let Some((name, _)) = tensors().find(|(name, _)| name.contains(".lora_") || name.contains(".base_layer.")) {
+    let adapter = tensors().find(|(name, _)| name.contains(".lora_") || name.contains(".base_layer."));
+    if let Some((name, _)) = adapter.filter(|_| !has_adapters) {
         return Err(format!(
             "it holds a LoRA adapter beside the weights ({name}); merge it (`merge_and_unload` of PEFT) and save the model again"
         ));

@@ -142,11 +142,6 @@ impl Attached {
         self.hook.pair.shared_bytes
     }
 
-    /// Whether the RLVR model's chat template reads the content of a message as a list of parts.
-    pub fn template_takes_parts(&self) -> bool {
-        self.hook.pair.template_takes_parts
-    }
-
     /// Drops the decisions of requests that have ended, with their edits, some time after the returned guard is dropped: the engine lets go
     /// of a request after its client has the answer.
     pub(crate) fn sweep_later(&self) -> SweepLater {

@@ -24,7 +24,6 @@ use crate::pairing::encoder_hash::encoder_hash;
 use crate::pairing::pair_check::check_pair;
 use crate::pairing::policies::{all_policies, check_family, check_layers, needed_layers};
 use crate::pairing::self_test::{test_decoder, test_image_prompt, test_prefix_cache, test_taps};
-use crate::pairing::template::takes_parts;
 use crate::runtime::decoder::{EngineDecoder, differentiable_profile};
 use crate::runtime::lens::EngineLens;
 use crate::runtime::prefix_cache::{ImageDependence, PrefixCache};
@@ -184,7 +183,6 @@ impl LoadedBase {
             base: self.pipeline.clone(),
             base_lens: Arc::new(self.lens.over(common)?),
             rlvr_lens: Arc::new(lens.over(common)?),
-            template_takes_parts: takes_parts(pipeline),
             remarks: self.remarks(&files),
             labeller,
             same_vision_tower: self.execution == execution && self.has_same_vision_tower(&files)?,

@@ -12,4 +12,3 @@ pub(crate) mod memory;
 pub(crate) mod pair_check;
 pub(crate) mod policies;
 pub(crate) mod self_test;
-pub(crate) mod template;

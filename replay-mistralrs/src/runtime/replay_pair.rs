@@ -28,8 +28,6 @@ pub(crate) struct ReplayPair {
     pub(crate) same_vision_tower: bool,
     /// Bytes of the base's weights that both models share, and of all its weights.
     pub(crate) shared_bytes: (usize, usize),
-    /// Whether the chat template reads a list of parts.
-    pub(crate) template_takes_parts: bool,
     /// What was taken from the other model's files or left out, for users.
     pub(crate) remarks: Vec<(Role, String)>,
     /// The differentiable decoders of both models, for strategy `learned`.

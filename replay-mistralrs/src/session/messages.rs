@@ -51,68 +51,73 @@ impl EngineMessages {
         Ok(())
     }
 
-    /// The content of a message, in its order: parts, or one text with tags in the places of images and videos, numbered over the whole chat.
+    /// The content of a message in its order: one text with a tag in the place of each image and video, numbered over the whole chat, or parts,
+    /// for families whose chat template writes the tags.
     fn content(&mut self, content: Vec<Part>, may_be_parts: bool, dialect: &Dialect<'_>) -> MessageContent {
         let (mut pieces, mut parts, mut tagged) = (Vec::new(), Vec::new(), true);
-        let mut medium = |kind: &str, tag: String, parts: &mut Vec<IndexMap<String, Value>>| {
-            tagged &= !tag.is_empty();
-            parts.push(IndexMap::from([("type".to_owned(), json!(kind))]));
-            tag
-        };
         for part in content {
-            pieces.push(match part {
-                Part::Text(text) => {
-                    let part = [("type".to_owned(), json!("text")), ("text".to_owned(), json!(text))];
-                    parts.push(IndexMap::from(part));
-                    text
-                }
+            let (kind, piece) = match part {
+                Part::Text(text) => ("text", text),
                 Part::Image(picture) => {
-                    let tag = dialect.prefixer.map(|prefixer| prefixer.prefix_image(vec![self.images.len()], ""));
                     self.images.push(engine_image(&picture));
-                    medium("image", tag.unwrap_or_default(), &mut parts)
+                    ("image", dialect.image_tag(self.images.len() - 1))
                 }
                 Part::Video(clip) => {
-                    let tag = dialect.prefixer.map(|prefixer| prefixer.prefix_video(vec![self.videos.len()], ""));
                     self.videos.push(engine_video(&clip));
-                    medium("video", tag.unwrap_or_default(), &mut parts)
+                    ("video", dialect.video_tag(self.videos.len() - 1))
                 }
-            });
+            };
+            let mut fields = IndexMap::from([("type".to_owned(), json!(kind))]);
+            if kind == "text" {
+                fields.insert("text".to_owned(), json!(piece));
+            }
+            tagged &= kind == "text" || !piece.is_empty();
+            parts.push(fields);
+            pieces.push((kind != "text", piece));
         }
-        let only_text = parts.iter().all(|part| part["type"] == "text");
-        let as_parts = match only_text {
-            true => dialect.takes_parts && parts.len() > 1,
-            false => dialect.takes_parts || !tagged,
-        };
-        match may_be_parts && as_parts {
-            true => Either::Right(parts),
-            false => Either::Left(pieces.join(dialect.separator())),
+        if may_be_parts && !tagged {
+            return Either::Right(parts);
         }
+        if dialect.puts_images_first() {
+            pieces.sort_by_key(|(is_medium, _)| !is_medium);
+        }
+        let pieces: Vec<String> = pieces.into_iter().map(|(_, piece)| piece).collect();
+        Either::Left(pieces.join(dialect.separator()))
     }
 }
 
-/// How a model's chat template takes images and videos.
+/// How the prompts of a model are written.
 #[derive(Clone, Copy)]
 pub(super) struct Dialect<'a> {
-    /// Writes the tags of a family.
+    /// Writes the tags of a family; `None` for a model that sees no images.
     prefixer: Option<&'a dyn MultimodalPromptPrefixer>,
-    /// Whether the chat template reads a list of parts.
-    takes_parts: bool,
 }
 
 impl<'a> Dialect<'a> {
-    /// `takes_parts`: whether the chat template reads a list of parts.
-    pub(super) fn new(category: &'a ModelCategory, takes_parts: bool) -> Self {
-        let prefixer = match category {
-            ModelCategory::Multimodal { prefixer } => Some(&**prefixer),
-            _ => None,
-        };
-        Self { prefixer, takes_parts }
+    pub(super) fn new(category: &'a ModelCategory) -> Self {
+        match category {
+            ModelCategory::Multimodal { prefixer } => Self { prefixer: Some(&**prefixer) },
+            _ => Self { prefixer: None },
+        }
     }
 
-    /// What stands between the parts of a message, where they become one text. MiniCPM's published code puts each on its own line.
+    /// The tag of image number `index` of a chat; empty if the chat template writes it.
+    fn image_tag(&self, index: usize) -> String {
+        self.prefixer.map(|prefixer| prefixer.prefix_image(vec![index], "")).unwrap_or_default()
+    }
+
+    fn video_tag(&self, index: usize) -> String {
+        self.prefixer.map(|prefixer| prefixer.prefix_video(vec![index], "")).unwrap_or_default()
+    }
+
+    /// Whether the family's own template puts the images of a message before its text, wherever they stand: that of LLaVA does.
+    fn puts_images_first(&self) -> bool {
+        self.image_tag(0) == "<image>"
+    }
+
+    /// What the family's own template writes between the parts of a message. MiniCPM's published code puts each on its own line.
     fn separator(&self) -> &'static str {
-        let tag = self.prefixer.map(|prefixer| prefixer.prefix_image(vec![0], "")).unwrap_or_default();
-        if tag.starts_with("(<image>") { "\n" } else { "" }
+        if self.image_tag(0).starts_with("(<image>") { "\n" } else { "" }
     }
 }
 

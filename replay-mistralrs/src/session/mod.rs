@@ -21,7 +21,6 @@ use crate::error::AttachError;
 use crate::pairing::attached::Attached;
 use crate::pairing::facts;
 use crate::pairing::loaded_pair::LoadedPair;
-use crate::pairing::template::takes_parts;
 
 use engine_call::{Channel, EngineCall, ReplayReceivers};
 use first_token::FirstToken;
@@ -34,8 +33,6 @@ pub struct MistralrsSession {
     /// The engine's name of the model.
     model: String,
     category: ModelCategory,
-    /// Whether the model's chat template reads a list of parts.
-    template_takes_parts: bool,
     replay: Option<Attached>,
     base_bytes: OnceLock<u64>,
 }
@@ -56,15 +53,12 @@ impl MistralrsSession {
     /// If a model cannot be loaded, the models are not a pair, or a self-test fails.
     pub async fn open(config: &Config) -> Result<Self, AttachError> {
         let LoadedPair { pipeline, replay, scheduler } = LoadedPair::load(config)?;
-        let (category, template_takes_parts) = {
-            let pipeline = pipeline.lock().await;
-            (pipeline.category(), takes_parts(&*pipeline))
-        };
+        let category = pipeline.lock().await.category();
         // The engine's own name would be the model's directory, and its routes tell it to clients.
         let name = std::path::Path::new(&config.pair.rlvr).file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_else(|| config.pair.rlvr.clone());
         let engine = MistralRsBuilder::new(pipeline, scheduler, false, None).with_model_id(&name).build().await;
-        Ok(Self { engine, model: name, category, template_takes_parts, replay, base_bytes: OnceLock::new() })
+        Ok(Self { engine, model: name, category, replay, base_bytes: OnceLock::new() })
     }
 
     /// Creates a session for a model of a running engine.
@@ -73,15 +67,7 @@ impl MistralrsSession {
     /// If the engine has no such model.
     pub fn from_engine(engine: Arc<MistralRs>, model: &str, replay: Option<Attached>) -> Result<Self, AttachError> {
         let category = engine.get_model_category(Some(model)).map_err(|e| AttachError::Pipeline(e.to_string()))?;
-        let template_takes_parts = replay.as_ref().is_some_and(Attached::template_takes_parts);
-        Ok(Self {
-            engine,
-            model: model.to_owned(),
-            category,
-            template_takes_parts,
-            replay,
-            base_bytes: OnceLock::new(),
-        })
+        Ok(Self { engine, model: model.to_owned(), category, replay, base_bytes: OnceLock::new() })
     }
 
     /// The replay of the model; `None` if it is disabled.
@@ -153,7 +139,7 @@ impl MistralrsSession {
         let first = Arc::new(FirstToken::new(request.first_token));
         let sender = self.engine.get_sender(Some(&self.model)).map_err(|_| SessionError::Stopped)?;
         let mut call = EngineCall::new(constrained);
-        let dialect = Dialect::new(&self.category, self.template_takes_parts);
+        let dialect = Dialect::new(&self.category);
         let converted = ConvertedRequest::new(&dialect, request, streams)?;
         let _sweep = self.replay.as_ref().map(Attached::sweep_later);
         for _ in 0..streams {
