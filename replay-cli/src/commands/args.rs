@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Does it help? pass@k and greedy accuracy of replay off against any number of configurations, on the same prompts and seeds.
     Eval(EvalArgs),
+    /// Judge answers that were given before, without asking a model: lines of `text` and `answer`, or the records of `replay eval`.
+    Judge(JudgeArgs),
     /// How far the RLVR model has moved from the base on a set of prompts, by how certain the base was; thresholds from data.
     Analyse(AnalyseArgs),
     /// Where the base's visual rows matter: the effect of bringing them back at one residual at a time and at all of them (the ceiling:
@@ -184,6 +186,22 @@ pub(crate) struct EvalArgs {
     /// Also write a page with the curves.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct JudgeArgs {
+    /// How the answer is found in a text: exact, boxed, answer-tag, numeric, numeric:TOLERANCE, letter or regex:PATTERN.
+    #[arg(long, value_name = "VERIFIER", default_value = "boxed")]
+    pub(crate) verifier: String,
+    /// The answers: a JSON object a line with `text` and the right `answer` and, if need be, `verifier`; or the records of `replay eval`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) answers: PathBuf,
+    /// The data set that the records of `replay eval` belong to, with its right answers.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print one JSON object: the verdicts in the order of the file.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Group)]

@@ -9,6 +9,7 @@ mod data;
 mod eval;
 mod exit;
 mod inspect;
+mod judge;
 mod memory;
 mod open;
 mod plain;
@@ -48,6 +49,7 @@ fn run_command(args: Args) -> anyhow::Result<()> {
         Command::Inspect(args) => runtime.block_on(inspect::inspect(args)),
         Command::Eval(args) => runtime.block_on(eval::eval(args)),
         Command::Analyse(args) => runtime.block_on(analyse::analyse(args)),
+        Command::Judge(args) => judge::judge(&args),
         Command::Sweep(args) => runtime.block_on(sweep::sweep(args)),
         Command::Bench(args) => runtime.block_on(bench::bench(args)),
         Command::Serve(args) => runtime.block_on(serve::serve(args)),

@@ -1,8 +1,10 @@
 //! Finds an answer and compares it with the right one.
+use std::collections::BTreeSet;
+
 use super::canonical::canonical;
 use super::kind::Verifier;
 use super::parse::VerifierError;
-use super::{extract, letter, quantity};
+use super::{extract, formula, letter, letters, quantity};
 
 /// The answer in a text, and whether it is right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +16,8 @@ pub struct Judgement {
 }
 
 impl Verifier {
-    /// Finds the answer in `text` and compares it with `gold`, the right one. Texts are compared in their [`canonical`] form.
+    /// Finds the answer in `text` and compares it with `gold`, the right one. `boxed` and `answer-tag` compare as
+    /// a marker would, the others texts in their [`canonical`] form.
     #[must_use]
     pub fn judge(&self, text: &str, gold: &str) -> Judgement {
         let extracted = match self {
@@ -26,9 +29,14 @@ impl Verifier {
                 return Judgement { answer: answer.map(|answer| answer.text.to_owned()), correct };
             }
             Self::Letter => {
-                let letter = letter::chosen(extract::scope(text));
-                let correct = letter.is_some() && letter == letter::of_gold(extract::scope(gold));
-                return Judgement { answer: letter.map(String::from), correct };
+                let gold = letters::of_gold(extract::scope(gold));
+                let said = match &gold {
+                    Some(gold) if gold.len() > 1 => letters::chosen(text),
+                    _ => chosen_letter(text).map(|letter| BTreeSet::from([letter])),
+                };
+                let correct = said.is_some() && said == gold;
+                let written = |letters: BTreeSet<char>| letters.iter().map(char::to_string).collect::<Vec<_>>().join(", ");
+                return Judgement { answer: said.map(written), correct };
             }
             Self::Exact => Some(text),
             Self::Boxed => extract::boxed(text),
@@ -39,7 +47,11 @@ impl Verifier {
             }
         };
         let answer = extracted.map(str::trim).filter(|answer| !canonical(answer).is_empty());
-        let correct = answer.is_some_and(|answer| canonical(answer) == canonical(self.unwrapped(gold)));
+        let gold = self.unwrapped(gold);
+        let correct = answer.is_some_and(|answer| match self {
+            Self::Boxed | Self::AnswerTag => formula::same(answer, gold),
+            _ => canonical(answer) == canonical(gold),
+        });
         Judgement { answer: answer.map(str::to_owned), correct }
     }
 
@@ -50,7 +62,7 @@ impl Verifier {
     pub fn accepts(&self, gold: &str) -> Result<(), VerifierError> {
         let expected = match self {
             Self::Numeric { .. } if quantity::only(extract::scope(gold)).is_none() => "one number",
-            Self::Letter if letter::of_gold(extract::scope(gold)).is_none() => "one choice letter (A to J)",
+            Self::Letter if letters::of_gold(extract::scope(gold)).is_none() => "choice letters (A to J)",
             Self::Exact | Self::Boxed | Self::AnswerTag | Self::Regex(_)
                 if canonical(self.unwrapped(gold)).is_empty() =>
             {
@@ -69,6 +81,15 @@ impl Verifier {
             _ => gold,
         }
     }
+}
+
+/// The letter that a text chooses: that of the tag, else that of the box, else that of the whole text: a formula in a box is not a choice.
+fn chosen_letter(text: &str) -> Option<char> {
+    if extract::tagged(text).is_some() {
+        return letter::chosen(extract::scope(text));
+    }
+    let Some(boxed) = extract::boxed(text) else { return letter::chosen(text) };
+    letter::of_gold(boxed).or_else(|| letter::introduced_in(text)).or_else(|| letter::chosen(boxed))
 }
 
 /// Whether two numbers differ by at most `tolerance`, absolutely or relative to `gold`.

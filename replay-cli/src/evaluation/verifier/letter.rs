@@ -28,24 +28,49 @@ pub(super) fn of_gold(gold: &str) -> Option<char> {
         let bare = gold.trim().trim_start_matches(['(', '[']);
         let letter = bare.chars().next().filter(|letter| ('A'..='J').contains(letter))?;
         let rest = bare[1..].strip_prefix([')', ']', '.', ':'])?;
-        rest.trim_start_matches([')', '.', ':']).starts_with(char::is_whitespace).then_some(letter)
+        // "C.154 °" is a choice with its text; "D.C" is not.
+        let rest = rest.trim_start_matches([')', '.', ':']);
+        rest.starts_with(|c: char| c.is_whitespace() || c.is_ascii_digit() || "$\\".contains(c)).then_some(letter)
     })
 }
 
 /// The letter that a text chooses.
 pub(super) fn chosen(text: &str) -> Option<char> {
-    if let Some(letter) = only(text) {
+    let choice_with_text = || Some(text.trim()).filter(|text| !text.contains('\n') && text.contains('.')).and_then(of_digits);
+    if let Some(letter) = only(text).or_else(choice_with_text) {
         return Some(letter);
     }
-    let letters = text.char_indices().filter(|(_, letter)| ('A'..='J').contains(&letter.to_ascii_uppercase()));
-    let choices: Vec<Choice> = letters.filter_map(|(at, letter)| Choice::at(text, at, letter)).collect();
+    let choices = choices(text);
     let last = choices.iter().rposition(|choice| choice.introduced).or(choices.len().checked_sub(1))?;
+    unhedged(text, &choices, last)
+}
+
+/// The last letter that the word "answer" introduces.
+pub(super) fn introduced_in(text: &str) -> Option<char> {
+    let choices = choices(text);
+    let last = choices.iter().rposition(|choice| choice.introduced)?;
+    unhedged(text, &choices, last)
+}
+
+fn choices(text: &str) -> Vec<Choice> {
+    let letters = text.char_indices().filter(|(_, letter)| ('A'..='J').contains(&letter.to_ascii_uppercase()));
+    letters.filter_map(|(at, letter)| Choice::at(text, at, letter)).collect()
+}
+
+/// The letter of this choice, unless another one is joined to it.
+fn unhedged(text: &str, choices: &[Choice], last: usize) -> Option<char> {
     let joined = |first: usize, second: usize| match (choices.get(first), choices.get(second)) {
         (Some(first), Some(second)) => first.letter != second.letter && joins(&text[first.at + 1..second.at]),
         _ => false,
     };
     let hedged = joined(last, last + 1) || last.checked_sub(1).is_some_and(|before| joined(before, last));
     (!hedged).then(|| choices[last].letter)
+}
+
+/// The letter of a choice whose text begins with a digit right behind the period: `C.154 °`.
+fn of_digits(text: &str) -> Option<char> {
+    let letter = text.chars().next().filter(|letter| ('A'..='J').contains(letter))?;
+    text[1..].strip_prefix('.')?.starts_with(|c: char| c.is_ascii_digit()).then_some(letter)
 }
 
 /// The letter of a text that has nothing else but brackets and the like.

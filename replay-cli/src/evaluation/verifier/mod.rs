@@ -6,9 +6,11 @@
 mod canonical;
 mod decimal;
 mod extract;
+mod formula;
 mod judge;
 mod kind;
 mod letter;
+mod letters;
 mod parse;
 mod quantity;
 
@@ -17,5 +19,7 @@ pub use judge::Judgement;
 pub use kind::Verifier;
 pub use parse::VerifierError;
 
+#[cfg(test)]
+mod marker_tests;
 #[cfg(test)]
 mod tests;

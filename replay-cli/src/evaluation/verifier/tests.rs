@@ -35,7 +35,7 @@ fn right_answers_that_can_never_be_met_are_found_beforehand() {
     let refused = |name: &str, gold: &str| verifier(name).accepts(gold).unwrap_err().to_string();
     assert_eq!(
         refused("letter", "White"),
-        "the verifier letter expects one choice letter (A to J) as the right answer, found \"White\""
+        "the verifier letter expects choice letters (A to J) as the right answer, found \"White\""
     );
     assert_eq!(
         refused("numeric:0.5", "2 or 3"),
@@ -354,4 +354,31 @@ fn no_text_makes_a_verifier_panic() {
             let _ = (verifier.judge(&text, &text), verifier.accepts(&text));
         }
     }
+}
+
+#[test]
+fn a_formula_in_a_box_is_no_choice_and_several_letters_are_a_set() {
+    for (text, chosen) in [
+        (r"Since \boxed{E = mc^2} holds. Answer: D", "D"),
+        (r"\boxed{\text{B. a red car}}", "B"),
+        (r"\boxed{B}, so the answer is not C", "B"),
+        (r"\boxed{\textbf{(C)}}", "C"),
+        ("C.154 °", "C"),
+        ("(C) 154 °", "C"),
+    ] {
+        assert_eq!(answer("letter", text), Some(chosen.into()), "{text}");
+    }
+    for gold in ["A, C", "AC", "A and C", "A;C", "C, A", "(A), (C)", "A、C"] {
+        assert_eq!(verifier("letter").accepts(gold), Ok(()), "{gold}");
+        for said in [
+            "A, C", "C and A", "AC", r"\boxed{A, C}", r"\boxed{\text{A and C}}", "<answer>C, A</answer>", "The answer is A and C.",
+            "I see two.\nAnswers: A, C", "Answer: AC",
+        ] {
+            assert!(right("letter", said, gold), "{said:?} is {gold:?}");
+        }
+        for said in ["A", "C", "A, B", "A, B, C", "B and C", "a cat", ""] {
+            assert!(!right("letter", said, gold), "{said:?} is not {gold:?}");
+        }
+    }
+    assert!(verifier("letter").accepts("CAB").is_err() && !right("letter", "A, C", "A"));
 }
