@@ -1,4 +1,5 @@
 //! Generates the answers of one arm of an evaluation, several requests at a time, and records each when it arrives.
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,9 +16,21 @@ use replay_core::session::{Answer, Directive, Prompt, Sampling, Session, Session
 /// What is asked: the same for every arm.
 pub(super) struct Questions {
     pub(super) items: Vec<Item>,
+    /// The verifier of lines that name none.
     verifier: Verifier,
+    /// The verifiers that lines name, by line.
+    named: BTreeMap<usize, Verifier>,
+    systems: Systems,
     args: AnswerArgs,
     keep_going: bool,
+}
+
+/// The system prompts of lines that have none.
+#[derive(Debug, Default)]
+pub(super) struct Systems {
+    pub(super) all: Option<String>,
+    /// By arm; these come before those of lines.
+    pub(super) arms: BTreeMap<String, String>,
 }
 
 /// One answer to generate: the item's index, and the sample (`None`: greedy).
@@ -25,9 +38,22 @@ type Task = (usize, Option<u32>);
 
 impl Questions {
     /// The items whose right answer, if they have one, the verifier accepts. Without `keep_going`, any other item is an error.
-    pub(super) fn new(items: Vec<Item>, args: AnswerArgs, data: &DataArgs) -> anyhow::Result<Self> {
+    pub(super) fn new(items: Vec<Item>, args: AnswerArgs, data: &DataArgs, systems: Systems) -> anyhow::Result<Self> {
         let verifier: Verifier = args.verifier.parse().map_err(|e| InputError(format!("--verifier: {e}")))?;
+        let mut named = BTreeMap::new();
+        let mut broken = BTreeMap::new();
+        for item in &items {
+            match item.verifier.as_deref().map(str::parse::<Verifier>) {
+                None => {}
+                Some(Ok(verifier)) => drop(named.insert(item.line, verifier)),
+                Some(Err(e)) => drop(broken.insert(item.line, e)),
+            }
+        }
         let problem = |item: &Item| {
+            if let Some(e) = broken.get(&item.line) {
+                return Some(format!("line {}: verifier: {e}", item.line));
+            }
+            let verifier = named.get(&item.line).unwrap_or(&verifier);
             let refused = item.answer.as_deref().and_then(|answer| verifier.accepts(answer).err());
             refused.map(|e| format!("line {}: answer: {e}", item.line))
         };
@@ -37,12 +63,12 @@ impl Questions {
         }
         problems.iter().for_each(|problem| eprintln!("left out: {problem}"));
         let items = items.into_iter().filter(|item| problem(item).is_none()).collect();
-        Ok(Self { items, verifier, args, keep_going: data.keep_going })
+        Ok(Self { items, verifier, named, systems, args, keep_going: data.keep_going })
     }
 
     /// Everything that determines the records of a run with these arms, by name and fingerprint.
     pub(super) fn settings(&self, arms: serde_json::Map<String, Value>) -> Value {
-        json!({
+        let mut settings = json!({
             "data": dataset::fingerprint(&self.items),
             "samples": self.args.samples,
             "temperature": self.args.temperature,
@@ -50,7 +76,15 @@ impl Questions {
             "max_tokens": self.args.max_tokens,
             "verifier": self.verifier.to_string(),
             "arms": arms,
-        })
+        });
+        // Records of runs without them stay those of runs without them.
+        if let Some(system) = &self.systems.all {
+            settings["system"] = json!(system);
+        }
+        if !self.systems.arms.is_empty() {
+            settings["arm_systems"] = json!(self.systems.arms);
+        }
+        settings
     }
 
     /// Opens the journal of a run, where `--out` says or else beside the data.
@@ -116,7 +150,12 @@ impl Questions {
                 seed: sample.map(|_| seed),
                 ..Sampling::default()
             };
-            let (session, prompt) = (session.clone(), prompt.clone());
+            let (session, mut prompt) = (session.clone(), prompt.clone());
+            if let Some(system) = self.systems.arms.get(arm) {
+                prompt.system = Some(system.clone());
+            } else if prompt.system.is_none() {
+                prompt.system.clone_from(&self.systems.all);
+            }
             running.spawn(async move {
                 let answer = session.answer(prompt, sampling, directive).await;
                 drop(slot);
@@ -159,7 +198,8 @@ impl Questions {
         };
         let choice = answer.choices.into_iter().next().unwrap_or_default();
         let text = choice.text;
-        let judgement = self.verifier.judge(&text, item.answer.as_deref().unwrap_or_default());
+        let verifier = self.named.get(&item.line).unwrap_or(&self.verifier);
+        let judgement = verifier.judge(&text, item.answer.as_deref().unwrap_or_default());
         journal.append(Record {
             arm: arm.to_owned(),
             item: item.line,

@@ -128,8 +128,8 @@ pub(crate) struct InspectArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct DataArgs {
-    /// The data set: one JSON object a line, with `image` or `images`, `prompt`, `answer` (`analyse` and `sweep` do without) and, if need
-    /// be, `system`.
+    /// The data set: JSON Lines with `image` or `images`, `prompt` or `question` and `answer` (`analyse` and `sweep` do without), a JSON list,
+    /// or a table (.tsv, .csv) as VLMEvalKit has.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
     /// Use only the first N prompts.
@@ -177,6 +177,15 @@ pub(crate) struct EvalArgs {
     /// Also evaluate the base model alone.
     #[arg(long)]
     pub(crate) base: bool,
+    /// A system prompt for lines that have none.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// The system prompt of one arm, whatever its lines say: a base and its RLVR model may have been trained with different ones; repeat it.
+    #[arg(long, value_name = "ARM=TEXT")]
+    pub(crate) arm_system: Vec<String>,
+    /// Also show pass@1 by this key of the data set [default: category, where lines have it].
+    #[arg(long, value_name = "KEY")]
+    pub(crate) by: Option<String>,
     /// The arm that all others are compared with.
     #[arg(long, value_name = "ARM", default_value = super::plain::OFF)]
     pub(crate) against: String,

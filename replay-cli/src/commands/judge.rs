@@ -97,7 +97,10 @@ type RightAnswers = BTreeMap<(usize, String), String>;
 
 fn right_answers(path: &Path, data: Option<&Path>) -> anyhow::Result<RightAnswers> {
     let data = data.ok_or_else(|| {
-        InputError(format!("{}: records of an evaluation hold no right answers; name its data set with --data", path.display()))
+        InputError(format!(
+            "{}: records of an evaluation hold no right answers; name its data set with --data",
+            path.display()
+        ))
     })?;
     let (items, errors) = dataset::read(data, Answers::Required);
     if !errors.is_empty() {
@@ -112,7 +115,8 @@ fn of_record(line: &str, gold: &RightAnswers) -> Result<Given, String> {
     let record: Record = serde_json::from_str(line).map_err(|e| format!("expected a record of an evaluation: {e}"))?;
     let Record { arm, item, fingerprint, sample, text, .. } = record;
     let answer = gold.get(&(item, fingerprint)).cloned();
-    let answer = answer.ok_or_else(|| format!("line {item} of the data set is another one than this record answers"))?;
+    let answer =
+        answer.ok_or_else(|| format!("line {item} of the data set is another one than this record answers"))?;
     Ok(Given { arm: Some(arm), greedy: sample.is_none(), text, answer, verifier: None })
 }
 

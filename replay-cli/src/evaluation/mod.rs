@@ -19,7 +19,7 @@ pub mod sweep;
 pub mod verifier;
 mod words;
 
-pub use dataset::{Answers, DataError, Item};
+pub use dataset::{Answers, DataError, Item, ItemImage};
 pub use record::{Journal, JournalError, Record};
 pub use statistics::{Estimate, Resampling};
 pub use summary::{Summary, summarise};

@@ -9,7 +9,7 @@ use replay_core::session::{Directive, Mode};
 use replay_core::{Config, registry};
 use serde_json::json;
 
-use super::answers::Questions;
+use super::answers::{Questions, Systems};
 use super::args::SweepArgs;
 use super::exit::InputError;
 use super::plain::{BASE, OFF, base_alone};
@@ -26,7 +26,8 @@ pub(crate) async fn sweep(args: SweepArgs) -> anyhow::Result<()> {
     let adapter = registry::adapter(&config.adapter)?;
     let swept = arms::arms(&config, adapter.decoder_layers(&config)?, args.residuals.as_deref())?;
     let (seed, beside) = (args.answers.seed, args.data.data.with_extension("sweep.jsonl"));
-    let questions = Questions::new(data::read(&args.data, Answers::Optional)?, args.answers, &args.data)?;
+    let questions =
+        Questions::new(data::read(&args.data, Answers::Optional)?, args.answers, &args.data, Systems::default())?;
     let outcome = outcome(&questions.items)?;
     let configured = configured(path);
     let settings = questions.settings(fingerprints(&config, &swept, &configured)?);

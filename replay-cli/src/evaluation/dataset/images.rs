@@ -1,9 +1,11 @@
-//! The image files of a data set, each of which is hashed once.
+//! The images of a data set: files, each of which is hashed once, and bytes in the lines themselves.
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use blake3::{Hash, Hasher};
+
+use super::picture::{ItemImage, embedded};
 
 /// The hashes of the image files that lines have named so far.
 pub(super) struct Images<'a> {
@@ -18,11 +20,22 @@ impl<'a> Images<'a> {
         Self { folder, hashes: HashMap::new() }
     }
 
-    /// The path of an image file and the hash of its bytes. The error describes what is there instead.
-    pub(super) fn find(&mut self, name: &str) -> Result<(PathBuf, Hash), String> {
+    /// An image and the hash of its bytes: a file, or bytes in base64 or as a data URL. The error describes what is there instead.
+    pub(super) fn find(&mut self, name: &str) -> Result<(ItemImage, Hash), String> {
+        if let Some(bytes) = embedded(name) {
+            let hash = blake3::hash(&bytes);
+            return Ok((ItemImage::Bytes(bytes.into()), hash));
+        }
+        // An error names no more of what may be a broken image than a path has.
+        if name.len() > 1024 {
+            return Err(format!(
+                "a text of {} characters that is neither a path nor an image in base64",
+                name.chars().count()
+            ));
+        }
         let path = self.folder.join(name);
         match self.hashes.entry(path.clone()).or_insert_with(|| hash(&path)) {
-            Ok(hash) => Ok((path, *hash)),
+            Ok(hash) => Ok((ItemImage::File(path), *hash)),
             Err(found) => Err(format!("{} at {}", found, path.display())),
         }
     }

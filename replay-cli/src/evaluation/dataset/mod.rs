@@ -1,34 +1,50 @@
-//! Prompts with their right answers, from a JSON Lines file: one object per line.
+//! Prompts with their right answers, from a file: JSON Lines (`.jsonl`), one JSON list (`.json`), or a table (`.tsv`, `.csv`) as VLMEvalKit
+//! has its benchmarks.
 //!
-//! | key | value |
+//! | key or column | value |
 //! |---|---|
-//! | `prompt` | text, required |
-//! | `answer` | the right answer, text or a number, required where answers are judged |
-//! | `image` or `images` | a path or a list of paths, relative to the folder of the file; neither: a prompt without image |
-//! | `system` | the system prompt; an empty one is given as such |
+//! | `prompt`, `question`, `problem`, `query` | text, required; `<image>` or `<image 1>` in it is the place of an image |
+//! | `answer`, `ground_truth`, `gt`, `solution` | the right answer, text or a number, required where answers are judged |
+//! | `image`, `images`, `image_path`, `image_paths` | a path relative to the folder of the file, an image in base64 or as a data URL, or a list |
+//! | `options`, `choices`; columns `A`, `B`, .. | choices, written below the prompt |
+//! | `system`, `hint`, `verifier` | the system prompt (an empty one is given as such), a hint before the prompt, a verifier for this line |
+//!
+//! Further keys are kept.
 mod error;
 mod images;
 mod line;
+mod marks;
 mod object;
+mod picture;
+mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use serde_json::{Map, Value};
 
 pub use error::DataError;
+pub use picture::ItemImage;
 
 /// One prompt and its right answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Item {
     /// The line in the file, counted from 1.
     pub line: usize,
-    /// Image files, in the order of the prompt.
-    pub images: Vec<PathBuf>,
+    /// The images, in the order of the prompt.
+    pub images: Vec<ItemImage>,
+    /// Where each image stands: byte offsets into the prompt; empty: in front of it.
+    pub places: Vec<usize>,
     /// The user's text.
     pub prompt: String,
     /// The right answer; `None` only for [`Answers::Optional`].
     pub answer: Option<String>,
     /// The system prompt, if the line gives one.
     pub system: Option<String>,
-    /// A blake3 hash, in hexadecimal, of all fields above except the line, and of the bytes of the images instead of their paths.
+    /// The verifier of this line, if it gives one.
+    pub verifier: Option<String>,
+    /// Keys that have no meaning here.
+    pub extra: Map<String, Value>,
+    /// A blake3 hash, in hexadecimal, of prompt, images, answer and system prompt, and of the bytes of the images instead of their paths.
     pub fingerprint: String,
 }
 
@@ -43,7 +59,8 @@ pub enum Answers {
 
 /// Reads a data set. Returns the items of the valid lines and the errors of the others, both in the order of the file.
 ///
-/// No image is decoded, but each is read once for the fingerprint. A line has an item or errors, never both. A file that cannot be read or
+/// No image is decoded, but each is read once for the fingerprint. A line has an item or errors, never both. Rows of a table are counted
+/// with its heading. A file that cannot be read or
 /// has no item is an error, so that an empty list of errors implies at least one item.
 #[must_use]
 pub fn read(path: &Path, answers: Answers) -> (Vec<Item>, Vec<DataError>) {
@@ -55,20 +72,58 @@ pub fn read(path: &Path, answers: Answers) -> (Vec<Item>, Vec<DataError>) {
     let mut images = images::Images::new(folder);
     let (mut items, mut errors, mut blank) = (Vec::new(), Vec::new(), true);
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
+    let mut add = |line: usize, item: Result<Item, Vec<error::LineError>>| match item {
+        Ok(item) => items.push(item),
+        Err(found) => errors.extend(found.into_iter().map(|error| error.at(path, line))),
+    };
+    match objects(path, bytes) {
+        Some(Err(found)) => {
+            return (
+                Vec::new(),
+                vec![DataError::of_file(path, "a list of objects, or a table with a column `question`", found)],
+            );
         }
-        blank = false;
-        match line::item(line, index + 1, answers, &mut images) {
-            Ok(item) => items.push(item),
-            Err(line) => errors.extend(line.into_iter().map(|error| error.at(path, index + 1))),
+        Some(Ok(rows)) => {
+            for (line, row) in rows {
+                blank = false;
+                let broken = |found| vec![error::LineError::new(None, "a row of the table", found)];
+                let item = row
+                    .map_err(broken)
+                    .and_then(|row| line::item_of(row.into_iter().collect(), line, answers, &mut images));
+                add(line, item);
+            }
+        }
+        None => {
+            for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+                if !line.trim_ascii().is_empty() {
+                    blank = false;
+                    add(index + 1, line::item(line, index + 1, answers, &mut images));
+                }
+            }
         }
     }
     if blank {
         errors.push(DataError::of_file(path, "one JSON object per line", "an empty file"));
     }
     (items, errors)
+}
+
+/// The objects of a file that is not JSON Lines, with their numbers from 1: a table by its name, or one list.
+fn objects(path: &Path, bytes: &[u8]) -> Option<Result<Vec<table::Row>, String>> {
+    match path.extension()?.to_str()? {
+        "tsv" | "csv" => Some(table::rows(path, bytes)),
+        "json" if bytes.trim_ascii_start().starts_with(b"[") => {
+            let list: Result<Vec<Map<String, Value>>, _> = serde_json::from_slice(bytes);
+            Some(
+                list.map(|list| list.into_iter().enumerate().map(|(index, row)| (index + 1, Ok(row))).collect())
+                    .map_err(|e| e.to_string()),
+            )
+        }
+        "parquet" => Some(Err(
+            "a parquet file; write it as JSON Lines first, as `datasets` does: ds.to_json(\"set.jsonl\")".into(),
+        )),
+        _ => None,
+    }
 }
 
 /// A blake3 hash, in hexadecimal, of a whole data set: of each item and its line.

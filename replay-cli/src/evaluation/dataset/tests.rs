@@ -39,8 +39,9 @@ fn lines_that_are_right() {
     assert_eq!(items.iter().map(|item| item.line).collect::<Vec<_>>(), [1, 4, 5]);
     assert_eq!(items.iter().filter_map(|item| item.answer.as_deref()).collect::<Vec<_>>(), ["8", "2.5", "2"]);
     assert_eq!(items.iter().map(|item| item.system.as_deref()).collect::<Vec<_>>(), [None, Some(""), None]);
-    assert!(items[0].images[0].ends_with("a.png"));
-    assert!(items[1].images[0].ends_with("sub/b.png") && items[1].images.len() == 2);
+    let is_file = |image: &ItemImage, name: &str| matches!(image, ItemImage::File(path) if path.ends_with(name));
+    assert!(is_file(&items[0].images[0], "a.png"));
+    assert!(is_file(&items[1].images[0], "sub/b.png") && items[1].images.len() == 2);
     assert!(items[2].images.is_empty());
 }
 
@@ -63,19 +64,103 @@ fn every_problem_of_every_line_is_reported_and_good_lines_are_kept() {
 }
 
 #[test]
-fn an_unknown_key_is_named_once() {
-    let keys = "`image`, `images`, `prompt`, `answer` or `system`";
+fn further_keys_are_kept_and_a_misspelt_one_is_named() {
+    let kept = item(r#"{"question": "x", "answer": 1, "id": 7, "category": "maths", "solution": "long"}"#);
+    assert_eq!((kept.prompt.as_str(), kept.answer.as_deref()), ("x", Some("1")));
+    assert_eq!((&kept.extra["id"], &kept.extra["category"]), (&serde_json::json!(7), &serde_json::json!("maths")));
     assert_eq!(
         problems(r#"{"promt": "x", "answer": 1, "id": 7}"#),
-        [
-            format!("1: promt: expected {keys}, found an unknown key; did you mean `prompt`?"),
-            format!("1: id: expected {keys}, found an unknown key"),
-        ]
+        ["1: promt: expected `prompt`, `question`, `problem` or `query`, found an unknown key; did you mean `prompt`?"]
     );
     assert_eq!(
         problems(r#"{"prompt": "x", "answer": 1, "answer": 2}"#),
         ["1: answer: expected each key once, found it again"]
     );
+}
+
+#[test]
+fn the_forms_that_people_have() {
+    let choices = item(r#"{"question": "Which?", "options": ["red", "blue"], "answer": "B", "hint": "look"}"#);
+    assert_eq!(choices.prompt, "Hint: look\nWhich?\nA. red\nB. blue");
+    assert_eq!(
+        item(r#"{"question": "Which?", "choices": {"A": "red", "B": 2}, "answer": "B"}"#).prompt,
+        "Which?\nA. red\nB. 2"
+    );
+    let solved =
+        item(r#"{"problem": "1+1", "solution": "<think>x</think><answer> 2 </answer>", "verifier": "numeric"}"#);
+    assert_eq!((solved.answer.as_deref(), solved.verifier.as_deref()), (Some("2"), Some("numeric")));
+    let placed = item(r#"{"prompt": "A <image> B <image>", "images": ["a.png", "sub/b.png"], "answer": 1}"#);
+    assert_eq!((placed.prompt.as_str(), &placed.places), ("A  B ", &vec![2, 5]));
+    assert_eq!(
+        problems(r#"{"prompt": "A <image> B <image>", "image": "a.png", "answer": 1}"#),
+        [
+            "1: prompt: expected a mark `<image>` for each image, or none, found the mark <image> in a prompt with 1 image"
+        ]
+    );
+}
+
+/// A small PNG, in base64.
+fn png() -> (Vec<u8>, String) {
+    use base64::Engine as _;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::DynamicImage::new_rgb8(4, 3).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    let bytes = bytes.into_inner();
+    let text = base64::engine::general_purpose::STANDARD.encode(&bytes);
+    (bytes, text)
+}
+
+#[test]
+fn images_may_stand_in_the_lines() {
+    let (bytes, text) = png();
+    let url_safe = text.replace('+', "-").replace('/', "_").trim_end_matches('=').to_owned();
+    for image in [
+        format!("{text:?}"),
+        format!("{url_safe:?}"),
+        format!("\"data:image/png;base64,{text}\""),
+        format!("{{\"bytes\": {text:?}, \"path\": null}}"),
+        "{\"bytes\": null, \"path\": \"a.png\"}".into(),
+    ] {
+        let found = item(&format!("{{\"prompt\": \"x\", \"answer\": 1, \"image\": {image}}}")).images;
+        match &found[0] {
+            ItemImage::Bytes(found) => assert_eq!(**found, *bytes),
+            ItemImage::File(path) => assert!(path.ends_with("a.png")),
+        }
+    }
+    let broken = problems(format!("{{\"prompt\": \"x\", \"answer\": 1, \"image\": \"{}\"}}", "?".repeat(2000)));
+    assert!(broken[0].contains("neither a path nor an image in base64"), "{broken:?}");
+}
+
+#[test]
+fn tables_of_vlmevalkit() {
+    let folder = Folder::new();
+    let (_, png) = png();
+    folder.write("c.png", "c");
+    let table = format!(
+        "index\timage\tquestion\thint\tA\tB\tanswer\tcategory\n\
+         0\t{png}\tWhich?\t\tred\tblue\tB\tcolour\n\
+         1\t0\t\"How\nmany?\"\tcount\t\t\t3\tnumber\n\
+         2\t['{png}', '{png}']\tBoth?\t\t\t\tyes\tpair\n"
+    );
+    let (items, errors) = read(&folder.write("set.tsv", &table), Answers::Required);
+    assert_eq!(errors, []);
+    assert_eq!(
+        items[0].prompt,
+        "Question: Which?\nOptions:\nA. red\nB. blue\nPlease select the correct answer from the options above. \n"
+    );
+    assert_eq!(items[1].prompt, "Hint: count\nHow\nmany?");
+    assert_eq!(items[1].images, items[0].images);
+    assert_eq!((items[2].images.len(), items[2].line), (2, 4));
+    assert_eq!((items[1].answer.as_deref(), &items[1].extra["category"]), (Some("3"), &serde_json::json!("number")));
+    let (items, _) =
+        read(&folder.write("set.csv", "image_path,question,answer\nc.png,\"a, b?\",1\n"), Answers::Required);
+    assert_eq!((items[0].prompt.as_str(), items[0].images.len()), ("a, b?", 1));
+    let (items, errors) = read(&folder.write("bad.tsv", "question\tanswer\nx\n\ty\n"), Answers::Required);
+    assert_eq!((items.len(), errors.len()), (0, 2), "{errors:?}");
+    for (name, content) in [("no.tsv", "a\tb\n1\t2\n"), ("set.parquet", "PAR1"), ("broken.json", "[{")] {
+        assert_eq!(read(&folder.write(name, content), Answers::Required).1.len(), 1, "{name}");
+    }
+    let (items, _) = read(&folder.write("set.json", r#"[{"question": "x", "answer": 1}]"#), Answers::Required);
+    assert_eq!(items.len(), 1);
 }
 
 #[test]

@@ -27,7 +27,18 @@ fn record(arm: &str, item: usize, sample: Option<u32>) -> Record {
 
 fn item(line: usize) -> Item {
     let (prompt, answer) = ("x".into(), Some("8".to_owned()));
-    Item { line, images: Vec::new(), prompt, answer, system: None, fingerprint: format!("of {line}") }
+    let fingerprint = format!("of {line}");
+    Item {
+        line,
+        images: Vec::new(),
+        places: Vec::new(),
+        prompt,
+        answer,
+        system: None,
+        verifier: None,
+        extra: serde_json::Map::new(),
+        fingerprint,
+    }
 }
 
 fn settings() -> serde_json::Value {

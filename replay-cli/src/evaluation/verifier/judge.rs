@@ -35,7 +35,8 @@ impl Verifier {
                     _ => chosen_letter(text).map(|letter| BTreeSet::from([letter])),
                 };
                 let correct = said.is_some() && said == gold;
-                let written = |letters: BTreeSet<char>| letters.iter().map(char::to_string).collect::<Vec<_>>().join(", ");
+                let written =
+                    |letters: BTreeSet<char>| letters.iter().map(char::to_string).collect::<Vec<_>>().join(", ");
                 return Judgement { answer: said.map(written), correct };
             }
             Self::Exact => Some(text),

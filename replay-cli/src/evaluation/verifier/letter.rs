@@ -36,7 +36,8 @@ pub(super) fn of_gold(gold: &str) -> Option<char> {
 
 /// The letter that a text chooses.
 pub(super) fn chosen(text: &str) -> Option<char> {
-    let choice_with_text = || Some(text.trim()).filter(|text| !text.contains('\n') && text.contains('.')).and_then(of_digits);
+    let choice_with_text =
+        || Some(text.trim()).filter(|text| !text.contains('\n') && text.contains('.')).and_then(of_digits);
     if let Some(letter) = only(text).or_else(choice_with_text) {
         return Some(letter);
     }

@@ -173,7 +173,8 @@ fn no_answer_takes_long_or_overflows() {
     let tower = "9^9^9^9^9^9^9";
     let roots = r"\sqrt".repeat(80);
     let fractions = r"\frac{1}{".repeat(40);
-    for text in [&deep, tower, &roots, &fractions, "1e999999999", &"{".repeat(400), &"1,".repeat(199), "±±±±±±±±1"] {
+    for text in [&deep, tower, &roots, &fractions, "1e999999999", &"{".repeat(400), &"1,".repeat(199), "±±±±±±±±1"]
+    {
         assert!(!right(text, "8"), "{text}");
         let _ = right("8", text);
     }

@@ -371,8 +371,15 @@ fn a_formula_in_a_box_is_no_choice_and_several_letters_are_a_set() {
     for gold in ["A, C", "AC", "A and C", "A;C", "C, A", "(A), (C)", "A、C"] {
         assert_eq!(verifier("letter").accepts(gold), Ok(()), "{gold}");
         for said in [
-            "A, C", "C and A", "AC", r"\boxed{A, C}", r"\boxed{\text{A and C}}", "<answer>C, A</answer>", "The answer is A and C.",
-            "I see two.\nAnswers: A, C", "Answer: AC",
+            "A, C",
+            "C and A",
+            "AC",
+            r"\boxed{A, C}",
+            r"\boxed{\text{A and C}}",
+            "<answer>C, A</answer>",
+            "The answer is A and C.",
+            "I see two.\nAnswers: A, C",
+            "Answer: AC",
         ] {
             assert!(right("letter", said, gold), "{said:?} is {gold:?}");
         }

@@ -3,8 +3,28 @@ use super::super::extract::braced;
 
 /// Commands and signs that change nothing but the looks.
 const DROPPED: [&str; 22] = [
-    r"\left", r"\right", r"\bigl", r"\bigr", r"\Bigl", r"\Bigr", r"\big", r"\Big", r"\displaystyle", r"\,", r"\;", r"\:", r"\!", r"\(",
-    r"\)", r"\[", r"\]", r"\$", "$", "€", "£", "¥",
+    r"\left",
+    r"\right",
+    r"\bigl",
+    r"\bigr",
+    r"\Bigl",
+    r"\Bigr",
+    r"\big",
+    r"\Big",
+    r"\displaystyle",
+    r"\,",
+    r"\;",
+    r"\:",
+    r"\!",
+    r"\(",
+    r"\)",
+    r"\[",
+    r"\]",
+    r"\$",
+    "$",
+    "€",
+    "£",
+    "¥",
 ];
 /// Other spellings, and the one that is read. `⟨` and `⟩` stand around words.
 const SPELT: [(&str, &str); 52] = [

@@ -87,7 +87,8 @@ impl<'a> Parser<'a> {
                 // Factors side by side: not two numbers, and not words, which are a unit.
                 let next = self.rest.trim_start();
                 let spaced = next.len() < self.rest.len();
-                let starts = next.starts_with(['(', '{', '\\', 'π', '|']) || !spaced && starts_variable(next)
+                let starts = next.starts_with(['(', '{', '\\', 'π', '|'])
+                    || !spaced && starts_variable(next)
                     || spaced && is_lone_variable(next);
                 let number_after_letter = !spaced && next.starts_with(|c: char| c.is_ascii_digit());
                 if !starts && !number_after_letter {
@@ -178,10 +179,8 @@ impl<'a> Parser<'a> {
         let mut end = first.len_utf8();
         // An index belongs to the name.
         if let Some(index) = rest[end..].strip_prefix('_') {
-            let length = super::super::extract::braced(index).map_or_else(
-                || index.chars().next().map_or(0, char::len_utf8),
-                |(_, after)| index.len() - after.len(),
-            );
+            let length = super::super::extract::braced(index)
+                .map_or_else(|| index.chars().next().map_or(0, char::len_utf8), |(_, after)| index.len() - after.len());
             end += 1 + length;
         }
         let name = &rest[..end];
@@ -214,7 +213,9 @@ impl<'a> Parser<'a> {
             {
                 return whole + above / below;
             }
-        } else if let Some(fraction) = self.rest.strip_prefix(' ').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+        } else if let Some(fraction) =
+            self.rest.strip_prefix(' ').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        {
             let digits = |text: &'a str| text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
             let (above, after) = digits(fraction);
             if let Some((below, after)) = after.strip_prefix('/').map(digits)

@@ -44,11 +44,13 @@ impl Form {
         if text.is_empty() {
             return None;
         }
-        let as_text = || Some(Self::Text(text.chars().filter(|c| !c.is_whitespace() && !"⟨⟩{}".contains(*c)).collect()));
+        let as_text =
+            || Some(Self::Text(text.chars().filter(|c| !c.is_whitespace() && !"⟨⟩{}".contains(*c)).collect()));
         if depth > MAX_DEPTH {
             return as_text();
         }
-        let all = |parts: Vec<&str>| parts.into_iter().map(|part| Self::read_at(part, depth + 1)).collect::<Option<Vec<_>>>();
+        let all =
+            |parts: Vec<&str>| parts.into_iter().map(|part| Self::read_at(part, depth + 1)).collect::<Option<Vec<_>>>();
         if Decimal::parse(text).is_none() {
             if let Some(inside) = text.split_once('∈').map(|(_, inside)| inside) {
                 return Self::read_at(inside.trim(), depth + 1);
@@ -83,10 +85,8 @@ impl Form {
 
     /// A set of one is its item.
     fn set(mut items: Vec<Self>) -> Self {
-        let flat: Vec<Self> = items
-            .drain(..)
-            .flat_map(|item| if let Self::Set(items) = item { items } else { vec![item] })
-            .collect();
+        let flat: Vec<Self> =
+            items.drain(..).flat_map(|item| if let Self::Set(items) = item { items } else { vec![item] }).collect();
         match <[Self; 1]>::try_from(flat) {
             Ok([one]) => one,
             Err(items) => Self::Set(items),
@@ -101,7 +101,9 @@ impl Form {
             let bare: String = first.chars().filter(|c| !"⟨⟩{}\\ ".contains(*c)).collect();
             let call = bare.strip_suffix(')').and_then(|call| call.split_once('('));
             let name = call.map_or(bare.as_str(), |(name, _)| name);
-            !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '\'') && !name.starts_with(|c: char| c.is_ascii_digit())
+            !name.is_empty()
+                && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '\'')
+                && !name.starts_with(|c: char| c.is_ascii_digit())
         };
         if is_name {
             if let Self::Value(value) = &mut last {
@@ -148,9 +150,13 @@ impl Form {
     pub(super) fn means(&self, gold: &Self) -> bool {
         match (self, gold) {
             (Self::Value(said), Self::Value(gold)) => said.means(gold),
-            (Self::Set(said), Self::Set(gold)) | (Self::Union(said), Self::Union(gold)) => means_in_any_order(said, gold),
+            (Self::Set(said), Self::Set(gold)) | (Self::Union(said), Self::Union(gold)) => {
+                means_in_any_order(said, gold)
+            }
             (Self::Tuple(a, said, b), Self::Tuple(c, gold, d)) => {
-                (a, b) == (c, d) && said.len() == gold.len() && said.iter().zip(gold).all(|(said, gold)| said.means(gold))
+                (a, b) == (c, d)
+                    && said.len() == gold.len()
+                    && said.iter().zip(gold).all(|(said, gold)| said.means(gold))
             }
             (Self::Equation(said), Self::Equation(gold)) => said.iter().zip(gold).all(|(said, gold)| said.means(gold)),
             // A chain of equalities ends in the answer.

@@ -2,8 +2,9 @@
 
 /// Units that may stand behind a number without a space.
 const JOINED: [&str; 40] = [
-    "mm", "cm", "dm", "km", "mg", "kg", "ml", "mL", "cl", "dl", "min", "sec", "hr", "hrs", "ms", "ns", "Hz", "kHz", "MHz", "GHz", "kN", "kJ",
-    "kW", "kWh", "Wh", "mol", "Pa", "kPa", "atm", "ft", "in", "yd", "mi", "mph", "lb", "oz", "deg", "rad", "eV", "km/h",
+    "mm", "cm", "dm", "km", "mg", "kg", "ml", "mL", "cl", "dl", "min", "sec", "hr", "hrs", "ms", "ns", "Hz", "kHz",
+    "MHz", "GHz", "kN", "kJ", "kW", "kWh", "Wh", "mol", "Pa", "kPa", "atm", "ft", "in", "yd", "mi", "mph", "lb", "oz",
+    "deg", "rad", "eV", "km/h",
 ];
 /// Single letters that are units behind a space.
 const LETTERS: &str = "mgslLhNJWVKCFATd";
