@@ -197,7 +197,7 @@ impl Questions {
             Err(error) => return Ok(Some(anyhow::Error::from(error).context(format!("{arm}, line {}", item.line)))),
         };
         let choice = answer.choices.into_iter().next().unwrap_or_default();
-        let text = choice.text;
+        let text = choice.whole().into_owned();
         let verifier = self.named.get(&item.line).unwrap_or(&self.verifier);
         let judgement = verifier.judge(&text, item.answer.as_deref().unwrap_or_default());
         journal.append(Record {

@@ -30,14 +30,14 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
 
 fn object(answer: &Answer) -> serde_json::Value {
     let mut object = json!({
-        "text": answer.choices.first().map(|choice| &choice.text),
+        "text": answer.choices.first().map(Choice::whole),
         "finish_reason": answer.choices.first().map(|choice| &choice.finish_reason),
         "usage": answer.usage,
         "time_to_first_token_ms": answer.time_to_first_token_ms,
         "replay": answer.replay,
     });
     if answer.choices.len() > 1 {
-        let sample = |choice: &Choice| json!({ "text": choice.text, "finish_reason": choice.finish_reason });
+        let sample = |choice: &Choice| json!({ "text": choice.whole(), "finish_reason": choice.finish_reason });
         object["samples"] = answer.choices.iter().map(sample).collect();
     }
     object
@@ -48,7 +48,7 @@ fn print(answer: &Answer) {
         if answer.choices.len() > 1 {
             println!("--- sample {} of {}", index + 1, answer.choices.len());
         }
-        println!("{}", choice.text);
+        println!("{}", choice.whole());
     }
     println!();
     match &answer.replay {

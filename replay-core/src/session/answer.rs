@@ -1,4 +1,6 @@
 //! The answer to a request.
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::ToolCall;
@@ -56,6 +58,17 @@ pub struct Choice {
     pub finish_reason: String,
     /// The tokens of the sample, if [`Sampling::log_probs`](super::Sampling) asks for them.
     pub tokens: Vec<TokenLogProb>,
+}
+
+impl Choice {
+    /// Reasoning and text as the model wrote them, with the usual tags between: an answer may have ended inside its reasoning.
+    pub fn whole(&self) -> Cow<'_, str> {
+        match self.reasoning.as_deref().filter(|reasoning| !reasoning.is_empty()) {
+            None => Cow::Borrowed(&self.text),
+            Some(reasoning) if self.text.is_empty() => Cow::Owned(format!("<think>{reasoning}")),
+            Some(reasoning) => Cow::Owned(format!("<think>{reasoning}</think>{}", self.text)),
+        }
+    }
 }
 
 /// A generated token.

@@ -31,7 +31,7 @@ pub use media::{Clip, Picture, PictureError};
 pub use prompt::{Prompt, Turn};
 pub use request::{Constraint, Input, Message, Part, Request, Text, Thinking, ToolCall, Tools};
 pub use sampling::{Dry, Sampling};
-pub use seeded::perturb;
+pub use seeded::{perturb, truncated};
 
 /// A loaded pair that answers prompts.
 #[async_trait]

@@ -10,7 +10,7 @@ pub struct Sampling {
     /// Number of independent answers to the prompt.
     pub samples: usize,
     /// Seed of the sampling with a temperature ([`perturb`](super::perturb)): the answer does not depend on what else the engine is doing.
-    /// It cannot be combined with several samples, which would be equal.
+    /// Sample number `i` of several has the seed plus `i`.
     pub seed: Option<u64>,
     /// Sample from this many of the likeliest tokens only.
     pub top_k: Option<usize>,

@@ -34,12 +34,11 @@ pub(crate) fn check_weight_files(folder: &Path) -> Result<(), String> {
     if let Some(missing) = missing_of_a_series(&files) {
         return Err(format!("{missing} is not in the folder, though others of its series are; copy it there"));
     }
-    if !indexed.is_empty() {
-        if let Some(stray) = files.iter().find(|name| !indexed.contains(**name)) {
-            return Err(format!(
-                "model.safetensors.index.json does not name {stray}, and the engine would load its tensors too; remove one of the two"
-            ));
-        }
+    let stray = files.iter().find(|name| !indexed.is_empty() && !indexed.contains(**name));
+    if let Some(stray) = stray {
+        return Err(format!(
+            "model.safetensors.index.json does not name {stray}, and the engine would load its tensors too; remove one of the two"
+        ));
     }
     // Phi-4 is published with the adapters of its modalities, which the engine applies.
     let config = std::fs::read_to_string(folder.join("config.json")).unwrap_or_default();

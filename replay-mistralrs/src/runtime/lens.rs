@@ -22,9 +22,9 @@ pub(crate) struct EngineLens {
     head: LensHead,
     soft_cap: Option<f64>,
     /// The entries that the head has.
-    vocabulary: usize,
+    head_entries: usize,
     /// The entries that the lens gives, the first ones: those that both models of the pair have.
-    common: usize,
+    vocabulary: usize,
     dtype: DType,
 }
 
@@ -75,7 +75,8 @@ impl EngineLens {
         let epsilon = family.number(config, "rms_norm_eps").unwrap_or(1e-6);
         let soft_cap = family.soft_cap.and_then(|name| family.text_field(config, name)).and_then(Value::as_f64);
         let vocabulary = family.size(config, "vocab_size")?;
-        let lens = Self { stream_projections, norm, epsilon, head, soft_cap, vocabulary, common: vocabulary, dtype };
+        let lens =
+            Self { stream_projections, norm, epsilon, head, soft_cap, head_entries: vocabulary, vocabulary, dtype };
         let probe_width = |device: &Device| {
             let row = Tensor::zeros((1, streams * lens.norm.dim(0)?), dtype, device)?;
             lens.logits(&row)?.dim(1)
@@ -97,7 +98,7 @@ impl EngineLens {
 
     /// The number of vocabulary entries of the head.
     pub(crate) fn vocabulary_size(&self) -> usize {
-        self.vocabulary
+        self.head_entries
     }
 
     /// The same lens over the first `common` entries: the others are padding, or tokens that the other model does not have.
@@ -106,10 +107,10 @@ impl EngineLens {
     /// If the head cannot be cut.
     pub(crate) fn over(&self, common: usize) -> candle_core::Result<Self> {
         let head = match &self.head {
-            LensHead::Matrix(weight) if common < self.common => LensHead::Matrix(weight.narrow(0, 0, common)?),
+            LensHead::Matrix(weight) if common < self.vocabulary => LensHead::Matrix(weight.narrow(0, 0, common)?),
             head => head.clone(),
         };
-        Ok(Self { head, common: common.min(self.common), ..self.clone() })
+        Ok(Self { head, vocabulary: common.min(self.vocabulary), ..self.clone() })
     }
 }
 
@@ -144,7 +145,7 @@ impl EngineLens {
 
 impl LogitLens for EngineLens {
     fn vocabulary(&self) -> usize {
-        self.common
+        self.vocabulary
     }
 
     /// Applies RMSNorm in f32 and rounds to the model's precision before multiplying by the norm's weight, as the engine does.
@@ -156,7 +157,11 @@ impl LogitLens for EngineLens {
         let logits = match &self.head {
             LensHead::Layer(layer) => {
                 let logits = layer.forward_autocast(&x.unsqueeze(0)?)?.squeeze(0)?;
-                if self.common < self.vocabulary { logits.narrow(1, 0, self.common)?.contiguous()? } else { logits }
+                if self.vocabulary < self.head_entries {
+                    logits.narrow(1, 0, self.vocabulary)?.contiguous()?
+                } else {
+                    logits
+                }
             }
             LensHead::Matrix(weight) => x.to_dtype(weight.dtype())?.matmul(&weight.t()?)?,
         };

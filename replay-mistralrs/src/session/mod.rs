@@ -128,11 +128,13 @@ impl MistralrsSession {
     /// Sends the request and receives until it ends. `direct` sets the task of replay for each channel of the request.
     async fn run_request(
         &self,
-        request: Request,
+        mut request: Request,
         listen: &mut Listener<'_>,
         mut direct: impl FnMut(&Channel) -> Option<ReplayReceivers> + Send,
     ) -> Result<Answer, SessionError> {
         self.check_media(&request.input)?;
+        // Samples with a seed have a seed of their own each, so each is an engine request too, which answers in pieces.
+        request.stream |= request.sampling.seed.is_some() && request.sampling.samples > 1;
         // The engine loses the end of a stream with several choices, so each choice gets an engine request.
         let streams = if request.stream { request.sampling.samples } else { 1 };
         let constrained = request.constraint.is_some();
@@ -142,10 +144,10 @@ impl MistralrsSession {
         let dialect = Dialect::new(&self.category);
         let converted = ConvertedRequest::new(&dialect, request, streams)?;
         let _sweep = self.replay.as_ref().map(Attached::sweep_later);
-        for _ in 0..streams {
+        for sample in 0..streams {
             let (channel, responses) = tokio::sync::mpsc::channel(engine_call::CAPACITY);
             call.add_stream(responses, direct(&channel));
-            let request = converted.engine_request(&self.engine, &self.model, channel, &first);
+            let request = converted.engine_request(sample, &self.engine, &self.model, channel, &first);
             sender.send(request).await.map_err(|_| SessionError::Stopped)?;
         }
         call.receive_answer(listen, &first).await

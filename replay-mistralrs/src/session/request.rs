@@ -6,7 +6,9 @@ use mistralrs_core::{
     Constraint as EngineConstraint, DrySamplingParams, MistralRs, NormalRequest, ReasoningEffort,
     Request as EngineRequest, RequestMessage, SamplingParams, StopTokens, Tool, ToolChoice,
 };
-use replay_core::session::{Constraint, Fault, Input, Request, SessionError, Text, Thinking, perturb};
+use replay_core::session::{
+    Constraint, Fault, Input, Request, Sampling, SessionError, Text, Thinking, perturb, truncated,
+};
 
 use super::engine_call::Channel;
 use super::first_token::FirstToken;
@@ -18,8 +20,8 @@ pub(super) struct ConvertedRequest {
     messages: RequestMessage,
     suffix: Option<String>,
     params: SamplingParams,
-    /// Temperature and seed of the noise that turns greedy decoding into seeded sampling.
-    noise: Option<(f64, u64)>,
+    /// Sampling and seed of the noise that turns greedy decoding into seeded sampling.
+    noise: Option<(Sampling, u64)>,
     returns_log_probs: bool,
     is_streaming: bool,
     constraint: EngineConstraint,
@@ -50,7 +52,10 @@ impl ConvertedRequest {
         Ok(Self {
             messages,
             suffix,
-            noise: request.sampling.positive_temperature().zip(request.sampling.seed),
+            noise: request
+                .sampling
+                .positive_temperature()
+                .and_then(|_| Some((request.sampling, request.sampling.seed?))),
             returns_log_probs: request.sampling.log_probs.is_some(),
             is_streaming: request.stream,
             params,
@@ -61,9 +66,10 @@ impl ConvertedRequest {
         })
     }
 
-    /// Makes an engine request that answers on `channel` and records its first token in `first`.
+    /// Makes the engine request of sample number `sample`, which answers on `channel` and records its first token in `first`.
     pub(super) fn engine_request(
         &self,
+        sample: usize,
         engine: &MistralRs,
         model: &str,
         channel: Channel,
@@ -80,11 +86,12 @@ impl ConvertedRequest {
         request.tool_choice.clone_from(&self.tool_choice);
         request.truncate_sequence = self.truncate;
         request.model_id = Some(model.to_owned());
-        let (first, noise) = (first.clone(), self.noise);
+        let (first, noise) =
+            (first.clone(), self.noise.map(|(sampling, seed)| (sampling, seed.wrapping_add(sample as u64))));
         let processor = move |logits: &Tensor, context: &[u32]| {
             first.record(logits);
             match noise {
-                Some((temperature, seed)) => add_noise(logits, temperature, seed, context.len()),
+                Some((sampling, seed)) => add_noise(logits, &sampling, seed, context.len()),
                 None => Ok(logits.clone()),
             }
         };
@@ -95,9 +102,10 @@ impl ConvertedRequest {
 }
 
 /// Adds the seeded noise of one position to the logits.
-fn add_noise(logits: &Tensor, temperature: f64, seed: u64, position: usize) -> candle_core::Result<Tensor> {
+fn add_noise(logits: &Tensor, sampling: &Sampling, seed: u64, position: usize) -> candle_core::Result<Tensor> {
     let values = logits.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-    let values = perturb(&values, temperature, seed, position);
+    let temperature = sampling.positive_temperature().unwrap_or(1.0);
+    let values = perturb(&truncated(&values, sampling), temperature, seed, position);
     Tensor::new(values, &Device::Cpu)?.to_dtype(logits.dtype())?.to_device(logits.device())
 }
 
@@ -114,12 +122,14 @@ fn params(request: &Request, choices: usize) -> Result<SamplingParams, SessionEr
     let dry_params =
         dry.transpose().map_err(|e| SessionError::input(Fault::Prompt, format!("dry_multiplier: {e:#}")))?;
     let seeded = sampling.seed.is_some();
+    // With a seed, the noise takes part only among the tokens that these limits keep.
+    let unseeded = |limit: Option<f64>| limit.filter(|_| !seeded);
     Ok(SamplingParams {
         // Zero means greedy decoding. With a seed, the noise already contains the temperature.
         temperature: Some(sampling.positive_temperature().filter(|_| !seeded).unwrap_or(0.0)),
-        top_k: sampling.top_k,
-        top_p: sampling.top_p,
-        min_p: sampling.min_p,
+        top_k: sampling.top_k.filter(|_| !seeded),
+        top_p: unseeded(sampling.top_p),
+        min_p: unseeded(sampling.min_p),
         top_n_logprobs: sampling.log_probs.unwrap_or(0),
         frequency_penalty: sampling.frequency_penalty,
         presence_penalty: sampling.presence_penalty,

@@ -19,6 +19,12 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let source = Arc::new(Source::read(&args.config)?);
     let (host, port) = source.address()?;
     let address = SocketAddr::new(args.host.unwrap_or(host), args.port.unwrap_or(port));
+    if args.admin && args.api_key_env.is_none() && !address.ip().is_loopback() {
+        let why = format!(
+            "--admin on {address} without --api-key-env: anybody who reaches this address could unload the models"
+        );
+        return Err(InputError(why).into());
+    }
     let reload_route = args.reload_route;
     let mut options = options(args)?;
     let progress = open::spinner("loading the models".into());

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use blake3::{Hash, Hasher};
 
-use super::picture::{ItemImage, embedded};
+use super::picture::ItemImage;
+use crate::media::embedded;
 
 /// The hashes of the image files that lines have named so far.
 pub(super) struct Images<'a> {

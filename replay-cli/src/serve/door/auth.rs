@@ -10,6 +10,9 @@ use super::arrival;
 use crate::serve::error::ApiError;
 use crate::serve::shared::Shared;
 
+/// How much is read of the body of a request without a key.
+const REFUSED_BYTES: usize = 64 << 10;
+
 pub(in crate::serve) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     // Health checks and CORS preflight requests carry no key.
     let without_key = matches!(request.uri().path(), "/health" | "/") || request.method() == Method::OPTIONS;
@@ -19,7 +22,8 @@ pub(in crate::serve) async fn check(State(shared): State<Arc<Shared>>, request: 
     if blake3::hash(header.and_then(token).unwrap_or("").as_bytes()) == blake3::hash(key.as_bytes()) {
         return next.run(request).await;
     }
-    arrival::discard(request.into_body().into_data_stream(), shared.options.max_body_bytes).await;
+    // Little is read of a body that nobody may send.
+    arrival::discard(request.into_body().into_data_stream(), REFUSED_BYTES).await;
     let error = ApiError::invalid("invalid_api_key", "this server needs an API key: Authorization: Bearer ...");
     let mut response = error.with_status(StatusCode::UNAUTHORIZED).into_response();
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -159,7 +159,11 @@ impl Media {
                     "an image URL is a data:, http: or https: URL",
                 ));
             }
-            Err(_) => self.read_local(Path::new(&source.url)).await?,
+            // Some clients send base64 without the beginning of a data URL.
+            Err(_) => match media::embedded(&source.url) {
+                Some(bytes) => bytes,
+                None => self.read_local(Path::new(&source.url)).await?,
+            },
         };
         if bytes.len() > self.max_bytes {
             return Err(too_large(self.max_bytes));
@@ -263,6 +267,10 @@ fn check_gif(bytes: &[u8], max_pixels: u64) -> Result<u64, ApiError> {
 
 fn decode_data_url(source: &str) -> Result<Vec<u8>, ApiError> {
     let broken = || ApiError::invalid("invalid_data_url", "this data: URL cannot be decoded");
+    // Base64 of either alphabet, with or without padding.
+    if let Some(bytes) = media::embedded(source) {
+        return Ok(bytes);
+    }
     let url = data_url::DataUrl::process(source).map_err(|_| broken())?;
     Ok(url.decode_to_vec().map_err(|_| broken())?.0)
 }

@@ -53,6 +53,8 @@ impl Messages {
         let role =
             role.ok_or_else(|| ApiError::invalid("invalid_request", "a message has no `role`").about("messages"))?;
         let tool_calls = fields.list("tool_calls")?.into_iter().flatten().map(tool_call).collect::<Result<_, _>>()?;
+        // The newer name of the same role.
+        let role = if role == "developer" { "system".into() } else { role };
         let mut message = Message {
             role,
             content: Vec::new(),

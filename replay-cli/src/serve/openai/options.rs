@@ -22,8 +22,9 @@ pub(crate) fn read(fields: Fields<'_>, chat: bool, request: &mut Request) -> Res
         max_tokens,
         temperature: Some(fields.number("temperature")?.unwrap_or(DEFAULT_TEMPERATURE)),
         samples: fields.count("n")?.unwrap_or(1),
-        seed: None,
-        top_k: fields.count("top_k")?.filter(|&k| k > 0),
+        seed: seed(fields)?,
+        // -1 and 0 turn it off, as in other servers.
+        top_k: fields.number("top_k")?.filter(|&k| k >= 1.0).map(|k| k as usize),
         top_p: fields.number("top_p")?,
         min_p: fields.number("min_p")?,
         frequency_penalty: single("frequency_penalty")?,
@@ -49,6 +50,13 @@ pub(crate) fn read(fields: Fields<'_>, chat: bool, request: &mut Request) -> Res
     Ok(())
 }
 
+/// The seed, any whole number.
+fn seed(fields: Fields<'_>) -> Result<Option<u64>, ApiError> {
+    let Some(value) = fields.given("seed") else { return Ok(None) };
+    let seed = value.as_u64().or_else(|| value.as_i64().map(i64::cast_unsigned));
+    seed.map(Some).ok_or_else(|| wrong_type("seed", "a whole number", value))
+}
+
 /// Tools, and which of them is to be called.
 fn tools(fields: Fields<'_>) -> Result<Option<Tools>, ApiError> {
     let choice = fields.given("tool_choice");
@@ -61,7 +69,21 @@ fn tools(fields: Fields<'_>) -> Result<Option<Tools>, ApiError> {
         let why = "each of `tools` is an object whose `type` is \"function\", with a `function.name`";
         return Err(ApiError::invalid("invalid_request", why).about("tools"));
     }
-    Ok(Some(Tools { definitions: definitions.clone(), choice: choice.cloned() }))
+    if definitions.is_empty() {
+        return Ok(None);
+    }
+    // The engine knows no "required"; with one tool it means that one.
+    let choice = match (choice, &definitions[..]) {
+        (Some(Value::String(required)), [tool]) if required == "required" => {
+            Some(json!({ "type": "function", "function": tool["function"] }))
+        }
+        (Some(Value::String(required)), _) if required == "required" => {
+            let why = "with several tools, `tool_choice` is \"auto\", \"none\", or the name of one of them";
+            return Err(ApiError::invalid("unsupported_parameter", why).about("tool_choice"));
+        }
+        (choice, _) => choice.cloned(),
+    };
+    Ok(Some(Tools { definitions: definitions.clone(), choice }))
 }
 
 /// The number of alternatives to return. Text completions give it as `logprobs`, chat completions as `top_logprobs` besides the flag
@@ -165,6 +187,12 @@ mod tests {
         assert_eq!((request.stop, request.sampling.top_k, request.sampling.samples), (vec!["x".to_owned()], None, 1));
         let nothing = options(&json!({ "max_tokens": null, "temperature": null, "tools": null })).unwrap();
         assert_eq!((nothing.sampling.max_tokens, nothing.tools), (None, None));
+        let seeded = options(&json!({ "seed": 7, "top_k": -1 })).unwrap().sampling;
+        assert_eq!((seeded.seed, seeded.top_k), (Some(7), None));
+        let tool = json!({ "type": "function", "function": { "name": "f" } });
+        let required = options(&json!({ "tools": [tool], "tool_choice": "required" })).unwrap().tools.unwrap();
+        assert_eq!(required.choice, Some(tool.clone()));
+        assert!(options(&json!({ "tools": [tool, tool], "tool_choice": "required" })).is_err());
         let some = options(&json!({ "logprobs": true, "top_logprobs": 3, "logit_bias": { "5": -1.5 } })).unwrap();
         assert_eq!((some.sampling.log_probs, some.logit_bias), (Some(3), BTreeMap::from([(5, -1.5)])));
     }

@@ -24,11 +24,11 @@ const fn above(min: f64, name: &'static str, max: f64) -> Range {
     Range { name, min, max, exclusive: true }
 }
 
-const RANGES: [Range; 16] = [
+const RANGES: [Range; 15] = [
     from(0.0, "temperature", 100.0),
     from(0.0, "top_p", 1.0),
     from(0.0, "min_p", 1.0),
-    from(0.0, "top_k", 1e9),
+    from(-1.0, "top_k", 1e9),
     from(-2.0, "presence_penalty", 2.0),
     from(-2.0, "frequency_penalty", 2.0),
     // The engine divides by this value.
@@ -42,7 +42,6 @@ const RANGES: [Range; 16] = [
     from(0.0, "dry_multiplier", 100.0),
     from(1.0, "dry_base", 100.0),
     from(0.0, "dry_allowed_length", 65536.0),
-    from(0.0, "seed", f64::INFINITY),
 ];
 
 /// Refuses values outside their ranges; the error's `param` names the field.
@@ -116,7 +115,7 @@ mod tests {
             (json!({ "temperature": 1e9 }), "temperature"),
             (json!({ "top_p": 1.5 }), "top_p"),
             (json!({ "min_p": -1 }), "min_p"),
-            (json!({ "top_k": -1 }), "top_k"),
+            (json!({ "top_k": -2 }), "top_k"),
             (json!({ "presence_penalty": 3 }), "presence_penalty"),
             (json!({ "frequency_penalty": -2.5 }), "frequency_penalty"),
             (json!({ "repetition_penalty": 0 }), "repetition_penalty"),

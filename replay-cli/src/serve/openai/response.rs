@@ -66,8 +66,8 @@ impl Identity {
         object
     }
 
-    /// The object of one piece of a stream.
-    pub(crate) fn piece(&self, piece: &Piece, usage: Option<&Usage>) -> Value {
+    /// The object of one piece of a stream. `with_usage`: whether the usage follows, so that it is null here.
+    pub(crate) fn piece(&self, piece: &Piece, with_usage: bool) -> Value {
         let log_probs = piece.token.as_ref().map(|token| tokens(std::slice::from_ref(token)));
         let mut choice = json!({ "finish_reason": piece.finish_reason, "index": piece.choice, "logprobs": log_probs });
         match self.kind {
@@ -85,7 +85,17 @@ impl Identity {
         }
         let object = if self.kind == Kind::Chat { "chat.completion.chunk" } else { "text_completion" };
         let mut object = self.object(object, vec![choice]);
-        object["usage"] = json!(usage.filter(|usage| usage.total_tokens > 0));
+        if with_usage {
+            object["usage"] = Value::Null;
+        }
+        object
+    }
+
+    /// The last object of a stream that was asked for the usage.
+    pub(crate) fn usage(&self, usage: &Usage) -> Value {
+        let object = if self.kind == Kind::Chat { "chat.completion.chunk" } else { "text_completion" };
+        let mut object = self.object(object, Vec::new());
+        object["usage"] = json!(usage);
         object
     }
 
@@ -165,7 +175,7 @@ mod tests {
     fn a_message_that_only_calls_tools_has_null_content() {
         let call = ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() };
         let piece = Piece { tool_calls: vec![call], ..Piece::default() };
-        let delta = &Identity::new(Kind::Chat, "m").piece(&piece, None)["choices"][0]["delta"];
+        let delta = &Identity::new(Kind::Chat, "m").piece(&piece, false)["choices"][0]["delta"];
         assert_eq!((&delta["content"], &delta["tool_calls"][0]["function"]["name"]), (&Value::Null, &json!("f")));
     }
 }

@@ -39,6 +39,15 @@ impl<'a> Body<'a> {
         Fields::new(&self.fields)
     }
 
+    /// Whether `stream_options` asks for the usage of a stream.
+    pub(super) fn wants_usage(&self) -> Result<bool, ApiError> {
+        match self.fields().given("stream_options") {
+            None => Ok(false),
+            Some(Value::Object(options)) => Ok(Fields::new(options).boolean("include_usage")?.unwrap_or(false)),
+            Some(_) => Err(invalid("`stream_options` is an object").about("stream_options")),
+        }
+    }
+
     /// Sets the replay options of the request.
     pub(super) fn set_replay(&self, request: &mut Request) {
         request.directive = self.directive;

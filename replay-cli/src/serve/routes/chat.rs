@@ -27,5 +27,5 @@ async fn completion(shared: &Shared, body: &[u8]) -> Result<Response, ApiError> 
     let media = shared.media.decode(&messages.sources, copies, sees_videos).await?;
     request.input = Input::Chat(messages.with_media(media));
     body.set_replay(&mut request);
-    answer(body.session, Kind::Chat, body.name, request).await
+    answer(&body, Kind::Chat, request).await
 }

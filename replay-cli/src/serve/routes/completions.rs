@@ -28,5 +28,5 @@ async fn completion(shared: &Shared, body: &[u8]) -> Result<Response, ApiError> 
     let mut request = Request::new(Input::Text(text));
     read_options(fields, false, &mut request)?;
     body.set_replay(&mut request);
-    answer(body.session, Kind::Text, body.name, request).await
+    answer(&body, Kind::Text, request).await
 }

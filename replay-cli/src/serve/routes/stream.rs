@@ -1,4 +1,4 @@
-//! Streams an answer. The report of replay is sent with the first token, the usage with the last piece.
+//! Streams an answer. The report of replay is sent with the first token, the usage after the last piece if it was asked for.
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,7 +10,7 @@ use axum::response::Sse;
 use axum::response::sse::{Event as ServerEvent, KeepAlive};
 use futures::Stream;
 use replay_core::Report;
-use replay_core::session::{Answer, Event, Piece, Request, Session, SessionError, Usage};
+use replay_core::session::{Answer, Event, Piece, Request, Session, SessionError};
 use serde_json::json;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
@@ -29,8 +29,9 @@ struct Streamed {
     report: Option<Box<Report>>,
     /// How many samples have not ended.
     running: usize,
-    /// The last piece, which is sent when the usage is known.
+    /// The last piece, which is sent when the answer has ended without an error.
     last: Option<Piece>,
+    with_usage: bool,
     /// Data to send next.
     ready: VecDeque<String>,
 }
@@ -39,6 +40,7 @@ pub(super) fn events(
     session: Arc<dyn Session>,
     request: Request,
     identity: Identity,
+    with_usage: bool,
 ) -> Sse<impl Stream<Item = Result<ServerEvent, Infallible>> + use<>> {
     let (sender, events) = mpsc::unbounded_channel();
     let running = request.sampling.samples;
@@ -56,6 +58,7 @@ pub(super) fn events(
         report: None,
         running,
         last: None,
+        with_usage,
         ready: VecDeque::new(),
     };
     let stream = futures::stream::unfold(start, |mut streamed| async move {
@@ -88,11 +91,11 @@ impl Streamed {
                 // An adapter may end a sample twice, or go on after its end.
                 self.running = self.running.saturating_sub(usize::from(piece.finish_reason.is_some()));
                 if let Some(earlier) = self.last.take() {
-                    self.send(&earlier, None);
+                    self.send(&earlier);
                 }
                 match self.running {
                     0 => self.last = Some(piece),
-                    _ => self.send(&piece, None),
+                    _ => self.send(&piece),
                 }
             }
         }
@@ -106,7 +109,10 @@ impl Streamed {
         match result {
             Ok(answer) => {
                 if let Some(piece) = self.last.take() {
-                    self.send(&piece, Some(&answer.usage));
+                    self.send(&piece);
+                }
+                if self.with_usage {
+                    self.ready.push_back(self.identity.usage(&answer.usage).to_string());
                 }
             }
             Err(error) => self.ready.push_back(failure::api_error(&error).body().to_string()),
@@ -114,8 +120,8 @@ impl Streamed {
         self.ready.push_back("[DONE]".into());
     }
 
-    fn send(&mut self, piece: &Piece, usage: Option<&Usage>) {
-        let mut object = self.identity.piece(piece, usage);
+    fn send(&mut self, piece: &Piece) {
+        let mut object = self.identity.piece(piece, self.with_usage);
         if let Some(report) = self.report.take() {
             object["replay"] = json!(report);
         }
