@@ -134,7 +134,7 @@ fn wrong_lines_are_named_and_the_others_evaluated_if_asked_for() {
     std::fs::write(folder.path().join("bombs.jsonl"), bomb).unwrap();
     let bombs = shown(&folder.path().join("bombs.jsonl"));
     let (code, _, message) = replay(&["eval", "--config", &learned, "--data", &bombs, "--samples", "1"]);
-    assert!(code == 5 && message.contains("line 1") && message.contains("bomb.png"), "{code} {message}");
+    assert!(code == 5 && message.contains("bombs.jsonl:1:") && message.contains("bomb.png"), "{code} {message}");
 }
 
 #[test]

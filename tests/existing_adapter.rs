@@ -120,13 +120,14 @@ fn it_is_served_with_replay_for_each_request() {
     assert_eq!(running.post("/v1/embeddings", &json!({ "input": "x" })).1["error"]["code"], "not_found");
     let models = parsed(&running.get("/v1/models"));
     assert_eq!((&models["data"][1]["id"], running.get("/health").as_str()), (&json!("toy-rl"), "OK"));
-    let (status, streamed) = chat(json!({ "stream": true, "n": 2 }));
+    let (status, streamed) = chat(json!({ "stream": true, "n": 2, "stream_options": { "include_usage": true } }));
     let Value::String(text) = streamed else { panic!("{streamed}") };
     let pieces: Vec<Value> =
         text.lines().filter_map(|line| line.strip_prefix("data: {")).map(|rest| parsed(&format!("{{{rest}"))).collect();
-    assert_eq!((status, pieces.len()), (200, 10), "{text}");
+    assert_eq!((status, pieces.len()), (200, 11), "{text}");
     assert_eq!(pieces[0]["replay"]["status"], "replayed");
-    assert_eq!(pieces[9]["usage"]["completion_tokens"], 10);
+    assert_eq!(pieces[9]["usage"], Value::Null);
+    assert_eq!((&pieces[10]["usage"]["completion_tokens"], &pieces[10]["choices"]), (&json!(10), &json!([])));
     let metrics = running.get("/metrics");
     assert!(metrics.contains("replay_requests_total{outcome=\"replayed\"}"), "{metrics}");
 }

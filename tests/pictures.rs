@@ -2,10 +2,14 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use crate::common::{distance, fixture, repository, tensors, toml, values};
+use crate::common::{
+    SUBSTITUTE, distance, fixture, image as picture, json as json_file, repository, runtime, session, tensors, toml,
+    values,
+};
 use crate::evidence::{configuration, json, replay, shown};
 use image::codecs::png::PngEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat};
+use replay_core::session::{Directive, Prompt, Sampling, Session};
 use serde_json::Value;
 
 /// EXIF metadata with an orientation and nothing else.
@@ -140,4 +144,66 @@ fn small_and_narrow_images_are_seen_and_others_refused_with_their_sides() {
             "{code} {log}"
         );
     }
+}
+
+/// The texts of a prompt's tokens, with the placeholders of each image written once.
+fn written(token_ids: &[f32]) -> String {
+    let tokenizer = json_file(&fixture("qwen2_5_vl").join("pair/rlvr/tokenizer.json"));
+    let vocabulary = tokenizer["model"]["vocab"].as_object().unwrap().iter();
+    let known = vocabulary.map(|(text, id)| (id.as_u64().unwrap(), text.replace('Ġ', " ").replace('Ċ', "\n")));
+    let added = tokenizer["added_tokens"].as_array().unwrap().iter();
+    let added = added.map(|token| (token["id"].as_u64().unwrap(), token["content"].as_str().unwrap().to_owned()));
+    let names: std::collections::HashMap<u64, String> = known.chain(added).collect();
+    let mut text = String::new();
+    for id in token_ids {
+        let name = &names[&(*id as u64)];
+        if name != "<|image_pad|>" || !text.ends_with("<|image_pad|>") {
+            text += name;
+        }
+    }
+    text
+}
+
+#[test]
+fn the_parts_of_a_message_keep_their_order() {
+    const TAG: &str = "<|vision_start|><|image_pad|><|vision_end|>";
+    runtime().block_on(async {
+        let session = session("qwen2_5_vl", SUBSTITUTE).await;
+        let images =
+            || ["image_small.png", "image_wide.png"].map(|name| picture(&fixture("qwen2_5_vl").join(name))).to_vec();
+        let traced = Directive { trace: true, ..Directive::default() };
+        let sampling = Sampling { max_tokens: Some(1), ..Sampling::default() };
+        let text = "First: second: same?";
+        for (places, expected) in [
+            (vec![], format!("{TAG}{TAG}{text}")),
+            (vec![6, 14], format!("First:{TAG} second:{TAG} same?")),
+            (vec![0, 20], format!("{TAG}{text}{TAG}")),
+        ] {
+            let prompt = Prompt { images: images(), places, text: text.into(), ..Prompt::default() };
+            let trace = session.answer(prompt, sampling, traced).await.unwrap().trace.unwrap();
+            let expected = format!("<|im_start|>user\n{expected}<|im_end|>\n<|im_start|>assistant\n");
+            assert_eq!(written(&values(trace.get("token_ids").unwrap())), expected);
+        }
+    });
+}
+
+#[test]
+fn a_seed_gives_the_same_samples_again_and_different_ones_of_each_other() {
+    runtime().block_on(async {
+        let session = session("qwen2_5_vl", SUBSTITUTE).await;
+        let ask = async |samples, seed, top_p| -> Vec<String> {
+            let prompt = crate::common::prompt("qwen2_5_vl", &["image.png"], "What is it?");
+            let sampling =
+                Sampling { samples, seed, top_p, temperature: Some(1.0), max_tokens: Some(12), ..Sampling::default() };
+            let answer = session.answer(prompt, sampling, Directive::default()).await.unwrap();
+            answer.choices.into_iter().map(|choice| choice.text).collect()
+        };
+        let three = ask(3, Some(7), None).await;
+        assert_eq!(three, ask(3, Some(7), None).await);
+        assert_eq!(three[..1], ask(1, Some(7), None).await);
+        assert_eq!(three[1..2], ask(1, Some(8), None).await);
+        assert!(three[0] != three[1] && three[1] != three[2], "{three:?}");
+        // The limits hold with a seed too: only the likeliest token is left.
+        assert_eq!(ask(1, Some(7), Some(0.0)).await, ask(1, Some(8), Some(0.0)).await);
+    });
 }

@@ -106,10 +106,13 @@ struct Choice {
 impl Choice {
     fn at(text: &str, at: usize, letter: char) -> Option<Self> {
         let (before, after) = (&text[..at], &text[at + 1..]);
-        if !is_own_word(before, after) {
+        let introduced = introduced(before);
+        // The text of a choice may begin with a number: "Answer: C.154 °".
+        let with_number =
+            introduced && after.strip_prefix('.').is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()));
+        if !with_number && !is_own_word(before, after) {
             return None;
         }
-        let introduced = introduced(before);
         let named = NAMES.contains(&&*last_word(undecorated(before)).1.to_lowercase());
         let bracketed = bracketed(before, after);
         let alone = blank(before.rsplit('\n').next()) && blank(after.split('\n').next());

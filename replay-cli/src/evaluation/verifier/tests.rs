@@ -365,6 +365,7 @@ fn a_formula_in_a_box_is_no_choice_and_several_letters_are_a_set() {
         (r"\boxed{\textbf{(C)}}", "C"),
         ("C.154 °", "C"),
         ("(C) 154 °", "C"),
+        ("I measured it. Answer: C.154 °", "C"),
     ] {
         assert_eq!(answer("letter", text), Some(chosen.into()), "{text}");
     }

@@ -5,7 +5,7 @@ const CLOSE: [char; 5] = [')', ']', '}', '⦄', '⟩'];
 
 /// The parts between separators outside of brackets. `separator` gives the length of a separator at the start of a text, given the text
 /// before it.
-fn split<'a>(text: &'a str, separator: impl Fn(&str, &str) -> Option<usize>) -> Vec<&'a str> {
+fn split(text: &str, separator: impl Fn(&str, &str) -> Option<usize>) -> Vec<&str> {
     let (mut parts, mut start, mut depth, mut skip) = (Vec::new(), 0, 0i32, 0);
     for (at, character) in text.char_indices() {
         if at < skip {
