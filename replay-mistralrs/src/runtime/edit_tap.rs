@@ -97,3 +97,77 @@ impl LayerTap for EditTap {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+    use mistralrs_core::Response;
+    use replay_core::RowSet;
+    use replay_core::config::Config;
+    use replay_core::session::{RequestReport, Settings};
+    use replay_core::{Decided, Decision, Status};
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+    use crate::runtime::prefix_cache::ImageDependence;
+
+    /// Adds one to row 3 of residual[1].
+    fn edits() -> Edits {
+        let delta = Tensor::ones((1, 2), DType::F32, &Device::Cpu).unwrap();
+        Edits::delta(1, RowSet::new(vec![3]).unwrap(), delta).unwrap()
+    }
+
+    fn tap(reports: Vec<PendingReport>) -> EditTap {
+        EditTap {
+            whole: vec![Some(Arc::new(edits()))],
+            later: Some((2, vec![Some(Arc::new(edits().after(2).unwrap()))])),
+            reports: Mutex::new(reports),
+            fault: Mutex::new(None),
+            prefix_cache: Arc::new(PrefixCache::new(0, ImageDependence::default())),
+            cache: Arc::new(ReplayCache::new(0)),
+        }
+    }
+
+    #[test]
+    fn edits_follow_the_rows_that_the_engine_computes() {
+        let edited = |skipped: usize| -> Result<Vec<f32>> {
+            let hidden = Tensor::zeros((1, 4 - skipped, 2), DType::F32, &Device::Cpu)?;
+            match tap(Vec::new()).layer_input(Site { layer: 1, call: 0, skipped }, &hidden)? {
+                Flow::Replace(new) => new.i((0, .., 0))?.to_vec1(),
+                _ => Ok(Vec::new()),
+            }
+        };
+        assert_eq!(edited(0).unwrap(), [0.0, 0.0, 0.0, 1.0], "the whole prompt runs, though a prefix was known");
+        assert_eq!(edited(2).unwrap(), [0.0, 1.0], "it begins after the known prefix");
+        assert!(edited(1).is_err(), "it begins somewhere else");
+    }
+
+    #[test]
+    fn a_report_waits_for_the_edits_and_says_whether_they_were_made() {
+        let policy = |on_error: &str| {
+            let text = format!(
+                "adapter = \"x\"\n[pair]\nbase = \"b\"\nrlvr = \"r\"\n[replay]\nstrategy = \"substitute\"\nlayers = 1\non_error = \"{on_error}\"\n\
+                 rank.quantile = 0.5\n"
+            );
+            Settings::new(&Config::from_str(&text, "test.toml").unwrap(), 4).unwrap()
+        };
+        let finish = |on_error: &str, fault: bool| {
+            let settings = policy(on_error);
+            let report = replay_core::Report { status: Status::Replayed, ..settings.replayer().passthrough("") };
+            let request_report = RequestReport { report, trace: None, observation: None };
+            let decided = Decided { decision: Decision::Edit(Arc::new(edits())), request_report };
+            let (sender, mut receiver) = oneshot::channel();
+            let (responder, mut answers) = mpsc::channel(1);
+            let tap = tap(vec![PendingReport { decided, settings, profile: None, receiver: Some(sender), responder }]);
+            assert!(receiver.try_recv().is_err(), "before the prefill nobody knows");
+            if fault {
+                tap.ignored(Site { layer: 1, call: 0, skipped: 0 }, "no such row");
+            }
+            tap.finished();
+            (receiver.try_recv().unwrap().report.status, matches!(answers.try_recv(), Ok(Response::InternalError(_))))
+        };
+        assert_eq!(finish("fail", false), (Status::Replayed, false));
+        assert_eq!(finish("fail", true), (Status::Passthrough, true));
+        assert_eq!(finish("passthrough", true), (Status::Passthrough, false));
+    }
+}
